@@ -1,0 +1,56 @@
+#include "cpu.h"
+
+#include <stdatomic.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+
+static unsigned detect(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+        return 0;
+    int vector = (ecx & bit_SSSE3) && (ecx & bit_SSE4_1);
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+        return 0;
+    return vector && (ebx & (1u << 29)) ? OCCY_CPU_SHA_NI : 0;
+}
+
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+static unsigned detect(void)
+{
+    return getauxval(AT_HWCAP) & HWCAP_SHA2 ? OCCY_CPU_ARM_SHA2 : 0;
+}
+
+#elif defined(__aarch64__) && defined(__APPLE__)
+
+static unsigned detect(void)
+{
+    return OCCY_CPU_ARM_SHA2; /* every processor that runs this system has them */
+}
+
+#else
+
+static unsigned detect(void)
+{
+    return 0;
+}
+
+#endif
+
+#define KNOWN 0x80000000u
+
+unsigned occy_cpu(void)
+{
+    /* Threads that arrive together detect the same thing twice: relaxed order is enough. */
+    static atomic_uint known;
+    unsigned features = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!(features & KNOWN)) {
+        features = detect() | KNOWN;
+        atomic_store_explicit(&known, features, memory_order_relaxed);
+    }
+    return features & ~KNOWN;
+}

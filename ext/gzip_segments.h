@@ -1,0 +1,41 @@
+/* One gzip member (RFC 1952) made of independent deflate segments.
+ *
+ * The content is cut every OCCY_GZIP_PIECE bytes.  A segment ends byte-aligned with an empty stored
+ * block and refers to nothing before it, so segments are made on any thread and laid end to end:
+ * header, segments, trailer.  The bytes depend on the level and on ISA-L's version alone, because
+ * the piece size and the sizes of every buffer that ISA-L sees are fixed here. */
+#ifndef OCCY_GZIP_SEGMENTS_H
+#define OCCY_GZIP_SEGMENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 1 MiB: smaller pieces cost size (128 KiB: 0.5 %), larger ones leave the cache. */
+#define OCCY_GZIP_PIECE ((size_t)1 << 20)
+
+#define OCCY_GZIP_HEADER_SIZE 10
+#define OCCY_GZIP_TRAILER_SIZE 10
+
+struct occy_gzip_encoder;
+
+/* *level* is 1 or 2: level 3's bytes depend on the processor.  One encoder belongs to one thread. */
+struct occy_gzip_encoder *occy_gzip_encoder_create(int level);
+void occy_gzip_encoder_free(struct occy_gzip_encoder *encoder);
+
+/* Room that one segment of *length* bytes needs in the worst case. */
+size_t occy_gzip_bound(size_t length);
+
+/* Compress *length* bytes into one segment; *crc* is theirs alone.  Returns a status. */
+int occy_gzip_segment(struct occy_gzip_encoder *encoder, const uint8_t *piece, size_t length, uint8_t *target,
+                      size_t capacity, size_t *written, uint32_t *crc);
+
+/* No name, no time, no system: nothing in a header may differ between two runs. */
+void occy_gzip_header(uint8_t target[OCCY_GZIP_HEADER_SIZE]);
+
+/* An empty last block, the CRC of everything and its length modulo 2**32. */
+void occy_gzip_trailer(uint8_t target[OCCY_GZIP_TRAILER_SIZE], uint32_t crc, uint64_t length);
+
+/* "2.32.1" */
+const char *occy_isal_version(void);
+
+#endif

@@ -1,0 +1,148 @@
+"""Run layers through the fused native pass."""
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.string cimport memset
+from libc.stdint cimport uint8_t, uint64_t
+
+from layer_pass cimport *
+from status cimport OCCY_OK, OCCY_READ, OCCY_SHORT_READ, OCCY_THREAD, OCCY_WRITE, check
+
+cdef dict CODECS = {"none": OCCY_CODEC_NONE, "gzip": OCCY_CODEC_GZIP, "zstd": OCCY_CODEC_ZSTD}
+cdef dict OUTPUTS = {
+    "nothing": OCCY_OUTPUT_NOTHING,
+    "source": OCCY_OUTPUT_SOURCE,
+    "tar": OCCY_OUTPUT_TAR,
+    "encoded": OCCY_OUTPUT_ENCODED,
+}
+
+MAX_WORKERS = OCCY_POOL_MAX_WORKERS
+
+
+def pool_memory(int workers):
+    return occy_pool_memory(workers)
+
+
+cdef class Pool:
+    cdef occy_pool *pool
+    cdef bint stopped
+
+    def __cinit__(self, int workers):
+        self.pool = NULL
+        self.stopped = False
+        if not 1 <= workers <= OCCY_POOL_MAX_WORKERS:
+            raise ValueError(f"workers: expected 1 to {OCCY_POOL_MAX_WORKERS}, found {workers}")
+        with nogil:
+            self.pool = occy_pool_create(workers)
+        if self.pool == NULL:
+            PyErr_SetFromErrno(OSError)
+
+    def __dealloc__(self):
+        if self.pool != NULL:
+            with nogil:
+                occy_pool_stop(self.pool)
+                occy_pool_free(self.pool)
+
+    def fileno(self):
+        return occy_pool_event_fd(self.pool)
+
+    def start(self, *, decode="none", encode="none", output="nothing", int level=0, int source_fd=-1,
+              long long source_offset=0, long long source_size=-1, int sink_fd=-1, long long sink_offset=0,
+              int scan_tar=0, unsigned long long max_tar=0, unsigned long long max_ratio=0,
+              unsigned long long ratio_floor=0, int window_log_max=27):
+        cdef occy_pass_options options
+        memset(&options, 0, sizeof(options))
+        options.decode = CODECS[decode]
+        options.encode = CODECS[encode]
+        options.output = OUTPUTS[output]
+        options.level = level
+        options.source_fd = source_fd
+        options.source_offset = source_offset
+        options.source_size = source_size
+        options.sink_fd = sink_fd
+        options.sink_offset = sink_offset
+        options.scan_tar = scan_tar
+        options.max_tar = max_tar
+        options.max_ratio = max_ratio
+        options.ratio_floor = ratio_floor
+        options.window_log_max = window_log_max
+        if (output == "encoded") != (encode != "none"):
+            raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
+        cdef Pass started = Pass.__new__(Pass, self)
+        started.source_size = source_size
+        with nogil:
+            started.layer = occy_pass_start(self.pool, &options)
+        if started.layer == NULL:
+            raise MemoryError()
+        return started
+
+    def close(self):
+        if not self.stopped:
+            self.stopped = True
+            with nogil:
+                occy_pool_stop(self.pool)
+
+
+cdef class Pass:
+    cdef occy_pass *layer
+    cdef Pool pool  # outlives the pass
+    cdef long long source_size
+
+    def __cinit__(self, Pool pool not None):
+        self.layer = NULL
+        self.pool = pool
+
+    def __dealloc__(self):
+        if self.layer != NULL:
+            with nogil:
+                occy_pass_free(self.layer)
+
+    @property
+    def ended(self):
+        return bool(occy_pass_ended(self.layer))
+
+    def cancel(self):
+        with nogil:
+            occy_pass_cancel(self.layer)
+
+    def feed(self, const uint8_t[::1] chunk not None):
+        cdef size_t length = chunk.shape[0]
+        cdef size_t taken = 0
+        if length > 0:
+            with nogil:
+                taken = occy_pass_feed(self.layer, &chunk[0], length)
+        return taken
+
+    def end_feed(self):
+        cdef int ended
+        with nogil:
+            ended = occy_pass_end_feed(self.layer)
+        return bool(ended)
+
+    def drain(self):
+        cdef size_t size = occy_pass_drainable(self.layer)
+        if size == 0:
+            return b""
+        cdef bytes drained = PyBytes_FromStringAndSize(NULL, size)
+        cdef uint8_t *target = <uint8_t *>PyBytes_AsString(drained)
+        cdef size_t got
+        with nogil:
+            got = occy_pass_drain(self.layer, target, size)
+        return drained if got == size else drained[:got]
+
+    def counters(self):
+        cdef uint64_t counted[3]
+        occy_pass_counters(self.layer, counted)
+        return counted[0], counted[1], counted[2]
+
+    def result(self):
+        cdef const occy_pass_result *result = occy_pass_outcome(self.layer)
+        if not occy_pass_ended(self.layer):
+            raise RuntimeError("the pass has not ended")
+        if result.status in (OCCY_READ, OCCY_WRITE, OCCY_THREAD):
+            check(result.status, result.offset, 0, result.error_number)
+        elif result.status == OCCY_SHORT_READ:
+            check(result.status, result.offset, self.source_size, result.offset)
+        elif result.status != OCCY_OK:
+            check(result.status, result.offset, result.allowed, result.value)
+        return (result.tar_digest[:32], result.source_digest[:32], result.output_digest[:32],
+                result.source_size, result.tar_size, result.output_size)

@@ -1,0 +1,432 @@
+"""Build the kernels: the pinned codecs and our C as one static archive, and one extension module for each kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
+
+# The one table: kernel → what it is built from.  ext/NAME.pyx becomes occy_fast.kernels.native.NAME.
+KERNELS = (
+    "build_facts",
+    "crc",
+    "gzip_blocks",
+    "inflate",
+    "layer_pass",
+    "sha256",
+    "tar_scan",
+    "unzstd",
+    "zstd_blocks",
+)
+
+# Plain C in the static archive, with the flags that measured better than the common ones.
+C_SOURCES: dict[str, list[str]] = {
+    "cpu.c": [],
+    "crc.c": [],
+    "gzip_segments.c": [],
+    "inflate.c": [],
+    "layer_pass.c": [],
+    "sha256.c": [],
+    "sha256_arm.c": [],
+    "sha256_ni.c": [],
+    "sha256_scalar.c": ["-O3"],
+    "tar_scan.c": [],
+    "unzstd.c": [],
+    "zstd_jobs.c": ["-O3", "-Wno-maybe-uninitialized"],     # compiles the pinned zstd.c as part of itself
+}
+
+ROOT = Path(__file__).resolve().parent
+EXT = ROOT / "ext"
+BUILD = ROOT / "build"
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def wanted(name: str) -> bool:
+    """Read a switch from the environment."""
+    return os.environ.get(name, "").lower() not in ("", "0", "no", "off", "false")
+
+
+DEBUG = wanted("OCCY_FAST_DEBUG")
+SANITIZE = wanted("OCCY_FAST_SANITIZE")
+SYSTEM = wanted("OCCY_FAST_SYSTEM_CODECS")
+WERROR = wanted("OCCY_FAST_WERROR")
+MODE = "-".join(
+    [
+        "system" if SYSTEM else "pinned",
+        *(["debug"] if DEBUG else []),
+        *(["sanitize"] if SANITIZE else []),
+    ]
+)
+
+
+class BuildError(BaseError):
+    """The kernels cannot be built here; the message says what is missing."""
+
+
+def run(command: list[str], what: str, **options: object) -> str:
+    """Run *command* and return its output, or fail with what it printed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **options)  # type: ignore[call-overload]
+    except FileNotFoundError:
+        raise BuildError(f"{what}: {command[0]} is missing on this machine") from None
+    if done.returncode != 0:
+        raise BuildError(f"{what}: {shlex.join(command)} failed\n{done.stdout}{done.stderr}")
+    if done.stderr.strip():
+        print(done.stderr.strip(), file=sys.stderr)
+    return str(done.stdout)
+
+
+def content_hash(*parts: object) -> str:
+    """Hash paths by what they hold, and everything else by its text."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part.read_bytes() if isinstance(part, Path) else repr(part).encode())
+        state.update(b"\0")
+    return state.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def only_one_build() -> Iterator[None]:
+    """Let one process at a time build in this tree."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# ---------------------------------------------------------------------------------------------- flags
+
+
+def compiler() -> list[str]:
+    """Return the C compiler as a command."""
+    return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+
+def machine_flags() -> list[str]:
+    if platform.machine() in ("x86_64", "AMD64"):
+        return ["-fcf-protection=full"]
+    if platform.machine() in ("aarch64", "arm64"):
+        return ["-mbranch-protection=standard"]
+    return []
+
+
+def compile_flags() -> list[str]:
+    """Return what all our C and Cython is compiled with."""
+    flags = ["-fPIC", "-g" if DEBUG or SANITIZE else "-g0", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-strict-overflow"]
+    flags += ["-fstack-protector-strong", "-fstack-clash-protection", *machine_flags(), "-Wformat", "-Wformat-security"]
+    flags += ["-Werror=implicit-function-declaration"]      # what the limited API lacks would crash when called
+    if SANITIZE:
+        flags += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    else:
+        flags += ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+    if DEBUG:
+        flags += ["-UNDEBUG", "-DOCCY_DEBUG"]
+    else:
+        flags += ["-DNDEBUG"]
+    return flags
+
+
+def link_flags() -> list[str]:
+    # Two modules of one process may hold different zstds: nothing of the archive is visible outside.
+    flags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-pthread"]
+    return [*flags, "-fsanitize=address,undefined"] if SANITIZE else flags
+
+
+# --------------------------------------------------------------------------------------------- codecs
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One source distribution, named by its hash."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}-{self.version}.tar.gz"
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
+
+
+ISAL = Pinned("isal", "1.9.1", "d210dca02a689ef2af709d2c62d2daac2e36b5d2fa06e6dc0d023c83fee77e91")
+ZSTD = Pinned("zstandard", "0.25.0", "7713e1179d162cf5c7906da876ec2ccb9c3a9dcbdffef0cc7f70c3667a205f0b")
+
+
+@dataclass(frozen=True)
+class Codecs:
+    """Where the codecs' headers and archives are, and how to link them."""
+
+    include_dirs: tuple[str, ...]
+    archives: tuple[Path, ...]
+    link: tuple[str, ...]
+    key: str
+
+
+def source_distributions() -> dict[str, Path]:
+    """Return both source distributions, their hashes checked: from the directory the user names, else by pip."""
+    named = os.environ.get("OCCY_FAST_CODEC_SOURCES")
+    directory = Path(named) if named else BUILD / "codecs" / "sdists"
+    if not named and not all((directory / pinned.file_name).exists() for pinned in (ISAL, ZSTD)):
+        fetch_source_distributions(directory)
+    found = {}
+    for pinned in (ISAL, ZSTD):
+        path = directory / pinned.file_name
+        if not path.is_file():
+            raise BuildError(f"OCCY_FAST_CODEC_SOURCES={named} holds no {pinned.file_name}")
+        if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != pinned.sha256:
+            raise BuildError(f"{path}: expected sha256 {pinned.sha256}, found {digest}")
+        found[pinned.name] = path
+    return found
+
+
+def fetch_source_distributions(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    requirements = directory / "requirements.txt"
+    requirements.write_text(f"{ISAL.requirement}\n{ZSTD.requirement}\n")
+    print("fetching the sources of the codecs by hash")
+    options = ["--no-deps", "--no-binary", "isal,zstandard", "--require-hashes", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(directory), "-r", str(requirements)]
+    try:
+        run(command, "the sources of the codecs cannot be fetched")
+    except BuildError as error:
+        remedy = f"put {ISAL.file_name} and {ZSTD.file_name} into a directory and set OCCY_FAST_CODEC_SOURCES to it"
+        raise BuildError(f"{error}\n{remedy}") from None
+
+
+def unpacked(pinned: Pinned, archive: Path) -> Path:
+    """Return the tree of *archive*, unpacked once."""
+    target = BUILD / "codecs" / f"{pinned.name}-{pinned.version}-{pinned.sha256[:16]}"
+    if not target.exists():
+        scratch = target.with_suffix(".new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(scratch, filter="data")
+        os.rename(scratch / f"{pinned.name}-{pinned.version}", target)
+        scratch.rmdir()
+    return target
+
+
+def pinned_codecs() -> Codecs:
+    """Build ISA-L's archive; zstd is compiled through ext/zstd_jobs.c, which reaches its internals."""
+    archives = source_distributions()
+    zstd = unpacked(ZSTD, archives[ZSTD.name]) / "zstd"
+    isal = built_isal(unpacked(ISAL, archives[ISAL.name]) / "src" / "isal" / "isa-l")
+    return Codecs(
+        include_dirs=(str(isal / "include"), str(zstd)),
+        archives=(isal / "libisal.a",),
+        link=(),
+        key=content_hash(ISAL.sha256, ZSTD.sha256),
+    )
+
+
+def built_isal(tree: Path) -> Path:
+    """Build ISA-L out of its own tree; return a directory with include/ and libisal.a."""
+    on_arm = platform.machine() in ("aarch64", "arm64")
+    if platform.machine() == "x86_64" and shutil.which("nasm") is None:
+        raise BuildError("nasm is missing, and ISA-L needs it on x86-64: apt-get install nasm")
+    # ISA-L's makefile takes flags from this variable alone: it overwrites CFLAGS.
+    flags = ["-fPIC", "-fvisibility=hidden", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", *machine_flags()]
+    command = ["make", "-f", "Makefile.unx", f"-j{len(os.sched_getaffinity(0))}", "units=crc igzip"]
+    command += [f"CC={shlex.join(compiler())}", f"{'CFLAGS_aarch64' if on_arm else 'CFLAGS_'}={shlex.join(flags)}"]
+    command += ["isa-l.h", "bin/isa-l.a"]
+    target = BUILD / "codecs" / f"isa-l-{content_hash(ISAL.sha256, command[4:], compiler_version())}"
+    if target.exists():
+        return target
+    print("building ISA-L")
+    scratch = target.with_suffix(".new")
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(tree, scratch / "tree")
+    clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    run(command, "ISA-L cannot be built", cwd=scratch / "tree", env=clean)
+    shutil.copytree(scratch / "tree" / "include", scratch / "include" / "isa-l")
+    shutil.copy(scratch / "tree" / "isa-l.h", scratch / "include")
+    shutil.copy(scratch / "tree" / "bin" / "isa-l.a", scratch / "libisal.a")
+    shutil.rmtree(scratch / "tree")
+    os.rename(scratch, target)
+    return target
+
+
+def system_codecs() -> Codecs:
+    """Take what pkg-config finds."""
+    packages = ["libzstd", "libisal"]
+    cflags = shlex.split(run(["pkg-config", "--cflags", *packages], "OCCY_FAST_SYSTEM_CODECS"))
+    libs = shlex.split(run(["pkg-config", "--libs", *packages], "OCCY_FAST_SYSTEM_CODECS"))
+    versions = run(["pkg-config", "--modversion", *packages], "OCCY_FAST_SYSTEM_CODECS").split()
+    include_dirs = tuple(flag.removeprefix("-I") for flag in cflags if flag.startswith("-I"))
+    return Codecs(include_dirs, (), tuple(libs), content_hash(versions, cflags, libs))
+
+
+# --------------------------------------------------------------------------------- the static archive
+
+
+def compiler_version() -> str:
+    return run([*compiler(), "--version"], "the C compiler").splitlines()[0]
+
+
+def included(source: Path) -> list[Path]:
+    """Return *source* and every file of ours that it includes, directly or not."""
+    found = [source]
+    for path in found:
+        for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.MULTILINE):
+            header = EXT / name
+            if header.exists() and header not in found:
+                found.append(header)
+    return found
+
+
+def native_archive(codecs: Codecs) -> Path:
+    """Compile our C, join it with the codecs' archives, and return libocycore.a; what did not change is not compiled."""
+    directory = BUILD / "core" / MODE
+    directory.mkdir(parents=True, exist_ok=True)
+    defines = ["-DOCCY_SYSTEM_CODECS"] if SYSTEM else []
+    warnings = ["-Wall", "-Wextra", "-Wstrict-prototypes", *(["-Werror"] if WERROR else [])]
+    includes = [f"-I{EXT}", *(flag for path in codecs.include_dirs for flag in ("-isystem", path))]
+    user_flags = shlex.split(os.environ.get("CFLAGS", ""))
+    objects = []
+    for name, own_flags in C_SOURCES.items():
+        source = EXT / name
+        if not source.exists():
+            continue
+        flags = ["-std=c11", "-D_GNU_SOURCE=", *compile_flags(), *warnings, *defines]
+        flags += [*([] if SANITIZE else own_flags), *user_flags, "-pthread"]
+        key = content_hash(compiler_version(), flags, codecs.key, *included(source))
+        target = directory / f"{source.stem}-{key}.o"
+        objects.append(target)
+        if target.exists():
+            continue
+        print(f"compiling ext/{name}")
+        scratch = target.with_suffix(".new")
+        try:
+            run([*compiler(), *flags, *includes, "-c", str(source), "-o", str(scratch)], f"ext/{name}")
+        except BuildError as error:                                    # BOOTSTRAP
+            print(f"SKIPPED (bootstrap): {error}", file=sys.stderr)
+            objects.remove(target)
+            continue
+        for stale in directory.glob(f"{source.stem}-{'[0-9a-f]' * 16}.o"):
+            stale.unlink()
+        os.rename(scratch, target)
+    return joined(directory / "libocycore.a", [*objects, *codecs.archives])
+
+
+def joined(target: Path, parts: list[Path]) -> Path:
+    """Make one archive of objects and archives; keep it when nothing in it changed, so that nothing is linked again."""
+    listing = "\n".join(map(str, parts))
+    stamp = target.with_suffix(".parts")
+    if target.exists() and stamp.exists() and stamp.read_text() == listing:
+        return target
+    scratch = target.with_suffix(".new")
+    scratch.unlink(missing_ok=True)
+    adding = [f"ADD{'LIB' if part.suffix == '.a' else 'MOD'} {part}" for part in parts]
+    script = "\n".join([f"CREATE {scratch}", *adding, "SAVE", "END", ""])
+    run(["ar", "-M"], "the static archive", input=script)
+    os.rename(scratch, target)
+    stamp.write_text(listing)
+    return target
+
+
+# ---------------------------------------------------------------------------------------- the modules
+
+
+class BuildKernels(build_ext):
+    """Build the archive first, then every kernel on top of it."""
+
+    def run(self) -> None:
+        with only_one_build():
+            super().run()
+
+    def build_extensions(self) -> None:
+        self.codecs = system_codecs() if SYSTEM else pinned_codecs()
+        self.archive = native_archive(self.codecs)
+        self.flags = self.flags_stamp()
+        super().build_extensions()
+
+    def flags_stamp(self) -> Path:
+        """Return a file that is newer than the last build when that was made with other flags."""
+        text = repr((MODE, compile_flags(), link_flags(), self.codecs, compiler_version(), sys.version))
+        stamp = BUILD / "core" / "flags"
+        if not stamp.exists() or stamp.read_text() != text:
+            stamp.write_text(text)
+        return stamp
+
+    def build_extension(self, ext: Extension) -> None:
+        from Cython.Build import cythonize
+
+        directives = {
+            "language_level": 3,
+            "freethreading_compatible": True,
+            "autotestdict": False,
+            "embedsignature": False,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": not DEBUG,
+            "initializedcheck": DEBUG,
+        }
+        try:                                                           # BOOTSTRAP
+            made = cythonize(
+                [ext],
+                build_dir=str(BUILD / "cython" / MODE),
+                include_path=[str(EXT)],
+                compiler_directives=directives,
+                quiet=True,
+            )[0]
+        except Exception as error:                                     # BOOTSTRAP
+            print(f"SKIPPED (bootstrap): {error}", file=sys.stderr)
+            return
+        ext.sources = made.sources
+        ext.depends = [*made.depends, str(self.archive), str(self.flags), *map(str, EXT.glob("*.h")), *map(str, EXT.glob("*.pxd"))]
+        ext.include_dirs = [*ext.include_dirs, str(EXT), *self.codecs.include_dirs]
+        ext.extra_compile_args = [*compile_flags(), *(["-DOCCY_SYSTEM_CODECS"] if SYSTEM else [])]
+        ext.extra_objects = [str(self.archive)]
+        ext.extra_link_args = [*self.codecs.link, *link_flags()]
+        super().build_extension(ext)
+
+    def copy_extensions_to_source(self) -> None:
+        """Put each module into the source tree by rename, so that a process which has the old one mapped keeps it."""
+        for ext in self.extensions:
+            built = Path(self.build_lib, self.get_ext_filename(self.get_ext_fullname(ext.name)))
+            if not built.exists():                                     # BOOTSTRAP
+                continue
+            target = ROOT / "src" / self.get_ext_filename(self.get_ext_fullname(ext.name))
+            if target.exists() and target.read_bytes() == built.read_bytes():
+                continue
+            scratch = target.with_name(f".{target.name}.new")
+            shutil.copy(built, scratch)
+            os.replace(scratch, target)
+
+
+def kernel(name: str) -> Extension:
+    limited = [] if FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")]
+    return Extension(
+        f"occy_fast.kernels.native.{name}",
+        [f"ext/{name}.pyx"],
+        define_macros=limited,
+        py_limited_api=not FREE_THREADED,
+        optional=True,                                                 # BOOTSTRAP
+    )
+
+
+setup(
+    cmdclass={"build_ext": BuildKernels},
+    ext_modules=[kernel(name) for name in KERNELS if (EXT / f"{name}.pyx").exists()],
+    options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -1,0 +1,589 @@
+"""Name every way in which occy_fast can fail, with the exit code of each."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from occy_fast.spec.digest import Digest
+
+Self = TypeVar("Self", bound="OccyError")
+
+# C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of them, a
+# reader is misled by the others.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
+_QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
+_LONGEST_FIELD = 300
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as `surrogateescape` decodes it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def printable(text: str | bytes, longest: int | None = None) -> str:
+    """Return *text* with everything a terminal could act upon escaped, cut after *longest* characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    if longest is not None and len(text) > longest:
+        text = text[:longest] + "…"
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _without_secrets(field: Any) -> Any:
+    """Drop user names, passwords and signed queries from the URLs in *field*."""
+    if isinstance(field, str) and "://" in field:
+        return _QUERY.sub(r"\1?…", _USERINFO.sub("…@", field))
+    if isinstance(field, tuple):
+        return tuple(_without_secrets(item) for item in field)
+    return field
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(printable(str(item), _LONGEST_FIELD) for item in items) or "none"
+
+
+def _shown(field: object) -> str:
+    """Return *field* fit for a message: escaped, and cut where it would drown the rest."""
+    return printable(field if isinstance(field, bytes) else str(field), _LONGEST_FIELD)
+
+
+class OccyError(Exception):
+    """Anything this library raises on purpose.
+
+    `args` are the fields, so that every error pickles and can be built again; URLs in them carry no secrets. The names of
+    the fields are in `fields`.
+    """
+
+    exit_code: ClassVar[int] = 1
+    fields: ClassVar[tuple[str, ...]] = ("where", "problem", "remedy")
+    where: str = ""
+    remedy: str | None = None
+
+    def __init__(self, where: str, problem: str, remedy: str | None = None) -> None:
+        self._keep(where, problem, remedy)
+
+    def _keep(self, *values: object) -> None:
+        values = tuple(_without_secrets(value) for value in values)
+        self.args = values
+        for name, value in zip(self.fields, values, strict=True):
+            setattr(self, name, value)
+
+    def at(self: Self, where: str) -> Self:
+        """Return the same error, seen from the place that knows *where* it happened."""
+        if "where" not in self.fields:
+            return self
+        values = [where if name == "where" else value for name, value in zip(self.fields, self.args, strict=True)]
+        error = type(self)(*values)
+        error.__cause__, error.__context__, error.__traceback__ = self.__cause__, self.__context__, self.__traceback__
+        return error
+
+    def describe(self) -> str:
+        """Return what was expected and found, without the place and the remedy."""
+        return _shown(self.args[self.fields.index("problem")])
+
+    def __str__(self) -> str:
+        where, text = printable(self.where or ""), self.describe()
+        text = f"{where}: {text}" if where else text
+        return f"{text} ({printable(self.remedy)})" if self.remedy else text
+
+
+class Cancelled(OccyError):
+    """The caller asked to stop."""
+
+    exit_code = 130
+    fields = ("where",)
+
+    def __init__(self, where: str = "") -> None:
+        self._keep(where)
+
+    def describe(self) -> str:
+        return "cancelled"
+
+
+# ---------------------------------------------------------------------------------------------------------- usage: 2
+
+
+class UsageError(OccyError, ValueError):
+    """The request itself cannot be understood."""
+
+    exit_code = 2
+    fields = ("problem", "remedy")
+
+    def __init__(self, problem: str, remedy: str | None = None) -> None:
+        self._keep(problem, remedy)
+
+
+class BadReference(UsageError):
+    """The text is no image reference."""
+
+    fields = ("text", "problem", "where")
+    text: str
+    problem: str
+
+    def __init__(self, text: str, problem: str, where: str = "") -> None:
+        self._keep(text, problem, where)
+
+    def describe(self) -> str:
+        return f"'{_shown(self.text)}' is no image reference: {_shown(self.problem)}"
+
+
+class AmbiguousReference(UsageError):
+    """Several images answer to the request, and one was asked for."""
+
+    fields = ("where", "problem", "candidates", "remedy")
+    candidates: tuple[str, ...]
+
+    def __init__(self, where: str, problem: str, candidates: tuple[str, ...] = (), remedy: str | None = None) -> None:
+        self._keep(where, problem, tuple(candidates), remedy)
+
+    def describe(self) -> str:
+        text = super().describe()
+        return f"{text}: {_listed(self.candidates)}" if self.candidates else text
+
+
+class UnknownTarget(UsageError):
+    """No consumer of that name is known."""
+
+    fields = ("name", "known")
+    name: str
+    known: tuple[str, ...]
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        self._keep(name, tuple(known))
+
+    def describe(self) -> str:
+        return f"unknown target '{_shown(self.name)}'; known are: {_listed(self.known)}"
+
+
+# ------------------------------------------------------------------------------------------------------ not found: 3
+
+
+class NotFound(OccyError, LookupError):
+    """What was asked for is not there."""
+
+    exit_code = 3
+    fields = ("where", "what")
+    what: str
+
+    def __init__(self, where: str, what: str) -> None:
+        self._keep(where, what)
+
+    def describe(self) -> str:
+        return f"{_shown(self.what)} not found"
+
+
+class MissingBlob(NotFound):
+    """A document names a blob that the source does not have."""
+
+    fields = ("where", "digest")
+    digest: Digest | str
+
+    def __init__(self, where: str, digest: Digest | str) -> None:
+        self._keep(where, digest)
+
+    def describe(self) -> str:
+        return f"blob {_shown(self.digest)} not found"
+
+
+class MissingPlatform(NotFound):
+    """The image is not made for the platform that was asked for."""
+
+    fields = ("where", "wanted", "offered")
+    wanted: str
+    offered: tuple[str, ...]
+
+    def __init__(self, where: str, wanted: str, offered: tuple[str, ...] = ()) -> None:
+        self._keep(where, wanted, tuple(offered))
+
+    def describe(self) -> str:
+        return f"no image for {_shown(self.wanted)}; offered are: {_listed(self.offered)}"
+
+
+# ------------------------------------------------------------------------------------------------------ integrity: 4
+
+
+class IntegrityError(OccyError, ValueError):
+    """Bytes are not what they claim to be."""
+
+    exit_code = 4
+    problem: str
+
+
+class DigestMismatch(IntegrityError):
+    """The bytes that arrived are not the bytes the descriptor names."""
+
+    fields = ("where", "expected", "found")
+    expected: Digest
+    found: Digest
+
+    def __init__(self, where: str, expected: Digest, found: Digest) -> None:
+        self._keep(where, expected, found)
+
+    def describe(self) -> str:
+        return f"expected {_shown(self.expected)}, found {_shown(self.found)}"
+
+
+class SizeMismatch(IntegrityError):
+    """There are more or fewer bytes than the descriptor names."""
+
+    fields = ("where", "expected", "found")
+    expected: int
+    found: int
+
+    def __init__(self, where: str, expected: int, found: int) -> None:
+        self._keep(where, expected, found)
+
+    def describe(self) -> str:
+        return f"expected {self.expected} bytes, found {self.found}"
+
+
+class LayerCountMismatch(IntegrityError):
+    """Manifest, diff_ids and history do not count the same layers."""
+
+    fields = ("where", "expected", "found")
+    expected: int
+    found: int
+
+    def __init__(self, where: str, expected: int, found: int) -> None:
+        self._keep(where, expected, found)
+
+    def describe(self) -> str:
+        return f"expected {self.expected} layers, found {self.found}"
+
+
+class CorruptStream(IntegrityError):
+    """A compressed stream is broken, or ends before its verified end; *offset* counts its bytes."""
+
+    fields = ("where", "offset", "problem")
+    offset: int
+
+    def __init__(self, where: str, offset: int, problem: str) -> None:
+        self._keep(where, offset, problem)
+
+    def describe(self) -> str:
+        return f"{super().describe()} at byte {self.offset}"
+
+
+class MediaTypeConflict(IntegrityError):
+    """Two places disagree about what a document or blob is."""
+
+    fields = ("where", "expected", "found")
+    expected: str
+    found: str
+
+    def __init__(self, where: str, expected: str, found: str) -> None:
+        self._keep(where, expected, found)
+
+    def describe(self) -> str:
+        return f"expected {_shown(self.expected)}, found {_shown(self.found)}"
+
+
+class BadArchive(IntegrityError):
+    """An archive or layout is not built as its format demands."""
+
+
+class BadManifest(IntegrityError):
+    """A manifest, index or config is not built as its specification demands."""
+
+
+class BadJSON(IntegrityError):
+    """The text is no JSON, or JSON that readers understand differently."""
+
+
+class DuplicateKey(IntegrityError):
+    """One JSON object has a key twice, or two that differ in case only."""
+
+    fields = ("where", "path", "key", "other")
+    path: str
+    key: str
+    other: str
+
+    def __init__(self, where: str, path: str, key: str, other: str) -> None:
+        self._keep(where, path, key, other)
+
+    def describe(self) -> str:
+        place = f"at {_shown(self.path)}"
+        if self.key == self.other:
+            return f"key '{_shown(self.key)}' appears twice {place}"
+        return f"keys '{_shown(self.key)}' and '{_shown(self.other)}' differ in case only {place}"
+
+
+class DuplicateEntry(IntegrityError):
+    """An archive has two entries of one name, and readers differ in which they take."""
+
+    fields = ("where", "name")
+    name: str | bytes
+
+    def __init__(self, where: str, name: str | bytes) -> None:
+        self._keep(where, name)
+
+    def describe(self) -> str:
+        return f"entry '{_shown(self.name)}' appears twice"
+
+
+class BadDescriptor(IntegrityError):
+    """A descriptor lacks a field, or has one that cannot be."""
+
+
+class BadDigest(IntegrityError):
+    """The text is no digest, or one of an algorithm that proves nothing."""
+
+    fields = ("where", "found", "problem")
+    found: str
+
+    def __init__(self, where: str, found: str, problem: str) -> None:
+        self._keep(where, found, problem)
+
+    def describe(self) -> str:
+        return f"'{_shown(self.found)}' is no digest: {_shown(self.problem)}"
+
+
+class TarError(IntegrityError):
+    """A tar stream is broken at *offset*, counted in its uncompressed bytes."""
+
+    fields = ("where", "offset", "problem")
+    offset: int
+
+    def __init__(self, where: str | None, offset: int, problem: str) -> None:
+        self._keep(where or "", offset, problem)
+
+    def describe(self) -> str:
+        return f"{super().describe()} at byte {self.offset} of the tar"
+
+
+class TarHeaderError(TarError):
+    """A header has a field that cannot be."""
+
+
+class TarChecksumError(TarError):
+    """A header's checksum does not hold."""
+
+
+class TarPaxError(TarError):
+    """A PAX record is malformed."""
+
+
+class TarTruncated(TarError):
+    """The tar ends inside an entry."""
+
+
+class TarFormatError(TarError):
+    """The bytes are no tar, or a dialect that is not read."""
+
+
+class TarAmbiguous(TarError):
+    """Readers are known to disagree about this entry."""
+
+
+# ----------------------------------------------------------------------------------------------------------- paths: 4
+
+
+class PathError(OccyError):
+    """A name would lead out of the place it belongs to."""
+
+    exit_code = 4
+    fields = ("where", "name", "problem")
+    name: str | bytes
+    problem: str
+
+    def __init__(self, where: str, name: str | bytes, problem: str) -> None:
+        self._keep(where, name, problem)
+
+    def describe(self) -> str:
+        return f"'{_shown(self.name)}': {super().describe()}"
+
+
+class UnsafePath(PathError):
+    """A path is absolute or climbs out."""
+
+
+class UnsafeLink(PathError):
+    """A link points out."""
+
+
+class UnsafeWhiteout(PathError):
+    """A whiteout names what it must not hide."""
+
+
+class UnsafeInode(PathError):
+    """An entry is of a type that must not be created or read here."""
+
+
+# ----------------------------------------------------------------------------------------------------- unsupported: 5
+
+
+class Unsupported(OccyError):
+    """The request is understood, and cannot be met."""
+
+    exit_code = 5
+    problem: str
+
+
+class UnsupportedFormat(Unsupported):
+    """The format is known or unknown, but not handled."""
+
+    fields = ("where", "found", "remedy")
+    found: str
+
+    def __init__(self, where: str, found: str, remedy: str | None = None) -> None:
+        self._keep(where, found, remedy)
+
+    def describe(self) -> str:
+        return f"format not supported: {_shown(self.found)}"
+
+
+class UnsupportedMediaType(Unsupported):
+    """The media type cannot be handled in this place."""
+
+    fields = ("where", "found", "remedy")
+    found: str
+
+    def __init__(self, where: str, found: str, remedy: str | None = None) -> None:
+        self._keep(where, found, remedy)
+
+    def describe(self) -> str:
+        return f"media type not supported: {_shown(self.found)}"
+
+
+class ForeignLayerRefused(Unsupported):
+    """A layer is only to be had from URLs that the image names, and those are not followed."""
+
+    fields = ("where", "digest", "urls", "remedy")
+    digest: Digest | str
+    urls: tuple[str, ...]
+
+    def __init__(self, where: str, digest: Digest | str, urls: tuple[str, ...] = (), remedy: str | None = None) -> None:
+        self._keep(where, digest, tuple(urls), remedy)
+
+    def describe(self) -> str:
+        return f"layer {_shown(self.digest)} is only to be had from {_listed(self.urls)}"
+
+
+# ---------------------------------------------------------------------------------------------------------- limits: 6
+
+
+class LimitError(OccyError):
+    """Something is larger, deeper or more than allowed; *limit* names the limit, *value* was found or claimed."""
+
+    exit_code = 6
+    fields = ("where", "limit", "allowed", "value")
+    limit: str
+    allowed: int
+    value: int
+
+    def __init__(self, where: str, limit: str, allowed: int, value: int) -> None:
+        self._keep(where, limit, allowed, value)
+
+    def describe(self) -> str:
+        return f"{_shown(self.limit)}: {self.value} exceeds the limit of {self.allowed}"
+
+
+class TarLimitError(LimitError, TarError):
+    """A tar header asks for more than is granted to headers."""
+
+    fields = ("where", "offset", "limit", "allowed", "value")
+
+    def __init__(self, where: str | None, offset: int, limit: str, allowed: int, value: int) -> None:
+        self._keep(where or "", offset, limit, allowed, value)
+
+    def describe(self) -> str:
+        return f"{LimitError.describe(self)} at byte {self.offset} of the tar"
+
+
+class DecompressionBomb(LimitError):
+    """A stream decodes to more than allowed."""
+
+
+class WindowTooLarge(LimitError):
+    """A zstd frame asks for more memory than allowed."""
+
+
+class ManifestTooLarge(LimitError):
+    """A manifest or index is larger than allowed."""
+
+
+class ConfigTooLarge(LimitError):
+    """An image config is larger than allowed."""
+
+
+# ------------------------------------------------------------------------------------------------------- transport: 7
+
+
+class TransportError(OccyError):
+    """A registry or daemon failed; *status* is its answer's, *retryable* whether asking again can help."""
+
+    exit_code = 7
+    fields = ("side", "where", "status", "problem", "retryable")
+    side: str
+    status: int | None
+    problem: str
+    retryable: bool
+
+    def __init__(self, side: str, where: str, status: int | None, problem: str, retryable: bool = False) -> None:
+        self._keep(side, where, status, problem, retryable)
+
+    def describe(self) -> str:
+        status = "" if self.status is None else f" (status {self.status})"
+        return f"{_shown(self.side)}: {super().describe()}{status}"
+
+
+class RegistryError(TransportError):
+    """A registry refused; *codes* are its own words for it."""
+
+    fields = ("side", "where", "status", "problem", "retryable", "codes")
+    codes: tuple[str, ...]
+
+    def __init__(
+        self, side: str, where: str, status: int | None, problem: str, retryable: bool = False, codes: tuple[str, ...] = ()
+    ) -> None:
+        self._keep(side, where, status, problem, retryable, tuple(codes))
+
+    def describe(self) -> str:
+        text = super().describe()
+        return f"{text}: {_listed(self.codes)}" if self.codes else text
+
+
+class DaemonError(TransportError):
+    """A container daemon refused."""
+
+
+class AuthRealmRefused(TransportError):
+    """A registry sends credentials to a place that it does not vouch for."""
+
+
+class RedirectRefused(TransportError):
+    """A redirect leads where it must not."""
+
+
+# ---------------------------------------------------------------------------------------------------------- the rest: 1
+
+
+class OutputError(OccyError):
+    """The destination could not be written."""
+
+    exit_code = 1
+    fields = ("path", "errno", "operation")
+    path: str
+    errno: int
+    operation: str
+
+    def __init__(self, path: str, errno: int, operation: str) -> None:
+        self._keep(path, errno, operation)
+
+    def describe(self) -> str:
+        return f"{_shown(self.path)}: cannot {_shown(self.operation)}: {os.strerror(self.errno)}"
+
+
+class PlanStale(OccyError):
+    """The world changed under the plan."""
+
+    exit_code = 1
+    problem: str

@@ -1,0 +1,1 @@
+"""Hold the kernels that setup.py builds from ext/."""

@@ -1,0 +1,1 @@
+"""Define every kernel in plain Python."""

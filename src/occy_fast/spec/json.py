@@ -1,0 +1,170 @@
+"""Read and write JSON that every reader understands alike."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any, Final
+
+from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge, printable
+
+LARGEST_DOCUMENT: Final = 4 << 20
+DEEPEST: Final = 64
+
+# Values of these keys map words that people chose (label names, paths, ports) and may differ in case. Keys of every other
+# object are field names, which Go matches without case: there it would take the one, and this library the other.
+FREE_MAPS: Final = frozenset({"annotations", "labels", "volumes", "exposedports"})
+
+_INT64: Final = range(-(1 << 63), 1 << 63)
+# Removes strings and everything else but brackets. A string without end runs to the end of the text: one pass, whatever comes.
+_NOT_BRACKETS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^]["{}]++', re.DOTALL)
+_STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(
+    raw: bytes,
+    where: str,
+    limit: int = LARGEST_DOCUMENT,
+    limit_error: type[LimitError] = ManifestTooLarge,
+    *,
+    free_keys: bool = False,
+) -> Any:
+    """Read one JSON document, strictly: what two readers could understand differently is an error.  (RFC 8259, RFC 7493)
+
+    Args:
+        where: what the bytes are, for messages.
+        limit: the most bytes that are accepted; *limit_error* is raised beyond it.
+        free_keys: the document maps words that people chose, which may differ in case (the old `repositories` file).
+
+    Raises:
+        DuplicateKey: an object has a key twice, or two that differ in case only.
+        BadJSON: no JSON, bad UTF-8, a byte order mark, a lone surrogate, NaN, Infinity, an integer beyond 64 bits, more than
+            64 levels, or bytes after the value.
+    """
+    if len(raw) > limit:
+        raise limit_error(where, "document size", limit, len(raw))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadJSON(where, f"no UTF-8 at byte {error.start}") from None
+    if text.startswith("\ufeff"):
+        raise BadJSON(where, "begins with a byte order mark")
+    depth = _depth(raw)
+    if depth > DEEPEST:
+        raise BadJSON(where, f"more than {DEEPEST} levels deep")
+    clashing: list[tuple[dict[str, Any], list[str]]] = []
+
+    def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        count = len(pairs)
+        if count > 1 and (len(made) != count or len({key.casefold() for key in made}) != count):
+            clashing.append((made, [key for key, _ in pairs]))
+        return made
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=make_object,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise BadJSON(where, f"{error.msg} at character {error.pos}") from None
+    except _BadNumber as error:
+        raise BadJSON(where, str(error)) from None
+    if clashing:
+        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where, free_keys)
+    if _SURROGATE_ESCAPE.search(text):
+        _refuse_lone_surrogates(value, where)
+    return value
+
+
+def format_json(value: Any) -> bytes:
+    """Write a JSON document: compact, keys in the order given, text as UTF-8."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+class _BadNumber(ValueError):
+    """A number that is JSON and means different things to different readers."""
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > 20:  # before int(), which takes quadratic time and has a limit of its own
+        raise _BadNumber(f"integer of {len(digits)} digits exceeds 64 bits")
+    value = int(digits)
+    if value not in _INT64:
+        raise _BadNumber(f"integer {digits} exceeds 64 bits")
+    return value
+
+
+def _parse_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise _BadNumber("number exceeds the range of a double")
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _BadNumber(f"{name} is no JSON")
+
+
+def _depth(raw: bytes) -> int:
+    """Return how deep brackets nest, at most; for what is no JSON, any number."""
+    if raw.count(b"[") + raw.count(b"{") <= DEEPEST:
+        return 0
+    return max(accumulate(map(_STEP.__getitem__, _NOT_BRACKETS.sub(b"", raw))), default=0)
+
+
+def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, free_keys: bool) -> None:
+    """Raise for the first object of *clashing* (keys by object) whose keys are one, or are field names and one without case.
+
+    An object that is no longer in *root* was the value of a key that came twice; then the object with that key is.
+    """
+    stack: list[tuple[Any, str, bool]] = [(root, "$", free_keys)]
+    while stack:
+        value, path, free = stack.pop()
+        if isinstance(value, dict):
+            keys = clashing.get(id(value))
+            clash = keys and (_clash(keys, str) or (None if free else _clash(keys, str.casefold)))
+            if clash:
+                raise DuplicateKey(where, path, *clash)
+            stack += [
+                (item, _member(path, key), free_keys or key.casefold() in FREE_MAPS) for key, item in reversed(value.items())
+            ]
+        elif isinstance(value, list):
+            stack += [(value[number], f"{path}[{number}]", False) for number in reversed(range(len(value)))]
+
+
+def _clash(keys: list[str], fold: Callable[[str], str]) -> tuple[str, str] | None:
+    """Return the first of *keys* that is an earlier one, and that one, or None."""
+    seen: dict[str, str] = {}
+    for key in keys:
+        folded = fold(key)
+        if folded in seen:
+            return key, seen[folded]
+        seen[folded] = key
+    return None
+
+
+def _member(path: str, key: str) -> str:
+    return f"{path}.{key}" if key.isidentifier() else f"{path}['{printable(key, 80)}']"
+
+
+def _refuse_lone_surrogates(root: Any, where: str) -> None:
+    stack = [(root, "$")]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, dict):
+            stack += [pair for key, item in value.items() for pair in ((key, path), (item, _member(path, key)))]
+        elif isinstance(value, list):
+            stack += [(item, f"{path}[{number}]") for number, item in enumerate(value)]
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise BadJSON(where, f"lone surrogate at {path}") from None

@@ -1,0 +1,85 @@
+"""Map family × kind × encoding to media types and back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from occy_fast.errors import UnsupportedMediaType
+
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+OCI_EMPTY: Final = "application/vnd.oci.empty.v1+json"
+DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
+DOCKER_SCHEMA1: Final = (
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+)
+
+_OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+_DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+
+_TABLE: Final[dict[tuple[str, str, str], str]] = {
+    ("oci", "index", "none"): OCI_INDEX,
+    ("oci", "manifest", "none"): OCI_MANIFEST,
+    ("oci", "config", "none"): OCI_CONFIG,
+    ("oci", "layer", "none"): _OCI_LAYER,
+    ("oci", "layer", "gzip"): _OCI_LAYER + "+gzip",
+    ("oci", "layer", "zstd"): _OCI_LAYER + "+zstd",
+    ("oci", "foreign_layer", "none"): _OCI_FOREIGN,
+    ("oci", "foreign_layer", "gzip"): _OCI_FOREIGN + "+gzip",
+    ("oci", "foreign_layer", "zstd"): _OCI_FOREIGN + "+zstd",
+    ("docker", "index", "none"): DOCKER_INDEX,
+    ("docker", "manifest", "none"): DOCKER_MANIFEST,
+    ("docker", "config", "none"): DOCKER_CONFIG,
+    ("docker", "layer", "none"): _DOCKER_LAYER,
+    ("docker", "layer", "gzip"): _DOCKER_LAYER + ".gzip",
+    ("docker", "layer", "zstd"): _DOCKER_LAYER + ".zstd",
+    ("docker", "foreign_layer", "none"): _DOCKER_FOREIGN,
+    ("docker", "foreign_layer", "gzip"): _DOCKER_FOREIGN + ".gzip",
+    ("docker", "foreign_layer", "zstd"): _DOCKER_FOREIGN + ".zstd",
+}
+
+# RFC 6838 §4.2, "Naming Requirements"; the same pattern as in the image-spec's schema.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+_GRAMMAR: Final = re.compile(f"{_NAME}/{_NAME}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaType:
+    """What a media type says: *family* ``oci`` or ``docker``, *kind*, and the *codec* of a layer."""
+
+    family: str
+    kind: str
+    codec: str
+
+
+_BACK: Final = {text: MediaType(*key) for key, text in _TABLE.items()}
+
+
+def media_type(family: str, kind: str, codec: str = "none") -> str:
+    """Return the media type of a *kind* of thing in a *family*.
+
+    Raises:
+        UnsupportedMediaType: the family has no word for it (xz and bzip2 layers, for instance).
+    """
+    try:
+        return _TABLE[family, kind, codec]
+    except KeyError:
+        raise UnsupportedMediaType("", f"{family} {kind} as {codec}", "encode layers as none, gzip or zstd") from None
+
+
+def describe(text: str) -> MediaType | None:
+    """Return what a media type says, or None if it is not in the table."""
+    return _BACK.get(text)
+
+
+def is_media_type(text: str) -> bool:
+    """Tell whether *text* has the form of a media type without parameters.  (RFC 6838 §4.2)"""
+    return _GRAMMAR.fullmatch(text) is not None

@@ -1,0 +1,324 @@
+"""Send one layer through the pass: what feeds it, what drains it, its counters and its Outcome."""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from occy_fast.errors import Cancelled, OccyError, OutputError
+from occy_fast.kernels import SIDE, gzip_blocks, layer_pass, zstd_blocks
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import EncoderIdentity, Encoding
+
+ENGINE_VERSION: Final = 1
+"""Grows when the same tar, encoding, library and piece size would give other bytes."""
+
+MAX_LAYER: Final = 64 << 30
+"""Bytes of tar in one layer, unless a caller allows more or less."""
+
+MAX_RATIO: Final = 1000
+RATIO_FLOOR: Final = 256 << 20
+"""A layer that nothing vouches for may grow past this many bytes only as `MAX_RATIO` times its source."""
+
+_TICK: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FdSource:
+    """*size* bytes of a regular file from *offset*; -1: up to its end. The descriptor stays the caller's."""
+
+    fd: int
+    offset: int = 0
+    size: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSource:
+    """Buffers that the caller hands over while it waits, of any size; about 1 MiB each is best."""
+
+    buffers: Iterable[bytes | bytearray | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class FdSink:
+    """A regular file, written from *offset*; *path* is for messages. The descriptor stays the caller's."""
+
+    fd: int
+    offset: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSink:
+    """A function that takes the output in order, while the caller waits."""
+
+    write: Callable[[bytes], object]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPass:
+    """What one pass does with one layer.
+
+    Attributes:
+        decode: how the source is encoded: ``none``, ``gzip`` or ``zstd``.
+        encode: how the output is to be encoded; None: the output is the tar, or with *copy_source* the source.
+        copy_source: write the source's bytes as they are; what *decode* gives is digested on the way.
+        sink: None: nothing is written.
+        scan_tar: read the tar's headers on the way: None, ``lenient`` (as Go reads) or ``strict``.
+        max_tar: bytes of tar allowed.
+        bounded_ratio: refuse more than `MAX_RATIO`; for layers whose diff_id and size nobody declared.
+        where: what messages call this layer.
+    """
+
+    source: FdSource | FeedSource
+    decode: str = "none"
+    encode: Encoding | None = None
+    copy_source: bool = False
+    sink: FdSink | DrainSink | None = None
+    scan_tar: str | None = None
+    max_tar: int = MAX_LAYER
+    bounded_ratio: bool = False
+    window_log_max: int = 27
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass found and made; sizes are bytes.
+
+    Attributes:
+        diff_id: of the tar.
+        source_digest: of the bytes that came.
+        digest: of the bytes that were written, or with no sink of the tar.
+        identity: who encoded; None where nothing was.
+    """
+
+    diff_id: Digest
+    source_digest: Digest
+    digest: Digest
+    size_in: int
+    size_tar: int
+    size_out: int
+    identity: EncoderIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Bytes of source, tar and output so far."""
+
+    source: int
+    tar: int
+    output: int
+
+
+def encoder_identity(encoding: Encoding) -> EncoderIdentity:
+    """Return everything that the bytes of *encoding* depend on besides the tar.
+
+    Raises:
+        Unsupported: the encoder does not offer that level.
+    """
+    encoding = encoding.check_level()
+    engine = f"{SIDE}-{ENGINE_VERSION}"
+    level = encoding.effective_level
+    if encoding.codec == "gzip":
+        # ISA-L has other code, and so other bytes, on other architectures
+        return EncoderIdentity(
+            "gzip", gzip_blocks.CODEC, gzip_blocks.version(), level, gzip_blocks.PIECE, engine, platform.machine()
+        )
+    if encoding.codec == "zstd":
+        library = zstd_blocks.CODEC if zstd_blocks.JOBS or SIDE == "pure" else f"{zstd_blocks.CODEC} (system)"
+        return EncoderIdentity("zstd", library, zstd_blocks.version(), level, zstd_blocks.PIECE, engine)
+    return EncoderIdentity("none", "", "", None, None, engine)
+
+
+def default_workers() -> int:
+    """Return the processors this process may use: its affinity, within its cgroup's quota."""
+    allowed = len(os.sched_getaffinity(0))
+    quota = _cgroup_quota()
+    if quota is not None:
+        allowed = min(allowed, max(1, int(quota + 0.5)))
+    return min(allowed, layer_pass.MAX_WORKERS)
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+    """Return the processors that the tightest cgroup above this process grants, None where none does."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        names = ("cpu.max",) if not controllers else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root if not controllers else root / controllers
+        here = base / path.lstrip("/")
+        for place in (here, *here.parents):
+            try:
+                words = " ".join((place / name).read_text() for name in names).split()
+            except OSError:
+                words = []
+            if len(words) == 2 and words[0] not in ("max", "-1"):
+                quotas.append(int(words[0]) / int(words[1]))
+            if place == base:
+                break
+    return min(quotas, default=None)
+
+
+class WorkerPool:
+    """The workers and buffers of one call; a pool and its runs belong to one thread, `Run.counters` to any.
+
+    Leaving the context stops what has not ended and joins every thread.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = default_workers() if workers is None else workers
+        self._pool = layer_pass.Pool(self.workers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()
+
+    def start(self, job: LayerPass) -> Run:
+        """Begin *job*; it goes behind those that were started before, and shares the workers with them.
+
+        Raises:
+            Unsupported: the encoder does not offer that level.
+        """
+        encode = None if job.encode is None or job.encode.codec == "none" or job.sink is None else job.encode
+        identity = None if encode is None else encoder_identity(encode)
+        output = "source" if job.copy_source else "encoded" if encode is not None else "tar"
+        source = job.source if isinstance(job.source, FdSource) else FdSource(-1)
+        sink = job.sink if isinstance(job.sink, FdSink) else FdSink(-1)
+        started = self._pool.start(
+            decode=job.decode,
+            encode="none" if encode is None else encode.codec,
+            level=0 if identity is None else identity.level or 0,
+            output="nothing" if job.sink is None else output,
+            source_fd=source.fd,
+            source_offset=source.offset,
+            source_size=source.size,
+            sink_fd=sink.fd,
+            sink_offset=sink.offset,
+            scan_tar={None: 0, "lenient": 1, "strict": 2}[job.scan_tar],
+            max_tar=job.max_tar,
+            max_ratio=MAX_RATIO if job.bounded_ratio else 0,
+            ratio_floor=RATIO_FLOOR,
+            window_log_max=job.window_log_max,
+        )
+        return Run(self._pool, started, job, identity)
+
+
+@dataclass(slots=True)
+class Run:
+    """One layer under way."""
+
+    _pool: layer_pass.Pool
+    _pass: layer_pass.Pass
+    _job: LayerPass
+    _identity: EncoderIdentity | None
+    _poll: select.poll = field(default_factory=select.poll)
+
+    @property
+    def counters(self) -> Counters:
+        """The bytes so far; may be asked for at any time, from any thread."""
+        return Counters(*self._pass.counters())
+
+    @property
+    def ended(self) -> bool:
+        """Whether `wait` would return, or raise, at once."""
+        return self._pass.ended
+
+    def cancel(self) -> None:
+        """Stop this layer at the next buffer."""
+        self._pass.cancel()
+
+    def wait(
+        self, progress: Callable[[Counters], object] | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Outcome:
+        """Wait for the end, feeding and draining on the way, where signals are seen.
+
+        Args:
+            progress: called about four times a second.
+            cancelled: asked as often; when it says so, the layer stops.
+
+        Raises:
+            OccyError: whatever is wrong with the layer, seen from `LayerPass.where`.
+            OSError: the source cannot be read.
+            Cancelled: it was stopped.
+        """
+        try:
+            self._work(progress, cancelled)
+            tar, source, output, *sizes = self._pass.result()
+        except OutputError as error:
+            path = self._job.sink.path if isinstance(self._job.sink, FdSink) else self._job.where
+            raise OutputError(path, error.errno, error.operation) from None
+        except OccyError as error:
+            raise (error if error.where else error.at(self._job.where)) from None
+        finally:
+            self._pass.cancel()
+        return Outcome(*map(Digest.from_hash, (tar, source, output)), *sizes, self._identity)
+
+    def _work(self, progress: Callable[[Counters], object] | None, cancelled: Callable[[], bool] | None) -> None:
+        feed = _Feed(self._pass, self._job.source.buffers) if isinstance(self._job.source, FeedSource) else None
+        drain = self._job.sink.write if isinstance(self._job.sink, DrainSink) else None
+        self._poll.register(self._pool.fileno(), select.POLLIN)
+        tick = None if progress is None and cancelled is None else _TICK
+        told = time.monotonic()
+        while not self._pass.ended:
+            moved = feed is not None and feed.step()
+            while drain is not None and (output := self._pass.drain()):
+                drain(output)
+                moved = True
+            if not moved and self._poll.poll(None if tick is None else tick * 1000):
+                try:
+                    os.eventfd_read(self._pool.fileno())
+                except BlockingIOError:
+                    continue
+            if tick is not None and time.monotonic() - told >= tick:
+                told = time.monotonic()
+                if cancelled is not None and cancelled():
+                    raise Cancelled(self._job.where)
+                if progress is not None:
+                    progress(self.counters)
+        if progress is not None:
+            progress(self.counters)
+
+
+class _Feed:
+    """Hand buffers to a pass, as many as it takes."""
+
+    def __init__(self, to: layer_pass.Pass, buffers: Iterable[bytes | bytearray | memoryview]) -> None:
+        self._to = to
+        self._buffers: Iterator[bytes | bytearray | memoryview] = iter(buffers)
+        self._rest = memoryview(b"")
+        self._more = True
+        self._ended = False
+
+    def step(self) -> bool:
+        """Feed once; whether anything moved."""
+        if self._ended:
+            return False
+        if not len(self._rest) and self._more:
+            try:
+                self._rest = memoryview(next(self._buffers)).cast("B")
+            except StopIteration:
+                self._more = False
+        if not self._more:
+            self._ended = self._to.end_feed()
+            return self._ended
+        taken = self._to.feed(self._rest)
+        self._rest = self._rest[taken:]
+        return taken > 0 or not len(self._rest)
