@@ -773,6 +773,10 @@ static void run(struct worker *worker, struct task *task, struct done *done)
         break;
     case STAGE_SCAN:
         done->status = occy_tar_scan_check(pass->scan, piece->bytes, piece->length, piece->last, &done->offset);
+        if (done->status == OCCY_TAR_LIMIT) {
+            pass->result.allowed = (uint64_t)occy_tar_scan_progress(pass->scan)->allowed;
+            pass->result.value = (uint64_t)occy_tar_scan_progress(pass->scan)->value;
+        }
         break;
     case STAGE_DECODE:
         run_decode(pass, task, done);

@@ -24,9 +24,16 @@ KERNELS = (
 )
 
 if TYPE_CHECKING:
-    from occy_fast.kernels.native import (
-        build_facts as build_facts,
-    )
+    # The native stubs stand for both sides: the twins have equal signatures.
+    from occy_fast.kernels.native import build_facts as build_facts
+    from occy_fast.kernels.native import crc as crc
+    from occy_fast.kernels.native import gzip_blocks as gzip_blocks
+    from occy_fast.kernels.native import inflate as inflate
+    from occy_fast.kernels.native import layer_pass as layer_pass
+    from occy_fast.kernels.native import sha256 as sha256
+    from occy_fast.kernels.native import tar_scan as tar_scan
+    from occy_fast.kernels.native import unzstd as unzstd
+    from occy_fast.kernels.native import zstd_blocks as zstd_blocks
 
 VARIABLE = "OCCY_FAST_KERNELS"
 

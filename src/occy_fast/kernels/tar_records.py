@@ -334,6 +334,14 @@ PROBLEMS: dict[Problem, tuple[type[TarError], str]] = {
 }
 
 
+def check_limits(max_extension: int, max_sparse_map: int, max_extensions: int) -> None:
+    """Raise ValueError unless a scan can hold to these limits."""
+    limits = {"max_extension": max_extension, "max_sparse_map": max_sparse_map, "max_extensions": max_extensions}
+    for name, limit in limits.items():
+        if not 0 <= limit < 2**31:
+            raise ValueError(f"{name}: expected 0 to {2**31 - 1}, found {limit}")
+
+
 def tar_error(problem: int, offset: int, allowed: int = 0, value: int = 0) -> TarError:
     """Return the error *problem* stands for, found at byte *offset*; *allowed* and *value* belong to limits."""
     kind, words = PROBLEMS[Problem(problem)]

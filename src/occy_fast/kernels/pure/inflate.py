@@ -124,7 +124,7 @@ class Inflate:
             made = body.decompress(piece, len(room))
         except zlib.error:
             self._fail(Status.CORRUPT, self._start)
-        used = len(piece) - len(body.unconsumed_tail) - len(body.unused_data)
+        used = len(piece) - len(body.unused_data if body.eof else body.unconsumed_tail)
         room[: len(made)] = made
         self._crc = zlib.crc32(made, self._crc)
         self._size += len(made)

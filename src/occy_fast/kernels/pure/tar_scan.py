@@ -12,6 +12,7 @@ from occy_fast.kernels.tar_records import (
     TarBatch,
     TarFormat,
     TarRecord,
+    check_limits,
     merge_records,
     pack_record,
     tar_error,
@@ -234,6 +235,7 @@ class TarScan:
         max_extensions: int = 16,
         keep: bool = True,
     ) -> None:
+        check_limits(max_extension, max_sparse_map, max_extensions)
         self.offset = 0
         self.members = 0
         self.ended = False

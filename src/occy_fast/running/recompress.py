@@ -1,0 +1,186 @@
+"""Recode one layer on its own, from and to paths, descriptors, file objects and bytes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from occy_fast.errors import NotFound, OutputError, UsageError
+from occy_fast.running.feed import NATIVE, decode_foreign
+from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.streams.layer_pass import (
+    MAX_LAYER,
+    Counters,
+    DrainSink,
+    FdSink,
+    FdSource,
+    FeedSource,
+    LayerPass,
+    Outcome,
+    WorkerPool,
+)
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors
+
+STEP = 1 << 20
+
+Readable = str | os.PathLike[str] | int | bytes | bytearray | memoryview | BinaryIO
+Writable = str | os.PathLike[str] | int | BinaryIO | None
+
+
+def recompress(
+    source: Readable,
+    destination: Writable,
+    encoding: Encoding | str,
+    *,
+    workers: int | None = None,
+    max_layer: int = MAX_LAYER,
+    trusted: bool = False,
+    progress: Callable[[Counters], object] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Decode a layer, whatever its encoding is, and encode it again; the same tar and encoding give the same bytes.
+
+    Args:
+        source: a path, an open descriptor (read from where it stands), a binary file object, or the bytes themselves.
+        destination: a path (replaced when all is well, else left as it was), an open descriptor (written from where it
+            stands), a binary file object, or None to make the digests and sizes only.
+        encoding: ``none``, ``gzip``, ``zstd``, or with a level as in ``zstd:3``.
+        workers: threads; None takes the processors this process may use.
+        max_layer: bytes of tar allowed.
+        trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
+        progress: called about four times a second with bytes so far.
+        cancelled: asked as often; once it returns True the call ends with Cancelled.
+
+    Returns:
+        diff_id, digest, the sizes in bytes and who encoded.
+
+    Raises:
+        CorruptStream: the source is broken or ends before its verified end.
+        DecompressionBomb: there is more tar than *max_layer*, or more than 1000 times the source of a layer
+            that is not *trusted*.
+        OutputError: the destination cannot be written.
+        NotFound: there is no such path.
+        Unsupported: the encoding is not offered.
+    """
+    wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
+    with ExitStack() as open_files:
+        found, origin = _open_source(source, open_files)
+        where = _name(source)
+        if found not in NATIVE:
+            buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset)
+            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where))
+        staged = _open_path(destination, open_files) if isinstance(destination, str | os.PathLike) else None
+        sink = FdSink(staged.fd, 0, staged.path) if staged else _open_sink(destination)
+        with WorkerPool(workers) as pool:
+            job = LayerPass(
+                origin,
+                decode=found if found in NATIVE else "none",
+                encode=wanted,
+                sink=sink,
+                max_tar=max_layer,
+                bounded_ratio=not trusted,
+                where=where,
+            )
+            outcome = pool.start(job).wait(progress, cancelled)
+        if staged is not None:
+            staged.publish(Path(staged.path).name)
+        elif isinstance(sink, FdSink):
+            os.lseek(sink.fd, sink.offset + outcome.size_out, os.SEEK_SET)
+    return outcome
+
+
+def _name(place: Readable) -> str:
+    if isinstance(place, str | os.PathLike):
+        return os.fspath(place)
+    if isinstance(place, int):
+        return f"descriptor {place}"
+    return "bytes" if isinstance(place, bytes | bytearray | memoryview) else str(getattr(place, "name", "file object"))
+
+
+def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource | FeedSource]:
+    """Return the source's codec and what the pass reads."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        view = memoryview(source).cast("B")
+        return _codec(bytes(view[:SNIFF_SIZE])), FeedSource([view])
+    if isinstance(source, str | os.PathLike):
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise NotFound(_name(source), "file") from None
+        open_files.callback(os.close, fd)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise UsageError(f"{_name(source)} is a directory", "name the file that holds the layer")
+        os.set_blocking(fd, True)
+        source = fd
+    if isinstance(source, int):
+        if stat.S_ISREG(os.fstat(source).st_mode):
+            offset = os.lseek(source, 0, os.SEEK_CUR)
+            return _codec(os.pread(source, SNIFF_SIZE, offset)), FdSource(source, offset)
+        return _sniff_buffers(_read_pipe(source))
+    return _sniff_buffers(iter(lambda: source.read(STEP), b""))
+
+
+def _codec(head: bytes) -> str:
+    return sniff(head).codec
+
+
+def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
+    head = b""
+    while len(head) < SNIFF_SIZE and (more := next(buffers, b"")):
+        head += more
+
+    def all_of_it() -> Iterator[bytes]:
+        yield head
+        yield from buffers
+
+    return _codec(head[:SNIFF_SIZE]), FeedSource(all_of_it())
+
+
+def _read_pipe(fd: int) -> Iterator[bytes]:
+    while block := os.read(fd, STEP):
+        yield block
+
+
+def _read_all(fd: int, offset: int) -> Iterator[bytes]:
+    while block := os.pread(fd, STEP, offset):
+        offset += len(block)
+        yield block
+
+
+def _open_path(path: str | os.PathLike[str], open_files: ExitStack) -> StagedFile:
+    text = os.fspath(path)
+    if not Path(text).name or Path(text).is_dir():
+        raise UsageError(f"{text} is a directory", "name the file that is to hold the layer")
+    with output_errors(text, "open the directory of"):
+        directory = open_directory(str(Path(text).parent))
+    open_files.callback(os.close, directory)
+    clean_stale(directory)
+    return open_files.enter_context(StagedFile(directory, text))
+
+
+def _open_sink(destination: int | BinaryIO | None) -> FdSink | DrainSink:
+    if destination is None:
+        return DrainSink(lambda _: None)
+    if isinstance(destination, int):
+        if stat.S_ISREG(os.fstat(destination).st_mode):
+            return FdSink(destination, os.lseek(destination, 0, os.SEEK_CUR), f"descriptor {destination}")
+        fd = destination
+        return DrainSink(lambda data: _write_all(lambda rest: os.write(fd, rest), data, f"descriptor {fd}"))
+    file = destination
+    return DrainSink(lambda data: _write_all(file.write, data, str(getattr(file, "name", "file object"))))
+
+
+def _write_all(write: Callable[[memoryview], int | None], data: bytes, name: str) -> None:
+    """Write *data*, however short the single writes are."""
+    rest = memoryview(data)
+    while len(rest):
+        try:
+            written = write(rest)
+        except OSError as error:
+            raise OutputError(name, error.errno or 0, "write") from error
+        rest = rest[len(rest) if written is None else written :]
