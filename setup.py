@@ -128,7 +128,8 @@ def machine_flags() -> list[str]:
 
 def compile_flags() -> list[str]:
     """Return what all our C and Cython is compiled with."""
-    flags = ["-fPIC", "-g" if DEBUG or SANITIZE else "-g0", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-strict-overflow"]
+    flags = ["-fPIC", "-g" if DEBUG or SANITIZE else "-g0", "-fno-strict-overflow"]
+    flags += ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
     flags += ["-fstack-protector-strong", "-fstack-clash-protection", *machine_flags(), "-Wformat", "-Wformat-security"]
     flags += ["-Werror=implicit-function-declaration"]      # what the limited API lacks would crash when called
     if SANITIZE:
@@ -144,7 +145,8 @@ def compile_flags() -> list[str]:
 
 def link_flags() -> list[str]:
     # Two modules of one process may hold different zstds: nothing of the archive is visible outside.
-    flags = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-pthread"]
+    flags = ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-pthread"]
+    flags += ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
     return [*flags, "-fsanitize=address,undefined"] if SANITIZE else flags
 
 
@@ -204,7 +206,7 @@ def fetch_source_distributions(directory: Path) -> None:
     requirements = directory / "requirements.txt"
     requirements.write_text(f"{ISAL.requirement}\n{ZSTD.requirement}\n")
     print("fetching the sources of the codecs by hash")
-    options = ["--no-deps", "--no-binary", "isal,zstandard", "--require-hashes", "--disable-pip-version-check", "--quiet"]
+    options = ["--no-deps", "--no-binary", "isal,zstandard", "--require-hashes", "-qq"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(directory), "-r", str(requirements)]
     try:
         run(command, "the sources of the codecs cannot be fetched")
@@ -245,7 +247,8 @@ def built_isal(tree: Path) -> Path:
     if platform.machine() == "x86_64" and shutil.which("nasm") is None:
         raise BuildError("nasm is missing, and ISA-L needs it on x86-64: apt-get install nasm")
     # ISA-L's makefile takes flags from this variable alone: it overwrites CFLAGS.
-    flags = ["-fPIC", "-fvisibility=hidden", "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", *machine_flags()]
+    flags = ["-fPIC", "-fvisibility=hidden", *machine_flags()]
+    flags += ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
     command = ["make", "-f", "Makefile.unx", f"-j{len(os.sched_getaffinity(0))}", "units=crc igzip"]
     command += [f"CC={shlex.join(compiler())}", f"{'CFLAGS_aarch64' if on_arm else 'CFLAGS_'}={shlex.join(flags)}"]
     command += ["isa-l.h", "bin/isa-l.a"]
@@ -256,8 +259,9 @@ def built_isal(tree: Path) -> Path:
     scratch = target.with_suffix(".new")
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.copytree(tree, scratch / "tree")
-    clean = {name: value for name, value in os.environ.items() if name not in ("CFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    run(command, "ISA-L cannot be built", cwd=scratch / "tree", env=clean)
+    outer = ("CFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    env = {name: value for name, value in os.environ.items() if name not in outer}
+    run(command, "ISA-L cannot be built", cwd=scratch / "tree", env=env)
     shutil.copytree(scratch / "tree" / "include", scratch / "include" / "isa-l")
     shutil.copy(scratch / "tree" / "isa-l.h", scratch / "include")
     shutil.copy(scratch / "tree" / "bin" / "isa-l.a", scratch / "libisal.a")
@@ -295,7 +299,7 @@ def included(source: Path) -> list[Path]:
 
 
 def native_archive(codecs: Codecs) -> Path:
-    """Compile our C, join it with the codecs' archives, and return libocycore.a; what did not change is not compiled."""
+    """Compile what changed of our C, join it with the codecs' archives, and return libocycore.a."""
     directory = BUILD / "core" / MODE
     directory.mkdir(parents=True, exist_ok=True)
     defines = ["-DOCCY_SYSTEM_CODECS"] if SYSTEM else []
@@ -393,7 +397,8 @@ class BuildKernels(build_ext):
             print(f"SKIPPED (bootstrap): {error}", file=sys.stderr)
             return
         ext.sources = made.sources
-        ext.depends = [*made.depends, str(self.archive), str(self.flags), *map(str, EXT.glob("*.h")), *map(str, EXT.glob("*.pxd"))]
+        headers = [*EXT.glob("*.h"), *EXT.glob("*.pxd")]
+        ext.depends = [*made.depends, str(self.archive), str(self.flags), *map(str, headers)]
         ext.include_dirs = [*ext.include_dirs, str(EXT), *self.codecs.include_dirs]
         ext.extra_compile_args = [*compile_flags(), *(["-DOCCY_SYSTEM_CODECS"] if SYSTEM else [])]
         ext.extra_objects = [str(self.archive)]

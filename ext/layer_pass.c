@@ -153,8 +153,8 @@ size_t occy_pool_memory(int workers) { return pool_memory(workers); }
 static void signal_event(struct occy_pool *pool)
 {
     uint64_t one = 1;
-    ssize_t ignored = write(pool->event_fd, &one, sizeof one); /* full means readable: as good */
-    (void)ignored;
+    if (pool->event_fd >= 0 && write(pool->event_fd, &one, sizeof one) < 0)
+        return; /* full means readable: as good */
 }
 
 static void count(uint64_t *counter, uint64_t more) { __atomic_fetch_add(counter, more, __ATOMIC_RELAXED); }
@@ -1013,6 +1013,17 @@ struct occy_pool *occy_pool_create(int workers)
     return pool;
 }
 
+/* No stage runs any more, and none will. */
+static void release_buffers(struct occy_pool *pool)
+{
+    if (pool->memory != MAP_FAILED)
+        munmap(pool->memory, pool->memory_size);
+    pool->memory = MAP_FAILED;
+    if (pool->event_fd >= 0)
+        close(pool->event_fd);
+    pool->event_fd = -1;
+}
+
 void occy_pool_stop(struct occy_pool *pool)
 {
     struct occy_pass *pass;
@@ -1030,15 +1041,13 @@ void occy_pool_stop(struct occy_pool *pool)
         pass->cancelled = true;
         settle(pool, pass);
     }
+    release_buffers(pool);
     pthread_mutex_unlock(&pool->lock);
 }
 
 void occy_pool_free(struct occy_pool *pool)
 {
-    if (pool->memory != MAP_FAILED)
-        munmap(pool->memory, pool->memory_size);
-    if (pool->event_fd >= 0)
-        close(pool->event_fd);
+    release_buffers(pool);
     free(pool->chunks);
     free(pool->pieces);
     free(pool->worker);

@@ -56,7 +56,8 @@ struct occy_pass;
 /* Start *workers* threads (1 to OCCY_POOL_MAX_WORKERS).  NULL with errno set when it cannot. */
 #define OCCY_POOL_MAX_WORKERS 256
 struct occy_pool *occy_pool_create(int workers);
-/* Stop every pass, end and join every thread.  Passes stay readable until they are freed. */
+/* Stop every pass, end and join every thread, release the buffers and the eventfd.  Passes stay readable until they
+ * are freed.  Nobody may be feeding or draining. */
 void occy_pool_stop(struct occy_pool *pool);
 /* After occy_pool_stop and after every pass of it is freed. */
 void occy_pool_free(struct occy_pool *pool);

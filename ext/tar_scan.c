@@ -890,8 +890,8 @@ static int check_checksum(struct occy_tar_scan *scan, const uint8_t *block, stru
             found -= 256;
     if (is_number && expected == found)
         return OCCY_OK;
-    /* Bytes that do not even look like a checksum, and no magic, are no header at all. */
-    if (!is_number && field[0] < 0x80 && memcmp(block + 257, "ustar", 5) != 0)
+    /* Neither a checksum nor a magic: no header at all. */
+    if ((is_number ? expected == 0 : field[0] < 0x80) && memcmp(block + 257, "ustar", 5) != 0)
         return fail(scan, OCCY_TAR_NO_HEADER, at);
     return fail(scan, OCCY_TAR_BAD_CHECKSUM, at);
 }

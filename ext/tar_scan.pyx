@@ -52,7 +52,7 @@ cdef class TarScan:
     cdef unsigned char in_use
 
     def __cinit__(
-        self, *, strict=False, max_extension=1 << 20, max_sparse_map=1 << 20, max_extensions=16, keep=True
+        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True
     ):
         cdef occy_tar_options options
         self.scan = NULL

@@ -128,7 +128,7 @@ static int read_header(struct occy_unzstd *s)
         p++;
     }
     if (window > s->progress.window)
-        s->progress.window = window;
+        s->progress.window = window < INT64_MAX ? window : INT64_MAX;
     if (window > s->window_max)
         return fail(s, OCCY_WINDOW, s->start);
     if (le(p, id_size))

@@ -22,7 +22,7 @@ struct occy_unzstd_progress {
     uint64_t frames;  /* that ended, without the skippable ones */
     uint64_t skipped; /* skippable frames that ended */
     uint64_t offset;
-    uint64_t window; /* the largest window a frame asked for, in bytes, also where it was refused */
+    uint64_t window; /* the largest window a frame asked for, in bytes, also where it was refused; at most INT64_MAX */
 };
 
 /* NULL limits are the defaults (window log 27).  Returns NULL when memory is short. */

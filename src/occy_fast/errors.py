@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from occy_fast.spec.digest import Digest
 
-Self = TypeVar("Self", bound="OccyError")
-
-# C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of them, a
-# reader is misled by the others.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+# C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of
+# them, and the others mislead a reader.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
 _LONGEST_FIELD = 300
@@ -58,14 +58,15 @@ def _shown(field: object) -> str:
 class OccyError(Exception):
     """Anything this library raises on purpose.
 
-    `args` are the fields, so that every error pickles and can be built again; URLs in them carry no secrets. The names of
-    the fields are in `fields`.
+    `args` are the values of the fields that `fields` names, so that every error pickles and can be built again; URLs in
+    them carry no secrets.
     """
 
     exit_code: ClassVar[int] = 1
     fields: ClassVar[tuple[str, ...]] = ("where", "problem", "remedy")
     where: str = ""
     remedy: str | None = None
+    _place: ClassVar[str] = "where"
 
     def __init__(self, where: str, problem: str, remedy: str | None = None) -> None:
         self._keep(where, problem, remedy)
@@ -76,11 +77,11 @@ class OccyError(Exception):
         for name, value in zip(self.fields, values, strict=True):
             setattr(self, name, value)
 
-    def at(self: Self, where: str) -> Self:
+    def at(self, where: str) -> Self:
         """Return the same error, seen from the place that knows *where* it happened."""
-        if "where" not in self.fields:
+        if self._place not in self.fields:
             return self
-        values = [where if name == "where" else value for name, value in zip(self.fields, self.args, strict=True)]
+        values = [where if name == self._place else value for name, value in zip(self.fields, self.args, strict=True)]
         error = type(self)(*values)
         error.__cause__, error.__context__, error.__traceback__ = self.__cause__, self.__context__, self.__traceback__
         return error
@@ -115,7 +116,7 @@ class UsageError(OccyError, ValueError):
     """The request itself cannot be understood."""
 
     exit_code = 2
-    fields = ("problem", "remedy")
+    fields: ClassVar[tuple[str, ...]] = ("problem", "remedy")
 
     def __init__(self, problem: str, remedy: str | None = None) -> None:
         self._keep(problem, remedy)
@@ -170,7 +171,7 @@ class NotFound(OccyError, LookupError):
     """What was asked for is not there."""
 
     exit_code = 3
-    fields = ("where", "what")
+    fields: ClassVar[tuple[str, ...]] = ("where", "what")
     what: str
 
     def __init__(self, where: str, what: str) -> None:
@@ -349,7 +350,7 @@ class BadDigest(IntegrityError):
 class TarError(IntegrityError):
     """A tar stream is broken at *offset*, counted in its uncompressed bytes."""
 
-    fields = ("where", "offset", "problem")
+    fields: ClassVar[tuple[str, ...]] = ("where", "offset", "problem")
     offset: int
 
     def __init__(self, where: str | None, offset: int, problem: str) -> None:
@@ -474,7 +475,7 @@ class LimitError(OccyError):
     """Something is larger, deeper or more than allowed; *limit* names the limit, *value* was found or claimed."""
 
     exit_code = 6
-    fields = ("where", "limit", "allowed", "value")
+    fields: ClassVar[tuple[str, ...]] = ("where", "limit", "allowed", "value")
     limit: str
     allowed: int
     value: int
@@ -521,7 +522,7 @@ class TransportError(OccyError):
     """A registry or daemon failed; *status* is its answer's, *retryable* whether asking again can help."""
 
     exit_code = 7
-    fields = ("side", "where", "status", "problem", "retryable")
+    fields: ClassVar[tuple[str, ...]] = ("side", "where", "status", "problem", "retryable")
     side: str
     status: int | None
     problem: str
@@ -542,7 +543,13 @@ class RegistryError(TransportError):
     codes: tuple[str, ...]
 
     def __init__(
-        self, side: str, where: str, status: int | None, problem: str, retryable: bool = False, codes: tuple[str, ...] = ()
+        self,
+        side: str,
+        where: str,
+        status: int | None,
+        problem: str,
+        retryable: bool = False,
+        codes: tuple[str, ...] = (),
     ) -> None:
         self._keep(side, where, status, problem, retryable, tuple(codes))
 
@@ -571,6 +578,7 @@ class OutputError(OccyError):
 
     exit_code = 1
     fields = ("path", "errno", "operation")
+    _place = "path"
     path: str
     errno: int
     operation: str
@@ -579,7 +587,12 @@ class OutputError(OccyError):
         self._keep(path, errno, operation)
 
     def describe(self) -> str:
-        return f"{_shown(self.path)}: cannot {_shown(self.operation)}: {os.strerror(self.errno)}"
+        place = f"{_shown(self.path)}: " if self.path else ""
+        return f"{place}cannot {_shown(self.operation)}: {os.strerror(self.errno)}"
+
+    def at(self, where: str) -> Self:
+        """Return the same error with *where* as its path, if it has none yet."""
+        return self if self.path else super().at(where)
 
 
 class PlanStale(OccyError):

@@ -12,6 +12,7 @@ import select
 import tarfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -81,14 +82,14 @@ def drive(pool: Any, started: Any, feed: bytes | None, steps: Callable[[], int],
             moved = True
         if not moved:
             assert poll.poll(20_000), f"nothing happens after {started.counters()}"
-            try:
+            with suppress(BlockingIOError):
                 os.eventfd_read(pool.fileno())
-            except BlockingIOError:
-                pass
     return b"".join(output)
 
 
-def run(side: str, source: bytes, workers: int = 2, steps: Callable[[], int] = lambda: 1 << 20, **options: Any) -> tuple[Any, bytes]:
+def run(
+    side: str, source: bytes, workers: int = 2, steps: Callable[[], int] = lambda: 1 << 20, **options: Any
+) -> tuple[Any, bytes]:
     pool = TWINS[side].Pool(workers)
     try:
         started = pool.start(**options)
@@ -105,11 +106,19 @@ def outcome(side: str, source: bytes, **options: Any) -> Any:
         return type(error)
 
 
-SIZES = st.sampled_from([0, 1, 511, 1 << 20, (1 << 20) + 1, 2 << 20, (2 << 20) + 7, (4 << 20) - 1]) | st.integers(0, 5 << 20)
+SIZES = st.sampled_from([0, 1, 511, 1 << 20, (1 << 20) + 1, 2 << 20, (2 << 20) + 7, (4 << 20) - 1]) | st.integers(
+    0, 5 << 20
+)
 
 
 @settings(max_examples=20)
-@given(size=SIZES, seed=st.integers(0, 99), source=st.sampled_from(["none", "gzip", "zstd"]), wanted=st.sampled_from(["none", "gzip:1", "gzip:2", "zstd:1", "zstd:3"]), step=st.integers(1 << 14, 3 << 20))
+@given(
+    size=SIZES,
+    seed=st.integers(0, 99),
+    source=st.sampled_from(["none", "gzip", "zstd"]),
+    wanted=st.sampled_from(["none", "gzip:1", "gzip:2", "zstd:1", "zstd:3"]),
+    step=st.integers(1 << 14, 3 << 20),
+)
 def test_digests_and_bytes_hold(size: int, seed: int, source: str, wanted: str, step: int) -> None:
     content = sample(size, seed)
     encoded = ENCODE[source](content)
@@ -144,7 +153,9 @@ def test_same_tar_same_bytes(size: int, wanted: tuple[str, int], tmp_path: Path)
                 )  # fmt: skip
                 seen.add(output)
             pool = TWINS["native"].Pool(workers)
-            started = pool.start(output="encoded", encode=codec, level=level, source_fd=file.fileno(), source_offset=6, source_size=size)
+            started = pool.start(
+                output="encoded", encode=codec, level=level, source_fd=file.fileno(), source_offset=6, source_size=size
+            )
             seen.add(drive(pool, started, None, lambda: 0, True))
             pool.close()
     assert len(seen) == 1
@@ -157,7 +168,11 @@ def test_a_kept_layer_is_decoded_on_the_way(side: str, codec: str) -> None:
     encoded = ENCODE[codec](content)
     (tar, came, went, *sizes), output = run(side, encoded, decode=codec, output="source")
     assert output == encoded
-    assert (tar, came, went) == (hashlib.sha256(content).digest(), hashlib.sha256(encoded).digest(), hashlib.sha256(encoded).digest())
+    assert (tar, came, went) == (
+        hashlib.sha256(content).digest(),
+        hashlib.sha256(encoded).digest(),
+        hashlib.sha256(encoded).digest(),
+    )
     assert sizes == [len(encoded), len(content), len(encoded)]
 
 
@@ -168,7 +183,9 @@ def test_files_are_written_in_place(layer_pass: ModuleType, tmp_path: Path) -> N
         sink.write(b"#" * 100)
         sink.flush()
         pool = layer_pass.Pool(2)
-        started = pool.start(output="encoded", encode="zstd", level=3, source_fd=source.fileno(), sink_fd=sink.fileno(), sink_offset=100)
+        started = pool.start(
+            output="encoded", encode="zstd", level=3, source_fd=source.fileno(), sink_fd=sink.fileno(), sink_offset=100
+        )
         drive(pool, started, None, lambda: 0, False)
         tar, _, went, _, _, size = started.result()
         pool.close()
@@ -215,7 +232,9 @@ def test_no_damage_goes_unseen(codec: str, place: float, bit: int) -> None:
     for side in SIDES:
         found = outcome(side, bytes(encoded), decode=codec, output="tar")
         # a flipped bit in a header's time stamp changes nothing that is decoded; the source's digest tells
-        assert isinstance(found, type) or (found[1] == content and found[0][1] != hashlib.sha256(ENCODE[codec](content)).digest())
+        assert isinstance(found, type) or (
+            found[1] == content and found[0][1] != hashlib.sha256(ENCODE[codec](content)).digest()
+        )
 
 
 def test_limits_hold_at_the_byte(layer_pass: ModuleType) -> None:

@@ -1,7 +1,7 @@
 """Bind every kernel to its native build or its pure twin, once.
 
-`OCCY_FAST_KERNELS` is a demand: `pure` takes the twins, `sha256:NAME` takes native kernels with that variant of sha256. What
-cannot be met fails the import; nothing falls back.
+`OCCY_FAST_KERNELS` is a demand: `pure` takes the twins, `sha256:NAME` takes native kernels with that variant of sha256.
+What cannot be met fails the import; nothing falls back.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _bound(name: str, side: Literal["native", "pure"]) -> ModuleType:
         if side == "native":
             remedy = f"build them with 'pip install .', or take the pure ones with {VARIABLE}=pure"
             raise ImportError(f"the native kernel '{name}' is not built: {remedy}") from missing
-        remedy = "pip install 'occy_fast[pure]'"
-        raise ImportError(f"{VARIABLE}=pure needs the module '{missing.name}': {remedy}", name=missing.name) from missing
+        told = f"{VARIABLE}=pure needs the module '{missing.name}': pip install 'occy_fast[pure]'"
+        raise ImportError(told, name=missing.name) from missing
 
 
 def _sha256_as_demanded(variant: str | None) -> None:
@@ -67,8 +67,5 @@ def _sha256_as_demanded(variant: str | None) -> None:
 
 SIDE, _variant = _demanded(os.environ.get(VARIABLE, ""))
 for _name in KERNELS:
-    try:  # BOOTSTRAP
-        globals()[_name] = _bound(_name, SIDE)
-    except ImportError:  # BOOTSTRAP
-        pass
+    globals()[_name] = _bound(_name, SIDE)
 _sha256_as_demanded(_variant)

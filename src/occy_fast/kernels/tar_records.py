@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from itertools import pairwise
-from typing import overload
+from typing import NamedTuple, overload
 
 from occy_fast.errors import (
     TarAmbiguous,
@@ -22,6 +20,7 @@ from occy_fast.errors import (
 
 # ext/tar_scan.h, struct occy_tar_record: the machine's own byte order, no padding.
 RECORD = struct.Struct("=13qQ6I3i4B")
+REGION = struct.Struct("=qq")
 
 
 class TarFormat(IntFlag):
@@ -32,19 +31,14 @@ class TarFormat(IntFlag):
     GNU = 8
 
 
-class RecordFlag(IntFlag):
-    """What a record has besides its fields."""
-
-    SPARSE = 1
-    ATIME = 2
-    CTIME = 4
-    PAX = 8
-    MTIME = 16
+# What a record has besides its fields: ext/tar_scan.h, enum occy_tar_flag.
+SPARSE, ATIME, CTIME, PAX, MTIME = 1, 2, 4, 8, 16
 
 
-@dataclass(frozen=True, slots=True)
-class TarRecord:
+class TarRecord(NamedTuple):
     """One entry as the scan found it; names are the bytes that stand in the tar.
+
+    A tuple, because a frozen dataclass takes several times as long to make.
 
     Attributes:
         start: offset of the first header that belongs to the entry, extension headers included.
@@ -87,14 +81,13 @@ def pack_record(record: TarRecord, texts: bytearray) -> bytes:
     texts += record.name + record.linkname + record.uname + record.gname + pax
     regions = record.sparse or ()
     for region in regions:
-        texts += struct.pack("=qq", *region)
+        texts += REGION.pack(*region)
     times = [divmod(time or 0, 10**9) for time in (record.mtime, record.atime, record.ctime)]
-    flags = RecordFlag(0)
-    flags |= RecordFlag.SPARSE if record.sparse is not None else 0
-    flags |= RecordFlag.PAX if record.pax is not None else 0
-    flags |= RecordFlag.MTIME if record.mtime is not None else 0
-    flags |= RecordFlag.ATIME if record.atime is not None else 0
-    flags |= RecordFlag.CTIME if record.ctime is not None else 0
+    flags = SPARSE if record.sparse is not None else 0
+    flags |= PAX if record.pax is not None else 0
+    flags |= MTIME if record.mtime is not None else 0
+    flags |= ATIME if record.atime is not None else 0
+    flags |= CTIME if record.ctime is not None else 0
     return RECORD.pack(
         record.start,
         record.header_offset,
@@ -122,30 +115,21 @@ def pack_record(record: TarRecord, texts: bytearray) -> bytes:
     )
 
 
-def unpack_record(records: bytes, position: int, texts: bytes) -> TarRecord:
-    """Return the record at byte *position* of *records*."""
-    (
-        *fields,
-        at,
-        name,
-        linkname,
-        uname,
-        gname,
-        pax,
-        regions,
-        mtime_ns,
-        atime_ns,
-        ctime_ns,
-        kind,
-        dialect,
-        flags,
-        _,
-    ) = RECORD.unpack_from(records, position)
-    start, header_offset, data_offset, size, stored, mode, uid, gid, mtime, atime, ctime, devmajor, devminor = fields
-    ends = [at]
-    for length in (name, linkname, uname, gname, pax, 16 * regions):
-        ends.append(ends[-1] + length)
-    parts = [texts[begin:end] for begin, end in pairwise(ends)]
+FORMATS = tuple(TarFormat(value) for value in range(16))
+KINDS = tuple(bytes((value,)) for value in range(256))
+
+
+def unpack_record(fields: tuple[int, ...], texts: bytes) -> TarRecord:
+    """Return the record of which RECORD has unpacked *fields*."""
+    at, name, linkname, uname, gname, pax, regions, mtime_ns, atime_ns, ctime_ns, kind, dialect, flags, _ = fields[13:]
+    start, header_offset, data_offset, size, stored, mode, uid, gid, mtime, atime, ctime, devmajor, devminor = fields[
+        :13
+    ]
+    linkname_at = at + name
+    uname_at = linkname_at + linkname
+    gname_at = uname_at + uname
+    pax_at = gname_at + gname
+    regions_at = pax_at + pax
     return TarRecord(
         start,
         header_offset,
@@ -155,19 +139,19 @@ def unpack_record(records: bytes, position: int, texts: bytes) -> TarRecord:
         mode,
         uid,
         gid,
-        mtime * 10**9 + mtime_ns if flags & RecordFlag.MTIME else None,
-        atime * 10**9 + atime_ns if flags & RecordFlag.ATIME else None,
-        ctime * 10**9 + ctime_ns if flags & RecordFlag.CTIME else None,
+        mtime * 10**9 + mtime_ns if flags & MTIME else None,
+        atime * 10**9 + atime_ns if flags & ATIME else None,
+        ctime * 10**9 + ctime_ns if flags & CTIME else None,
         devmajor,
         devminor,
-        bytes((kind,)),
-        TarFormat(dialect),
-        parts[0],
-        parts[1],
-        parts[2],
-        parts[3],
-        parts[4] if flags & RecordFlag.PAX else None,
-        tuple(struct.iter_unpack("=qq", parts[5])) if flags & RecordFlag.SPARSE else None,
+        KINDS[kind],
+        FORMATS[dialect],
+        texts[at:linkname_at],
+        texts[linkname_at:uname_at],
+        texts[uname_at:gname_at],
+        texts[gname_at:pax_at],
+        texts[pax_at:regions_at] if flags & PAX else None,
+        tuple(REGION.iter_unpack(texts[regions_at : regions_at + 16 * regions])) if flags & SPARSE else None,
     )
 
 
@@ -198,11 +182,11 @@ class TarBatch(Sequence[TarRecord]):
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(index)
-        return unpack_record(self.records, position * RECORD.size, self.texts)
+        return unpack_record(RECORD.unpack_from(self.records, position * RECORD.size), self.texts)
 
     def __iter__(self) -> Iterator[TarRecord]:
-        for position in range(0, len(self.records), RECORD.size):
-            yield unpack_record(self.records, position, self.texts)
+        for fields in RECORD.iter_unpack(self.records):
+            yield unpack_record(fields, self.texts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TarBatch):

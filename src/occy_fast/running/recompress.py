@@ -74,8 +74,12 @@ def recompress(
         if found not in NATIVE:
             buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset)
             origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where))
-        staged = _open_path(destination, open_files) if isinstance(destination, str | os.PathLike) else None
-        sink = FdSink(staged.fd, 0, staged.path) if staged else _open_sink(destination)
+        staged: StagedFile | None = None
+        if isinstance(destination, str | os.PathLike):
+            staged = _open_path(destination, open_files)
+            sink: FdSink | DrainSink = FdSink(staged.fd, 0, staged.path)
+        else:
+            sink = _open_sink(destination)
         with WorkerPool(workers) as pool:
             job = LayerPass(
                 origin,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Final
 
-if TYPE_CHECKING:
-    from occy_fast.spec.digest import Digest
-    from occy_fast.spec.platform import Platform
+import msgspec
+
+from occy_fast.errors import BadDescriptor, BadManifest, DigestMismatch, SizeMismatch
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.media_type import is_media_type
+from occy_fast.spec.platform import Platform
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]*", re.ASCII)
 
 Annotations = tuple[tuple[str, str], ...]
 
@@ -48,8 +55,6 @@ class Descriptor:
         if self.annotations:
             fields["annotations"] = dict(self.annotations)
         if self.data is not None:
-            from base64 import b64encode
-
             fields["data"] = b64encode(self.data).decode("ascii")
         if self.platform is not None:
             fields["platform"] = platform_document(self.platform)
@@ -68,3 +73,104 @@ def platform_document(platform: Platform) -> dict[str, Any]:
     if platform.variant:
         fields["variant"] = platform.variant
     return fields
+
+
+class PlatformShape(msgspec.Struct, rename={"os_version": "os.version", "os_features": "os.features"}):
+    """The JSON fields of a platform, with the types they must have."""
+
+    architecture: str
+    os: str
+    variant: str | None = None
+    os_version: str | None = None
+    os_features: list[str] | None = None
+
+    def value(self) -> Platform:
+        """Return the platform."""
+        return Platform(
+            self.os, self.architecture, self.variant or None, self.os_version or None, tuple(self.os_features or ())
+        )
+
+
+class DescriptorShape(msgspec.Struct, rename="camel"):
+    """The JSON fields of a descriptor, with the types they must have."""
+
+    media_type: str
+    digest: str
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    annotations: dict[str, str] | None = None
+    platform: PlatformShape | None = None
+    urls: list[str] | None = None
+    artifact_type: str | None = None
+    data: bytes | None = None
+
+    def value(self, where: str) -> Descriptor:
+        """Return the descriptor, proved as far as that needs no other bytes.
+
+        Raises:
+            BadDigest: before anything else.
+            BadDescriptor: a media type or URL is none.
+            DigestMismatch, SizeMismatch: the embedded data is not what it is said to be.
+        """
+        digest = Digest.parse(self.digest, where)
+        for media_type in (self.media_type, self.artifact_type or self.media_type):
+            if not is_media_type(media_type):
+                raise BadDescriptor(where, f"'{media_type}' is no media type")
+        for url in self.urls or ():
+            if not _URL.fullmatch(url):
+                raise BadDescriptor(where, f"'{url}' is no URL")
+        if self.data is not None:
+            if (found := digest.of(self.data)) != digest:
+                raise DigestMismatch(f"{where} data", digest, found)
+            if len(self.data) != self.size:
+                raise SizeMismatch(f"{where} data", self.size, len(self.data))
+        return Descriptor(
+            self.media_type,
+            digest,
+            self.size,
+            sorted_pairs(self.annotations or {}),
+            self.platform.value() if self.platform is not None else None,
+            tuple(self.urls or ()),
+            self.artifact_type or None,
+            self.data,
+        )
+
+
+def parse_descriptor(fields: object, where: str) -> Descriptor:
+    """Make a descriptor of a JSON object.
+
+    Raises:
+        BadDescriptor, BadDigest, DigestMismatch, SizeMismatch: the object breaks the specification.
+    """
+    check_descriptor_spelling(fields, where)
+    try:
+        return msgspec.convert(fields, DescriptorShape).value(where)
+    except msgspec.ValidationError as error:
+        raise BadDescriptor(where, plain_words(error)) from None
+
+
+def check_descriptor_spelling(fields: object, where: str) -> None:
+    """Refuse a descriptor with a field in another spelling, as `check_spelling` does."""
+    check_spelling(fields, DescriptorShape, where, BadDescriptor)
+    if isinstance(fields, dict):
+        check_spelling(fields.get("platform"), PlatformShape, where, BadDescriptor)
+
+
+def plain_words(error: msgspec.ValidationError) -> str:
+    """Return msgspec's message without its markup."""
+    return str(error).replace("`", "").replace(" - at ", " at ")
+
+
+def check_spelling(
+    fields: object, shape: type[msgspec.Struct], where: str, error: type[BadDescriptor | BadManifest]
+) -> None:
+    """Refuse a field that is spelled as in *shape* but for its case: Go reads it, and exact readers do not."""
+    if not isinstance(fields, dict):
+        return
+    names = shape.__struct_encode_fields__
+    if fields.keys() <= set(names):
+        return
+    known = {name.casefold(): name for name in names}
+    for key in fields:
+        name = known.get(key.casefold(), key)
+        if name != key:
+            raise error(where, f"key '{key}' stands where '{name}' is meant")

@@ -14,7 +14,7 @@ RECODABLE: Final = ("none", "gzip", "zstd")
 READABLE: Final = (*RECODABLE, "xz", "bzip2")
 """The codecs a layer can be found in."""
 
-DEFAULT_LEVELS: Final = {"gzip": 1, "zstd": 3}
+DEFAULT_LEVELS: Final = {"gzip": 2, "zstd": 3}
 """The levels of the encoder where none is asked for."""
 
 _LEVELS: Final = {"gzip": range(1, 3), "zstd": range(1, 20)}
@@ -52,8 +52,8 @@ class Encoding:
         if levels is None:
             raise Unsupported("", f"{self.codec} has no levels, not even {self.level}", f"write {self.codec}")
         if self.level not in levels:
-            # ISA-L's level 3 makes other bytes on other processors; libzstd's levels below 1 and from 20 on make frames that
-            # are no smaller, or whose window common readers refuse.
+            # ISA-L's level 3 makes other bytes on other processors; from zstd's level 20 on common readers refuse the
+            # window, and its negative levels save less time than they cost in size.
             raise Unsupported("", f"{self.codec} has no level {self.level}", f"use {levels[0]} to {levels[-1]}")
         return self
 

@@ -11,15 +11,18 @@ from typing import Any, Final
 
 from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge, printable
 
+_Path = tuple[()] | tuple["_Path", "str | int"]
+"""The way from the root to a value, last step outermost: it is written out only where something is wrong."""
+
 LARGEST_DOCUMENT: Final = 4 << 20
 DEEPEST: Final = 64
 
-# Values of these keys map words that people chose (label names, paths, ports) and may differ in case. Keys of every other
-# object are field names, which Go matches without case: there it would take the one, and this library the other.
+# Values of these keys map words that people chose (label names, paths, ports), and those may differ in case. Keys of
+# every other object are field names, which Go matches without case: it would take one, and this library the other.
 FREE_MAPS: Final = frozenset({"annotations", "labels", "volumes", "exposedports"})
 
 _INT64: Final = range(-(1 << 63), 1 << 63)
-# Removes strings and everything else but brackets. A string without end runs to the end of the text: one pass, whatever comes.
+# Removes all but brackets, strings first. A string without end runs to the end of the text: one pass, whatever comes.
 _NOT_BRACKETS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[^]["{}]++', re.DOTALL)
 _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -33,7 +36,7 @@ def parse_json(
     *,
     free_keys: bool = False,
 ) -> Any:
-    """Read one JSON document, strictly: what two readers could understand differently is an error.  (RFC 8259, RFC 7493)
+    """Read one JSON document, and refuse what two readers could understand differently.  (RFC 8259, RFC 7493)
 
     Args:
         where: what the bytes are, for messages.
@@ -42,8 +45,8 @@ def parse_json(
 
     Raises:
         DuplicateKey: an object has a key twice, or two that differ in case only.
-        BadJSON: no JSON, bad UTF-8, a byte order mark, a lone surrogate, NaN, Infinity, an integer beyond 64 bits, more than
-            64 levels, or bytes after the value.
+        BadJSON: no JSON, bad UTF-8, a byte order mark, a lone surrogate, NaN, Infinity, an integer beyond 64 bits, more
+            than 64 levels, or bytes after the value.
     """
     if len(raw) > limit:
         raise limit_error(where, "document size", limit, len(raw))
@@ -121,23 +124,29 @@ def _depth(raw: bytes) -> int:
 
 
 def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, free_keys: bool) -> None:
-    """Raise for the first object of *clashing* (keys by object) whose keys are one, or are field names and one without case.
+    """Raise for the first object of *clashing* (keys by object) that has a key twice, or a field name in two spellings.
 
     An object that is no longer in *root* was the value of a key that came twice; then the object with that key is.
     """
-    stack: list[tuple[Any, str, bool]] = [(root, "$", free_keys)]
+    stack: list[tuple[Any, _Path, bool]] = [(root, (), free_keys)]
     while stack:
         value, path, free = stack.pop()
         if isinstance(value, dict):
             keys = clashing.get(id(value))
             clash = keys and (_clash(keys, str) or (None if free else _clash(keys, str.casefold)))
             if clash:
-                raise DuplicateKey(where, path, *clash)
+                raise DuplicateKey(where, _written(path), *clash)
             stack += [
-                (item, _member(path, key), free_keys or key.casefold() in FREE_MAPS) for key, item in reversed(value.items())
+                (item, (path, key), free_keys or key.casefold() in FREE_MAPS)
+                for key, item in reversed(value.items())
+                if isinstance(item, (dict, list))
             ]
         elif isinstance(value, list):
-            stack += [(value[number], f"{path}[{number}]", False) for number in reversed(range(len(value)))]
+            stack += [
+                (value[number], (path, number), free_keys)
+                for number in reversed(range(len(value)))
+                if isinstance(value[number], (dict, list))
+            ]
 
 
 def _clash(keys: list[str], fold: Callable[[str], str]) -> tuple[str, str] | None:
@@ -151,20 +160,28 @@ def _clash(keys: list[str], fold: Callable[[str], str]) -> tuple[str, str] | Non
     return None
 
 
-def _member(path: str, key: str) -> str:
-    return f"{path}.{key}" if key.isidentifier() else f"{path}['{printable(key, 80)}']"
+def _written(path: _Path) -> str:
+    """Return *path* as in ``$.layers[3].size``."""
+    steps: list[str] = []
+    while path:
+        path, step = path
+        if isinstance(step, int):
+            steps.append(f"[{step}]")
+        else:
+            steps.append(f".{step}" if step.isidentifier() else f"['{printable(step, 80)}']")
+    return "$" + "".join(reversed(steps))
 
 
 def _refuse_lone_surrogates(root: Any, where: str) -> None:
-    stack = [(root, "$")]
+    stack: list[tuple[Any, _Path]] = [(root, ())]
     while stack:
         value, path = stack.pop()
         if isinstance(value, dict):
-            stack += [pair for key, item in value.items() for pair in ((key, path), (item, _member(path, key)))]
+            stack += [pair for key, item in value.items() for pair in ((key, path), (item, (path, key)))]
         elif isinstance(value, list):
-            stack += [(item, f"{path}[{number}]") for number, item in enumerate(value)]
+            stack += [(item, (path, number)) for number, item in enumerate(value)]
         elif isinstance(value, str) and not value.isascii():
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError:
-                raise BadJSON(where, f"lone surrogate at {path}") from None
+                raise BadJSON(where, f"lone surrogate at {_written(path)}") from None

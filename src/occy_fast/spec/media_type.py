@@ -15,6 +15,7 @@ OCI_EMPTY: Final = "application/vnd.oci.empty.v1+json"
 DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG: Final = "application/vnd.docker.container.image.v1+json"
+OCTETS: Final = "application/octet-stream"
 DOCKER_SCHEMA1: Final = (
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -78,6 +79,11 @@ def media_type(family: str, kind: str, codec: str = "none") -> str:
 def describe(text: str) -> MediaType | None:
     """Return what a media type says, or None if it is not in the table."""
     return _BACK.get(text)
+
+
+def is_layer(text: str) -> bool:
+    """Tell whether *text* names a layer: a tar in any encoding (``+brotli`` and ``+encrypted`` are layers, too)."""
+    return text.startswith((_OCI_LAYER, _OCI_FOREIGN, _DOCKER_LAYER, _DOCKER_FOREIGN))
 
 
 def is_media_type(text: str) -> bool:

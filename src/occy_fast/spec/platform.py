@@ -39,7 +39,7 @@ class Platform:
         return "/".join(filter(None, (os, self.architecture, self.variant)))
 
     def normalized(self) -> Platform:
-        """Return the same platform in containerd's words: ``x86_64`` is ``amd64``, and the variant all share is left out."""
+        """Return the same platform in containerd's words: ``x86_64`` is ``amd64``, the usual variant is left out."""
         os = self.os.lower()
         os = _OS.get(os, os)
         architecture = self.architecture.lower()
@@ -57,8 +57,8 @@ class Platform:
     def matches(self, wanted: Platform) -> bool:
         """Tell whether an image for this platform is what *wanted* asks for.
 
-        A wanted platform without variant is met by any. Of an os_version the leading numbers can be asked for (10.0.17763);
-        features that are wanted must be there.
+        A wanted platform without variant is met by any. Of an os_version the leading numbers can be asked for, as in
+        10.0.17763; features that are wanted must be there.
         """
         own, other = self.normalized(), wanted.normalized()
         if (own.os, own.architecture) != (other.os, other.architecture):

@@ -7,7 +7,8 @@ import platform
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -176,12 +177,13 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
 class WorkerPool:
     """The workers and buffers of one call; a pool and its runs belong to one thread, `Run.counters` to any.
 
-    Leaving the context stops what has not ended and joins every thread.
+    Runs may be waited for in any order. Leaving the context stops what has not ended and joins every thread.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = default_workers() if workers is None else workers
         self._pool = layer_pass.Pool(self.workers)
+        self._pumped: list[Run] = []
 
     def __enter__(self) -> Self:
         return self
@@ -190,6 +192,7 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.close()
+        self._pumped.clear()
 
     def start(self, job: LayerPass) -> Run:
         """Begin *job*; it goes behind those that were started before, and shares the workers with them.
@@ -218,18 +221,30 @@ class WorkerPool:
             ratio_floor=RATIO_FLOOR,
             window_log_max=job.window_log_max,
         )
-        return Run(self._pool, started, job, identity)
+        run = Run(self, started, job, identity)
+        if isinstance(job.source, FeedSource) or isinstance(job.sink, DrainSink):
+            self._pumped.append(run)
+        return run
+
+    def _fileno(self) -> int:
+        return self._pool.fileno()
+
+    def _pump(self) -> bool:
+        """Feed and drain every run that needs it, so that any may be waited for first; whether anything moved."""
+        self._pumped = [run for run in self._pumped if not run.ended]
+        return sum(run._pump() for run in self._pumped) > 0
 
 
-@dataclass(slots=True)
 class Run:
-    """One layer under way."""
+    """One layer under way; `WorkerPool.start` makes it."""
 
-    _pool: layer_pass.Pool
-    _pass: layer_pass.Pass
-    _job: LayerPass
-    _identity: EncoderIdentity | None
-    _poll: select.poll = field(default_factory=select.poll)
+    def __init__(
+        self, pool: WorkerPool, started: layer_pass.Pass, job: LayerPass, identity: EncoderIdentity | None
+    ) -> None:
+        self._pool, self._pass, self._job, self._identity = pool, started, job, identity
+        self._feed = _Feed(started, job.source.buffers) if isinstance(job.source, FeedSource) else None
+        self._drain = job.sink.write if isinstance(job.sink, DrainSink) else None
+        self._failure: BaseException | None = None
 
     @property
     def counters(self) -> Counters:
@@ -261,32 +276,28 @@ class Run:
         """
         try:
             self._work(progress, cancelled)
+            if self._failure is not None:
+                raise self._failure
             tar, source, output, *sizes = self._pass.result()
         except OutputError as error:
             path = self._job.sink.path if isinstance(self._job.sink, FdSink) else self._job.where
-            raise OutputError(path, error.errno, error.operation) from None
+            raise OutputError(error.path or path, error.errno, error.operation) from None
         except OccyError as error:
             raise (error if error.where else error.at(self._job.where)) from None
         finally:
             self._pass.cancel()
-        return Outcome(*map(Digest.from_hash, (tar, source, output)), *sizes, self._identity)
+        digests = Digest.from_hash(tar), Digest.from_hash(source), Digest.from_hash(output)
+        return Outcome(*digests, sizes[0], sizes[1], sizes[2], self._identity)
 
     def _work(self, progress: Callable[[Counters], object] | None, cancelled: Callable[[], bool] | None) -> None:
-        feed = _Feed(self._pass, self._job.source.buffers) if isinstance(self._job.source, FeedSource) else None
-        drain = self._job.sink.write if isinstance(self._job.sink, DrainSink) else None
-        self._poll.register(self._pool.fileno(), select.POLLIN)
+        poll = select.poll()
+        poll.register(self._pool._fileno(), select.POLLIN)
         tick = None if progress is None and cancelled is None else _TICK
         told = time.monotonic()
         while not self._pass.ended:
-            moved = feed is not None and feed.step()
-            while drain is not None and (output := self._pass.drain()):
-                drain(output)
-                moved = True
-            if not moved and self._poll.poll(None if tick is None else tick * 1000):
-                try:
-                    os.eventfd_read(self._pool.fileno())
-                except BlockingIOError:
-                    continue
+            if not self._pool._pump() and poll.poll(None if tick is None else tick * 1000):
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._pool._fileno())
             if tick is not None and time.monotonic() - told >= tick:
                 told = time.monotonic()
                 if cancelled is not None and cancelled():
@@ -295,6 +306,20 @@ class Run:
                     progress(self.counters)
         if progress is not None:
             progress(self.counters)
+
+    def _pump(self) -> bool:
+        """Feed and drain once; whether anything moved. What fails on the caller's side is kept for `wait`."""
+        moved = False
+        try:
+            moved = self._feed is not None and self._feed.step()
+            while self._drain is not None and (output := self._pass.drain()):
+                self._drain(output)
+                moved = True
+        except Exception as failure:
+            self._failure = failure
+            self._pass.cancel()
+            return True
+        return moved
 
 
 class _Feed:

@@ -9,8 +9,8 @@ class TarScan:
         self,
         *,
         strict: bool = False,
-        max_extension: int = ...,
-        max_sparse_map: int = ...,
+        max_extension: int = 1048576,
+        max_sparse_map: int = 1048576,
         max_extensions: int = 16,
         keep: bool = True,
     ) -> None: ...

@@ -50,11 +50,12 @@ class Pool:
 
     def __del__(self) -> None:
         if hasattr(self, "_event"):
-            os.close(self._event)
+            self.close()
 
     def fileno(self) -> int:
         """Return an eventfd: readable when, since it was last read, a pass ended, has output to drain or takes more."""
-        os.eventfd_write(self._event, 1)
+        if self._event >= 0:
+            os.eventfd_write(self._event, 1)
         return self._event
 
     def start(
@@ -107,6 +108,10 @@ class Pool:
         self._closed = True
         for started in self._passes:
             started.cancel()
+        self._passes.clear()
+        if self._event >= 0:
+            os.close(self._event)
+            self._event = -1
 
 
 class Pass:

@@ -45,13 +45,13 @@ SINGLE_KEYS = (
 )
 
 
-def c_string(field: bytes) -> bytes:
+def _c_string(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
-def octal(field: bytes) -> int | None:
+def _octal(field: bytes) -> int | None:
     """Return the octal number in *field*, between blanks and NULs; None if it holds something else."""
-    digits = c_string(field.strip(b" \0"))
+    digits = _c_string(field.strip(b" \0"))
     if not digits:
         return 0
     if not OCTAL.fullmatch(digits):
@@ -62,17 +62,17 @@ def octal(field: bytes) -> int | None:
     return value - 2**64 if value >= 2**63 else value
 
 
-def number(field: bytes) -> int | None:
+def _number(field: bytes) -> int | None:
     """Return the number in a header field, octal or base-256; None if it is none, or beyond 64 bits."""
     if not field or field[0] < 0x80:
-        return octal(field)
+        return _octal(field)
     raw = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
     if field[0] & 0x40:
         raw -= 1 << (8 * len(field) - 1)
     return raw if raw in INT64 else None
 
 
-def decimal(text: bytes) -> int | None:
+def _decimal(text: bytes) -> int | None:
     """Return the decimal number in *text*, which may have a sign; None if it is none, or beyond 64 bits."""
     if not DECIMAL.fullmatch(text):
         return None
@@ -84,10 +84,10 @@ def decimal(text: bytes) -> int | None:
     return value if value in INT64 else None
 
 
-def time(text: bytes) -> int | None:
+def _time(text: bytes) -> int | None:
     """Return a PAX time in nanoseconds, what is finer cut off; None if it is none."""
     match = TIME.fullmatch(text)
-    if match is None or (seconds := decimal(match[1])) is None:
+    if match is None or (seconds := _decimal(match[1])) is None:
         return None
     fraction = int(((match[2] or b"") + bytes(9).replace(b"\0", b"0"))[:9])
     if text[0] == ord("-") and fraction:
@@ -98,14 +98,14 @@ def time(text: bytes) -> int | None:
 
 def parse_number(field: bytes) -> int:
     """Return the number in a header *field*, octal or base-256.  Raises TarHeaderError."""
-    if (value := number(bytes(field))) is None:
+    if (value := _number(bytes(field))) is None:
         raise tar_error(Problem.SIZE, 0)
     return value
 
 
 def parse_time(text: bytes) -> int:
     """Return the PAX time *text* in nanoseconds since the epoch; what is finer is cut off.  Raises TarPaxError."""
-    if (value := time(bytes(text))) is None:
+    if (value := _time(bytes(text))) is None:
         raise tar_error(Problem.PAX_TIME, 0)
     return value
 
@@ -132,7 +132,7 @@ def _records(body: bytes, base: int) -> list[_Record]:
     at = 0
     while at < len(body):
         space = body.find(b" ", at)
-        length = decimal(body[at:space]) if space >= 0 else None
+        length = _decimal(body[at:space]) if space >= 0 else None
         if length is None or length < 5 or length > len(body) - at or at + length <= space + 1:
             raise tar_error(Problem.RECORD_LENGTH, base + at)
         if body[at + length - 1] != ord("\n"):
@@ -230,8 +230,8 @@ class TarScan:
         self,
         *,
         strict: bool = False,
-        max_extension: int = 1 << 20,
-        max_sparse_map: int = 1 << 20,
+        max_extension: int = 1048576,
+        max_sparse_map: int = 1048576,
         max_extensions: int = 16,
         keep: bool = True,
     ) -> None:
@@ -407,25 +407,25 @@ class TarScan:
         ustar = magic == b"ustar\0"
         star = ustar and block[508:512] == b"tar\0"
         gnu = magic == b"ustar " and version == b" \0"
-        size = self._number(block, 124, 12, Problem.SIZE, at)
-        mode = self._number(block, 100, 8, Problem.MODE, at)
-        uid = self._number(block, 108, 8, Problem.UID, at)
-        gid = self._number(block, 116, 8, Problem.GID, at)
-        mtime = self._number(block, 136, 12, Problem.MTIME, at) * 10**9
+        size = self._field(block, 124, 12, Problem.SIZE, at)
+        mode = self._field(block, 100, 8, Problem.MODE, at)
+        uid = self._field(block, 108, 8, Problem.UID, at)
+        gid = self._field(block, 116, 8, Problem.GID, at)
+        mtime = self._field(block, 136, 12, Problem.MTIME, at) * 10**9
         uname = gname = prefix = b""
         devmajor = devminor = 0
         atime = ctime = None
         dialect = TarFormat(0)
         if ustar or gnu:
-            uname, gname = c_string(block[265:297]), c_string(block[297:329])
-            devmajor = self._number(block, 329, 8, Problem.DEVICE, at)
-            devminor = self._number(block, 337, 8, Problem.DEVICE, at)
+            uname, gname = _c_string(block[265:297]), _c_string(block[297:329])
+            devmajor = self._field(block, 329, 8, Problem.DEVICE, at)
+            devminor = self._field(block, 337, 8, Problem.DEVICE, at)
         if star:
-            prefix = c_string(block[345:476])
-            atime = self._number(block, 476, 12, Problem.STAR_TIME, at) * 10**9
-            ctime = self._number(block, 488, 12, Problem.STAR_TIME, at) * 10**9
+            prefix = _c_string(block[345:476])
+            atime = self._field(block, 476, 12, Problem.STAR_TIME, at) * 10**9
+            ctime = self._field(block, 488, 12, Problem.STAR_TIME, at) * 10**9
         elif ustar:
-            prefix = c_string(block[345:500])
+            prefix = _c_string(block[345:500])
             # The dialect is named only where the header is what that dialect's rules let a writer write.
             ends = (block[end - 1] for end in (108, 116, 124, 136, 148, 337, 345))
             if block.isascii() and not any(ends):
@@ -435,22 +435,22 @@ class TarScan:
         elif gnu:
             dialect = TarFormat.GNU
             fields = (block[345:357], block[357:369])
-            times = [number(field) if field[0] else None for field in fields]
+            times = [_number(field) if field[0] else None for field in fields]
             if any(value is None and field[0] for value, field in zip(times, fields, strict=True)):
                 # Writers of Go before 1.8 put a ustar prefix over the times.
                 dialect = TarFormat(0)
-                prefix = c_string(block[345:500])
+                prefix = _c_string(block[345:500])
                 prefix = prefix if prefix.isascii() else b""
                 if self._strict:
                     raise tar_error(Problem.GNU_PREFIX, at)
             else:
                 atime, ctime = (None if value is None else value * 10**9 for value in times)
-        name = c_string(block[0:100])
+        name = _c_string(block[0:100])
         return _Member(
             at,
             block[156:157],
             prefix + b"/" + name if prefix else name,
-            c_string(block[157:257]),
+            _c_string(block[157:257]),
             size,
             mode,
             uid,
@@ -470,19 +470,19 @@ class TarScan:
         field = block[148:156]
         covered = block[:148] + b" " * 8 + block[156:]
         unsigned = sum(covered)
-        expected = octal(field)
+        expected = _octal(field)
         if expected == unsigned:
             return
         # Old Sun systems summed up signed characters.
         signed = unsigned - 256 * sum(octet >= 0x80 for octet in covered)
         if expected != signed:
-            # Bytes that do not even look like a checksum, and no magic, are no header at all.
-            foreign = expected is None and field[0] < 0x80 and block[257:262] != b"ustar"
+            # Neither a checksum nor a magic: no header at all.
+            foreign = not expected and field[0] < 0x80 and block[257:262] != b"ustar"
             raise tar_error(Problem.NO_HEADER if foreign else Problem.CHECKSUM, at)
 
-    def _number(self, block: bytes, begin: int, length: int, problem: Problem, at: int) -> int:
+    def _field(self, block: bytes, begin: int, length: int, problem: Problem, at: int) -> int:
         field = block[begin : begin + length]
-        value = number(field)
+        value = _number(field)
         if value is None:
             raise tar_error(problem, at)
         if self._strict and field[0] < 0x80 and b"\0" in (text := field.strip(b" \0")) and text.partition(b"\0")[2]:
@@ -518,10 +518,10 @@ class TarScan:
         self._block_length = BLOCK
         self._padding = -len(body) % BLOCK
         if member.kind == b"L":
-            self._longname = c_string(body)
+            self._longname = _c_string(body)
             return
         if member.kind == b"K":
-            self._longlink = c_string(body)
+            self._longlink = _c_string(body)
             return
         self._pax = body
         self._pax_records = _records(body, member.at + BLOCK)
@@ -585,7 +585,7 @@ class TarScan:
     def _pax_number(self, merged: dict[bytes, bytes], key: bytes, problem: Problem, otherwise: int) -> int:
         if not (text := merged.get(key)):
             return otherwise
-        if (value := decimal(text)) is None:
+        if (value := _decimal(text)) is None:
             raise tar_error(problem, self._value_at(key))
         if self._strict and text[0] in b"+-":
             raise tar_error(Problem.PAX_NUMBER_SIGN, self._value_at(key))
@@ -594,7 +594,7 @@ class TarScan:
     def _pax_time(self, merged: dict[bytes, bytes], key: bytes, otherwise: int | None) -> int | None:
         if not (text := merged.get(key)):
             return otherwise
-        if (value := time(text)) is None:
+        if (value := _time(text)) is None:
             raise tar_error(Problem.PAX_TIME, self._value_at(key))
         return value
 
@@ -617,7 +617,7 @@ class TarScan:
     def _begin_old_sparse(self, block: bytes) -> None:
         if not self._member.old_sparse:
             raise tar_error(Problem.SPARSE_DIALECT, self._member.at)
-        if (size := number(block[483:495])) is None:
+        if (size := _number(block[483:495])) is None:
             raise tar_error(Problem.SPARSE_SIZE, self._member.at)
         self._member = self._member._replace(size=size)
         self._take_old_sparse(block[386:], 4, 482 - 386)
@@ -627,7 +627,7 @@ class TarScan:
         for begin in range(0, 24 * most, 24):
             if block[begin] == 0:
                 break
-            offset, length = number(block[begin : begin + 12]), number(block[begin + 12 : begin + 24])
+            offset, length = _number(block[begin : begin + 12]), _number(block[begin + 12 : begin + 24])
             if offset is None or length is None:
                 raise tar_error(Problem.SPARSE_NUMBER, at)
             self._regions.append((offset, length))
@@ -664,7 +664,7 @@ class TarScan:
 
     def _read_pax_map(self, merged: dict[bytes, bytes]) -> None:
         at = self._member.at
-        count = decimal(merged.get(b"GNU.sparse.numblocks", b""))
+        count = _decimal(merged.get(b"GNU.sparse.numblocks", b""))
         text = merged.get(b"GNU.sparse.map", b"")
         numbers = text.split(b",") if text else []
         if count is None or len(numbers) != 2 * count:
@@ -685,7 +685,7 @@ class TarScan:
         self._map_text += block
         self._map_lines += block.count(b"\n")
         if self._map_lines and self._map_count is None:
-            self._map_count = decimal(bytes(self._map_text.partition(b"\n")[0]))
+            self._map_count = _decimal(bytes(self._map_text.partition(b"\n")[0]))
             if self._map_count is None or not 0 <= self._map_count < 2**62:
                 raise tar_error(Problem.SPARSE_COUNT, self._member.at)
         if self._map_count is None or self._map_lines <= 2 * self._map_count:
@@ -745,7 +745,7 @@ class TarScan:
 
 def _pairs(numbers: list[bytes]) -> list[tuple[int, int]] | None:
     """Return decimal *numbers* as pairs; None if one of them is none."""
-    values = [value for text in numbers if (value := decimal(text)) is not None]
+    values = [value for text in numbers if (value := _decimal(text)) is not None]
     if len(values) != len(numbers):
         return None
     return list(zip(values[::2], values[1::2], strict=True))

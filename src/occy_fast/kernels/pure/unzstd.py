@@ -123,7 +123,7 @@ class Unzstd:
         else:
             base = 1 << 10 + (header[5] >> 3)
             window = base + base // 8 * (header[5] & 7)
-        self._window = max(self._window, window)
+        self._window = max(self._window, min(window, (1 << 63) - 1))  # what a kernel's status can carry
         if window > self._window_max:
             self._fail(Status.WINDOW, self._start)
         if any(header[id_at:content_at]):

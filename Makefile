@@ -1,0 +1,62 @@
+# make demo      build, make a small image, convert it, verify it, say what was done; IMAGE=app.tar takes yours
+# make test      build, then lint, types, stubs and the suite
+# make interop   build, then the tests against real daemons and tools
+# make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked
+# make bench     the kernels' speed                make versus   whole workloads beside the peers on this machine
+# make clean     remove everything that was built
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: demo test lint build interop sanitize bench versus clean
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -qq
+export PIP_ROOT_USER_ACTION ?= ignore
+
+demo: build
+	@$(PY) examples/demo.py $(if $(IMAGE),"$(IMAGE)")
+
+test: lint
+	$(PY) -m pytest -m "not interop" $(PYTEST)
+
+lint: build
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	@# a stub is compared with what was built; what Cython adds to every module is no part of the contract
+	MYPYPATH=src $(PY) -m mypy.stubtest --concise --ignore-missing-stub \
+	    $$(cd src && ls occy_fast/kernels/native/*.pyi | sed 's/\.pyi$$//; s|/|.|g')
+
+interop: build
+	bash tests/interop/services.sh
+	$(PY) -m pytest -m interop $(PYTEST)
+
+SANITIZED := build/sanitize/lib
+sanitize: .venv/ready
+	OCCY_FAST_SANITIZE=1 OCCY_FAST_DEBUG=1 $(PY) setup.py -q build --build-base build/sanitize --build-lib $(SANITIZED)
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
+	    $(PY) -m pytest -o pythonpath= tests/kernels tests/streams $(PYTEST)
+
+bench: build
+	$(PY) -m pytest benchmarks/bench_kernels.py benchmarks/bench_recompress.py --benchmark-only
+
+versus: build
+	$(PY) -m benchmarks.versus $(if $(IMAGE),--image "$(IMAGE)")
+
+# The environment is made once; the modules are brought up to date every time, which takes a second.
+build: .venv/ready
+	@$(PY) setup.py -q build_ext --inplace
+
+.venv/ready: pyproject.toml .ci/prepare
+	@PYTHON="$(PYTHON)" bash .ci/prepare
+	@[ -x $(PY) ] || { echo "making .venv"; "$(PYTHON)" -m venv .venv; }
+	@echo "installing what the build and the tests need, and building"
+	@$(PIP) install 'setuptools>=77' 'Cython>=3.1' wheel
+	@$(PIP) install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf build dist .venv src/*.egg-info src/occy_fast/kernels/native/*.so
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find src tests benchmarks examples wheels -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,134 @@
+"""The public functions.
+
+All of them may be called from several threads at once: they share no state, and what they return is immutable. One call
+belongs to the thread that makes it; its progress is reported on that thread, and its cancel event may be set from any.
+Nothing is printed; messages go to the logger "occy_fast", whose set-up is the caller's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from occy_fast.kernels.build import build_info
+from occy_fast.planning.goal import Goal
+from occy_fast.planning.planner import make_plan
+from occy_fast.running.execute import execute
+from occy_fast.running.inspect import inspect
+from occy_fast.running.probe import probe
+from occy_fast.running.recompress import recompress
+from occy_fast.running.verify import verify
+from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.transports.locate import open_destination, open_source
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.steps import Plan
+    from occy_fast.running.outcome import Result
+    from occy_fast.running.progress import ProgressCallback
+
+__all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
+
+
+@contextmanager
+def open_image(locator: str) -> Iterator[Contents]:
+    """Open what *locator* names and show it as plain data: documents and addresses, no layer's bytes.
+
+    Raises:
+        UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
+    """
+    with open_source(locator) as source:
+        yield source.read()
+
+
+def make_goal(
+    *,
+    encoding: str | Encoding | None = None,
+    format: Format = "keep",
+    platforms: Iterable[str | Platform] = (),
+    verify: Verify = "blobs",
+    link: bool = False,
+) -> Goal:
+    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
+    wanted: Encoding | Keep | None = "keep" if encoding == "keep" else None
+    if isinstance(encoding, str) and encoding != "keep":
+        wanted = parse_encoding(encoding).check_level()
+    elif isinstance(encoding, Encoding):
+        wanted = encoding.check_level()
+    parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
+    return Goal(wanted, format, parsed, verify, link)
+
+
+def plan(
+    source: str,
+    destination: str,
+    *,
+    encoding: str | Encoding | None = None,
+    format: Format = "keep",
+    platforms: Iterable[str | Platform] = (),
+    verify: Verify = "blobs",
+    link: bool = False,
+    workers: int | None = None,
+) -> Plan:
+    """Read the source's documents, ask the destination what it has, and decide; nothing is written.
+
+    Args:
+        source, destination: locators.
+        encoding: "none", "gzip", "zstd", with a level as in "zstd:3" to have it made by this library's encoder; "keep"
+            demands that no layer changes; None changes only what the destination cannot hold.
+        format: "oci", "docker" or "keep".
+        platforms: such as "linux/arm64"; none takes all that the destination can hold.
+        verify: "blobs" or "layers".
+        link: blobs may be hard links to the source's files.
+        workers: what execute will be given, for the memory it takes.
+    Returns:
+        A Plan, which may be printed, pickled and executed elsewhere.
+    Raises:
+        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
+    """
+    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
+    target = open_destination(destination)
+    with open_source(source) as opened:
+        contents = opened.read()
+        facts = probe(contents, target, goal, workers)
+        return make_plan(
+            contents, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+        )
+
+
+def convert(
+    source: str,
+    destination: str,
+    *,
+    encoding: str | Encoding | None = None,
+    format: Format = "keep",
+    platforms: Iterable[str | Platform] = (),
+    verify: Verify = "blobs",
+    link: bool = False,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    max_layer: int | None = None,
+) -> Result:
+    """Plan and execute in one call; the arguments are theirs.
+
+    Returns:
+        A Result: digest of what was published, its layers with both digests and sizes, names, seconds.
+    Raises:
+        OccyError: nothing was published, and nothing is left behind.
+    """
+    decided = plan(
+        source,
+        destination,
+        encoding=encoding,
+        format=format,
+        platforms=platforms,
+        verify=verify,
+        link=link,
+        workers=workers,
+    )
+    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)

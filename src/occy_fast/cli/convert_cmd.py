@@ -1,0 +1,256 @@
+"""The command `convert`: plan, say the plan or run it, tell what became of each layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
+from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsType, PlatformType, Word, voiced
+from occy_fast.errors import UsageError
+
+if TYPE_CHECKING:
+    from occy_fast.planning.goal import Format, Verify
+    from occy_fast.planning.steps import Plan
+    from occy_fast.running.outcome import LayerOutcome, Result
+    from occy_fast.spec.encoding import Encoding
+    from occy_fast.spec.platform import Platform
+
+SCHEMA = 1
+
+
+@click.command(
+    "convert",
+    cls=ExampleCommand,
+    examples=[
+        (
+            "a docker save archive becomes an OCI layout with zstd layers",
+            "occy-fast convert docker-archive:app.tar oci:out:app --compression zstd",
+        ),
+        (
+            "the other way: layers docker load reads fastest",
+            "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
+        ),
+        (
+            "what would be done, and why, without doing it",
+            "occy-fast convert app.tar oci:out:app --compression gzip:2 --dry-run",
+        ),
+        (
+            "in a script: prove the tars too, keep the digest",
+            "occy-fast convert oci:in:app oci:out:app --format docker --verify layers --digest-file digest --quiet",
+        ),
+    ],
+)
+@click.argument("source", metavar="SRC", type=LOCATOR)
+@click.argument("destination", metavar="DST", type=LOCATOR)
+@click.option(
+    "-c",
+    "--compression",
+    "encoding",
+    type=EncodingType(),
+    help="What layers are to be: none, gzip, zstd, with a level as in zstd:9 made by our encoder; keep demands that"
+    " none changes. Default: whatever the destination can hold stays.",
+)
+@click.option("-l", "--level", type=int, metavar="N", help="The level of --compression: gzip 1-2, zstd 1-19.")
+@click.option(
+    "-f",
+    "--format",
+    "family",
+    type=Word(["oci", "docker", "keep"]),
+    default="keep",
+    show_default=True,
+    help="The media types of the manifests.",
+)
+@click.option(
+    "--verify",
+    type=Word(["blobs", "layers"]),
+    default="blobs",
+    show_default=True,
+    help="blobs: every byte that is moved against its digest, and the diff_id of every layer that is decoded;"
+    " layers: decode the others too.",
+)
+@click.option("--link", is_flag=True, help="Blobs may be hard links to the source's files, and share their fate.")
+@click.option(
+    "-j", "--jobs", type=JobsType(), metavar="N", help="Workers. Default: the processors this process may use."
+)
+@click.option(
+    "-p",
+    "--platform",
+    "platforms",
+    type=PlatformType(),
+    multiple=True,
+    help="Only images for os/architecture[/variant]; may be repeated.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
+@click.option(
+    "--digest-file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the digest of what was published to FILE, once it is published.",
+)
+@voiced
+def convert(
+    *,
+    source: str,
+    destination: str,
+    encoding: Encoding | str | None,
+    level: int | None,
+    family: Format,
+    verify: Verify,
+    link: bool,
+    jobs: int | None,
+    platforms: tuple[Platform, ...],
+    dry_run: bool,
+    digest_file: str | None,
+    voice: Voice,
+) -> int:
+    """Bring the image at SRC to DST, in another form if asked.
+
+    SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes) or oci:DIR[:REF] (an OCI layout); one
+    image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
+    destination stays until the new one is complete.
+    """
+    wanted = _with_level(encoding, level)
+    if digest_file is not None:
+        from occy_fast.cli.digest_file import check_digest_file
+
+        if dry_run:
+            raise UsageError(
+                "--dry-run publishes nothing whose digest --digest-file could hold", "leave one of them out"
+            )
+        check_digest_file(digest_file)
+
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+
+    plan = api.plan(source, destination, encoding=wanted, format=family, platforms=platforms, verify=verify, link=link)
+    if dry_run:
+        from occy_fast.planning.explain import explain_document, explain_text
+
+        if voice.json:
+            print_json(explain_document(plan))
+        else:
+            print_text(explain_text(plan))
+        return 0
+    if not (voice.quiet or voice.json):
+        for note in plan.notes:
+            print_note(f"note: {note}")
+    with Watch(voice) as watch:
+        result = api.execute(plan, workers=jobs, progress=watch.callback)
+    if digest_file is not None:
+        from occy_fast.cli.digest_file import write_digest_file
+
+        write_digest_file(digest_file, result.digests)
+    if voice.json:
+        print_json(result_document(plan, result))
+    elif voice.quiet:
+        print_text("\n".join(map(str, result.digests)))
+    else:
+        print_text(result_text(plan, result))
+    return 0
+
+
+def result_text(plan: Plan, result: Result) -> str:
+    """Say what became of each layer, what was published, and how fast it went."""
+    from occy_fast.cli.units import format_rate, format_seconds
+    from occy_fast.planning.explain import format_size
+    from occy_fast.planning.steps import images_of
+
+    lines = [f"{plan.source} -> {plan.destination}"]
+    outcomes = iter(result.layers)
+    single = len(plan.roots) == 1 and len(list(plan.images())) == 1
+    for named, digest in zip(plan.roots, result.digests, strict=True):
+        names = ", ".join(named.names) or named.ref or "without a name"
+        for image in images_of(named.root):
+            if not single:
+                lines += ["", f"{names}, {image.image.platform or 'platform unknown'}"]
+            rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
+            if rows:
+                lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
+        lines.append(f"digest    {digest}")
+    if single:
+        lines.append(f"image id  {result.config_digest}")
+        if result.names:
+            lines.append(f"names     {', '.join(result.names)}")
+    else:
+        lines.append("")
+    rate = format_rate(bytes_read(plan), result.seconds)
+    sizes = f"read {format_size(bytes_read(plan))}, wrote {format_size(result.size_out)}"
+    lines.append(f"{sizes} in {format_seconds(result.seconds)} ({rate})")
+    return "\n".join(lines)
+
+
+def result_document(plan: Plan, result: Result) -> dict[str, Any]:
+    """Return the same as a JSON object; sizes are bytes."""
+    return {
+        "schema": SCHEMA,
+        "source": plan.source,
+        "destination": plan.destination,
+        "digest": str(result.digest),
+        "digests": [str(digest) for digest in result.digests],
+        "config_digest": str(result.config_digest),
+        "names": list(result.names),
+        "layers": [_layer_document(outcome) for outcome in result.layers],
+        "bytes_read": bytes_read(plan),
+        "bytes_written": result.size_out,
+        "seconds": round(result.seconds, 6),
+        "notes": list(plan.notes),
+    }
+
+
+def bytes_read(plan: Plan) -> int:
+    """Return the bytes of the source's layers that running the plan reads: what is there already is not read."""
+    from occy_fast.planning.steps import Skip
+
+    return sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode)
+
+
+def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding | str | None:
+    """Join --compression and --level into one demand."""
+    from occy_fast.spec.encoding import Encoding
+
+    if level is None:
+        return encoding
+    if not isinstance(encoding, Encoding):
+        raise UsageError("--level is the level of a compression, and none is named", f"--compression zstd:{level}")
+    if encoding.level is not None and encoding.level != level:
+        raise UsageError(f"--compression {encoding} and --level {level} contradict each other", "leave one of them out")
+    return Encoding(encoding.codec, level).check_level()
+
+
+def _row(outcome: LayerOutcome) -> tuple[str, ...]:
+    from occy_fast.planning.explain import format_size
+
+    before, after = _encodings(outcome)
+    return (
+        outcome.kind,
+        before,
+        format_size(outcome.size_in),
+        after,
+        format_size(outcome.size_out),
+        str(outcome.digest)[:19],
+    )
+
+
+def _encodings(outcome: LayerOutcome) -> tuple[str, str]:
+    from occy_fast.planning.steps import Recode
+
+    before = str(outcome.step.layer.encoding)
+    return before, str(outcome.step.encoding) if isinstance(outcome.step, Recode) else before
+
+
+def _layer_document(outcome: LayerOutcome) -> dict[str, Any]:
+    before, after = _encodings(outcome)
+    source = outcome.step.layer.digest
+    return {
+        "step": outcome.kind,
+        "source_digest": None if source is None else str(source),
+        "digest": str(outcome.digest),
+        "diff_id": None if outcome.diff_id is None else str(outcome.diff_id),
+        "from": before,
+        "to": after,
+        "size_in": outcome.size_in,
+        "size_out": outcome.size_out,
+        "encoder": None if outcome.identity is None else str(outcome.identity),
+    }

@@ -1,0 +1,85 @@
+"""The command `inspect`: show what is in a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from occy_fast.cli.answer import Voice, format_table, print_json, print_text
+from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
+
+
+@click.command(
+    "inspect",
+    cls=ExampleCommand,
+    examples=[
+        ("what is in this file", "occy-fast inspect app.tar"),
+        ("one image of a layout", "occy-fast inspect oci:out:app"),
+        (
+            "how the layers are encoded, for a script",
+            "occy-fast inspect app.tar --json | jq -r '.images[].layers[].encoding'",
+        ),
+    ],
+)
+@click.argument("source", metavar="SRC", type=LOCATOR)
+@voiced
+def inspect(*, source: str, voice: Voice) -> int:
+    """Show the images at SRC: platform, digests, and the layers with their encoding and size.
+
+    Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
+    docker save archive has no digest there, for one. With --quiet: the digest of each manifest.
+    """
+    from occy_fast import api
+
+    document = api.inspect(source)
+    if voice.json:
+        print_json(document)
+    elif voice.quiet:
+        print_text("\n".join(image["digest"] or "-" for image in document["images"]))
+    else:
+        print_text("\n".join(contents_lines(document)))
+    return 0
+
+
+def contents_lines(document: dict[str, Any]) -> list[str]:
+    """Say what is there, a block per manifest."""
+    lines = [f"{document['locator']} ({document['kind']})"]
+    index: str | None = None
+    for image in document["images"]:
+        if image["index"] not in (None, index):
+            lines += ["", f"index {image['index']}"]
+        index = image["index"]
+        lines += ["", *_image_lines(image)]
+    if not document["images"]:
+        lines.append("no image")
+    return lines
+
+
+def _image_lines(image: dict[str, Any]) -> list[str]:
+    from occy_fast.cli.units import format_count
+    from occy_fast.planning.explain import format_size
+
+    names = ", ".join(image["names"]) or image["ref"] or "without a name"
+    lines = [f"{names}, {image['platform'] or 'platform unknown'}{', artifact' if image['artifact'] else ''}"]
+    lines.append(f"  manifest  {image['digest'] or '-'}  {image['media_type'] or ''}".rstrip())
+    lines.append(f"  config    {image['config'] or '-'}")
+    layers = image["layers"]
+    if layers is None:
+        return [*lines, "  not in the source"]
+    lines.append(f"  {format_count(len(layers), 'layer')}, {format_size(sum(layer['size'] for layer in layers))}")
+    rows = [
+        (
+            str(number),
+            layer["encoding"],
+            format_size(layer["size"]),
+            (layer["digest"] or "-")[:19],
+            (layer["diff_id"] or "-")[:19],
+            layer["media_type"],
+        )
+        for number, layer in enumerate(layers, 1)
+    ]
+    if rows:
+        table = format_table(("", "encoding", "size", "digest", "diff_id", "media type"), rows, "><><<<")
+        lines += [f"  {line}" for line in table]
+    return lines

@@ -1,0 +1,202 @@
+"""Blob: what names some bytes, and the address where they are; opening one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
+from types import TracebackType
+from typing import Final, Self
+
+from occy_fast.errors import BadArchive, DigestMismatch, LimitError, MissingBlob, NotFound, PlanStale, SizeMismatch
+from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import LARGEST_DOCUMENT
+
+Identity = tuple[int, int, int, int]
+"""Device, inode, size and mtime in nanoseconds: what a file must still have when it is opened again."""
+
+_PIECE: Final = 1 << 20
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells a file from another and from its own later states."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class FileRegion:
+    """An address: some bytes of a regular file.
+
+    Attributes:
+        inode: the file as it was when the region was found; None where no check is wanted.
+    """
+
+    path: str
+    offset: int
+    size: int
+    inode: Identity | None = None
+
+    def open(self) -> OpenRegion:
+        """Open the file for reading; its last component is never followed as a symbolic link.
+
+        Raises:
+            PlanStale: it is gone, or another one.
+            NotFound: it is not there, and no check was wanted.
+            BadArchive: it is no regular file, or ends before the region does.
+        """
+        try:
+            # O_NONBLOCK: a FIFO in the place of a file must not block; regular files ignore it
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in (ENOENT, ENOTDIR):
+                if self.inode is not None:
+                    raise PlanStale(self.path, "the file is gone") from error
+                raise NotFound(self.path, "file") from error
+            if error.errno in (ELOOP, ENXIO):
+                raise BadArchive(self.path, "a link or socket, where a regular file should be") from error
+            raise
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise BadArchive(self.path, "no regular file")
+            if self.inode is not None and identity_of(status) != self.inode:
+                raise PlanStale(self.path, "the file has changed since it was read")
+            if status.st_size < self.offset + self.size:
+                raise BadArchive(self.path, f"ends at {status.st_size}, before byte {self.offset + self.size}")
+        except BaseException:
+            os.close(fd)
+            raise
+        return OpenRegion(fd, self.offset, self.size, self.path)
+
+    def read(self) -> bytes:
+        """Return the whole region."""
+        with self.open() as region:
+            return region.read()
+
+
+class OpenRegion:
+    """A region whose file is open; reading leaves the file's own position alone.
+
+    Use it as a context manager: leaving closes `fd`.
+    """
+
+    __slots__ = ("fd", "offset", "path", "size")
+
+    def __init__(self, fd: int, offset: int, size: int, path: str = "") -> None:
+        self.fd, self.offset, self.size, self.path = fd, offset, size, path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; doing so twice is harmless."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def read(self, start: int = 0, length: int | None = None) -> bytes:
+        """Return *length* bytes from *start* on, fewer only at the region's end.
+
+        Raises:
+            PlanStale: the file became shorter than the region.
+        """
+        end = self.size if length is None else min(self.size, start + length)
+        pieces: list[bytes] = []
+        while start < end:
+            piece = os.pread(self.fd, min(_PIECE, end - start), self.offset + start)
+            if not piece:
+                raise PlanStale(self.path, "the file became shorter while it was read")
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class InlineBytes:
+    """An address: the bytes themselves, where a document carries them."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def open(self) -> OpenRegion:
+        """Open the bytes as an unnamed file in memory."""
+        fd = os.memfd_create("occy-fast", os.MFD_CLOEXEC)
+        try:
+            rest = memoryview(self.data)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        except BaseException:
+            os.close(fd)
+            raise
+        return OpenRegion(fd, 0, len(self.data))
+
+    def read(self) -> bytes:
+        """Return the bytes."""
+        return self.data
+
+
+Address = FileRegion | InlineBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Some bytes that an image consists of.
+
+    Attributes:
+        digest: None where the source does not say (a compressed layer in a docker-archive).
+        size: of the bytes as they are stored.
+        address: where they are, None where the source does not have them; it does not count when blobs are compared.
+    """
+
+    digest: Digest | None
+    size: int
+    media_type: str
+    address: Address | None = field(compare=False)
+
+    @staticmethod
+    def of(descriptor: Descriptor, address: Address | None) -> Blob:
+        """Return the blob that *descriptor* names; data in the descriptor is its own address."""
+        if descriptor.data is not None:
+            address = InlineBytes(descriptor.data)
+        return Blob(descriptor.digest, descriptor.size, descriptor.media_type, address)
+
+    def open(self, where: str = "") -> OpenRegion:
+        """Open the blob where it is.
+
+        Raises:
+            MissingBlob: the source does not have it.
+        """
+        if self.address is None:
+            raise MissingBlob(where, self.digest if self.digest is not None else "without digest")
+        return self.address.open()
+
+
+def read_blob(
+    blob: Blob, limit: int = LARGEST_DOCUMENT, where: str = "", limit_error: type[LimitError] = LimitError
+) -> bytes:
+    """Return a blob's bytes, size and digest verified.
+
+    Raises:
+        LimitError: it is said to be larger than *limit*; nothing was read.
+        MissingBlob, SizeMismatch, DigestMismatch: it is absent, or not what its descriptor says.
+    """
+    if blob.size > limit:
+        raise limit_error(where, "blob size", limit, blob.size)
+    if blob.address is not None and blob.address.size != blob.size:
+        raise SizeMismatch(where, blob.size, blob.address.size)
+    with blob.open(where) as region:
+        data = region.read()
+    if blob.digest is not None and (found := blob.digest.of(data)) != blob.digest:
+        raise DigestMismatch(where, blob.digest, found)
+    return data

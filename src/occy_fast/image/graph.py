@@ -1,0 +1,86 @@
+"""Successors and the post-order walk of what refers to one another by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from occy_fast.errors import LimitError
+from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.manifest import Index, Manifest
+
+DEEPEST: Final = 8
+MOST_NODES: Final = 10_000
+
+Node = TypeVar("Node")
+
+
+def successors(document: Manifest | Index) -> tuple[Descriptor, ...]:
+    """Return what *document* is made of, in its order; its subject is not, and need not be there."""
+    if isinstance(document, Index):
+        return document.manifests
+    return (document.config, *document.layers)
+
+
+def post_order(
+    roots: Iterable[Node],
+    successors: Callable[[Node], Iterable[Node]],
+    key: Callable[[Node], Hashable],
+    where: str = "",
+    *,
+    deepest: int = DEEPEST,
+    most: int = MOST_NODES,
+) -> Iterator[Node]:
+    """Yield every distinct node once, what it refers to before itself.
+
+    Args:
+        successors: called once for every distinct node, before anything below it is yielded; it may read.
+        key: what tells nodes apart, usually the digest.
+        deepest: how many steps a node may be away from its root.
+        most: how many distinct nodes there may be.
+
+    Raises:
+        LimitError: deeper or more than allowed.
+    """
+    seen: set[Hashable] = set()
+
+    def enter(node: Node, depth: int) -> Iterator[Node] | None:
+        """Return what is below a node that is new, None for one that is not."""
+        if key(node) in seen:
+            return None
+        if depth > deepest:
+            raise LimitError(where, "depth of nested indexes", deepest, depth)
+        seen.add(key(node))
+        if len(seen) > most:
+            raise LimitError(where, "number of manifests", most, len(seen))
+        return iter(successors(node))
+
+    for root in roots:
+        below = enter(root, 0)
+        if below is None:
+            continue
+        stack: list[tuple[Node, Iterator[Node]]] = [(root, below)]
+        while stack:
+            node, rest = stack[-1]
+            for child in rest:
+                below = enter(child, len(stack))
+                if below is not None:
+                    stack.append((child, below))
+                    break
+            else:
+                stack.pop()
+                yield node
+
+
+def walk(root: Image | ImageIndex | Opaque, where: str = "") -> Iterator[Image | ImageIndex | Opaque]:
+    """Yield the distinct images and indexes under *root*, children before parents, *root* last."""
+
+    def children(node: Image | ImageIndex | Opaque) -> tuple[Image | ImageIndex | Opaque, ...]:
+        return node.children if isinstance(node, ImageIndex) else ()
+
+    def name(node: Image | ImageIndex | Opaque) -> Hashable:
+        digest = node.descriptor.digest if isinstance(node, Opaque) else node.digest
+        return digest if digest is not None else id(node)
+
+    return post_order([root], children, name, where)

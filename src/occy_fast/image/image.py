@@ -1,0 +1,118 @@
+"""Image, Layer and ImageIndex: what a source shows, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from occy_fast.image.blob import Blob
+from occy_fast.spec.config import ImageConfig
+from occy_fast.spec.descriptor import Annotations, Descriptor
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.manifest import Index, Manifest
+from occy_fast.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer as it is stored.
+
+    Attributes:
+        media_type: as the manifest has it; where there is no manifest, the one that fits the bytes.
+        encoding: how the bytes are really encoded where that was looked at, else what the media type says.
+        diff_id: None where the config has none, or there is no config.
+        urls: where else the layer is to be had.
+    """
+
+    blob: Blob
+    media_type: str
+    encoding: Encoding
+    diff_id: Digest | None
+    annotations: Annotations = ()
+    urls: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest of the stored bytes; None where the source does not say."""
+        return self.blob.digest
+
+    @property
+    def size(self) -> int:
+        """How many bytes are stored."""
+        return self.blob.size
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image for one platform, or an artifact.
+
+    Attributes:
+        manifest: None where the source has none, or one about other layers (some docker-archives).
+        config: None for an artifact.
+        config_blob: the config as it is stored, whatever it is.
+        descriptor: what names the manifest, if anything does.
+    """
+
+    manifest: Manifest | None
+    config: ImageConfig | None
+    config_blob: Blob
+    layers: tuple[Layer, ...]
+    platform: Platform | None
+    descriptor: Descriptor | None = None
+    artifact: bool = False
+
+    @property
+    def digest(self) -> Digest | None:
+        """The manifest's digest, as the one who names it has it."""
+        if self.descriptor is not None:
+            return self.descriptor.digest
+        return self.manifest.digest if self.manifest is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A child of an index that is not looked into: absent, or of a kind unknown here.
+
+    Attributes:
+        blob: None where the source does not have it.
+    """
+
+    descriptor: Descriptor
+    blob: Blob | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """Images that stand under one name, usually one for each platform; *children* are in the index's order."""
+
+    index: Index
+    descriptor: Descriptor | None
+    children: tuple[Image | ImageIndex | Opaque, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """The index's digest, as the one who names it has it."""
+        return self.descriptor.digest if self.descriptor is not None else self.index.digest
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image or index with its names.
+
+    Attributes:
+        names: image references as the source writes them, full or familiar.
+        ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
+    """
+
+    image_or_index: Image | ImageIndex
+    names: tuple[str, ...] = ()
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a source holds; *kind* is the name of its transport."""
+
+    locator: str
+    kind: str
+    images: tuple[NamedImage, ...]

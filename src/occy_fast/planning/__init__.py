@@ -1,0 +1,1 @@
+"""Decisions: what happens to each layer, before anything happens."""

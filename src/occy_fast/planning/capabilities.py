@@ -1,0 +1,32 @@
+"""What a destination accepts, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """State what a destination can hold and how it can be written.
+
+    Attributes:
+        encodings: codecs a layer may have there ("none", "gzip", "zstd", "xz", "bzip2").
+        families: manifest families it holds: "oci", "docker".
+        multi_platform: one name may stand for several platforms, so that whole indexes fit.
+        many_images: several images fit side by side.
+        artifacts: manifests without an image config fit.
+        referrers: manifests with a subject fit.
+        keeps_manifest: manifest bytes survive; otherwise they are made anew by whoever reads.
+        refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
+        concurrent_unknown: several blobs whose size is not known may be written at the same time.
+    """
+
+    encodings: frozenset[str]
+    families: frozenset[str]
+    multi_platform: bool
+    many_images: bool
+    artifacts: bool
+    referrers: bool
+    keeps_manifest: bool
+    concurrent_unknown: bool
+    refs: bool = True

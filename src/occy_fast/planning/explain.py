@@ -1,0 +1,217 @@
+"""Plan → text or JSON: exactly what execute will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from occy_fast.errors import printable
+from occy_fast.planning.steps import (
+    Adopt,
+    Copy,
+    ImagePlan,
+    IndexPlan,
+    LayerStep,
+    NamedPlan,
+    Plan,
+    Recode,
+    Skip,
+    images_of,
+    is_tar,
+    work_of,
+)
+from occy_fast.spec.encoding import Encoding
+
+SCHEMA = 1
+
+# What a tar of programs and libraries comes to, of its uncompressed size: good for an estimate, and for nothing else.
+_TYPICAL = {"none": 1.0, "gzip": 0.38, "zstd": 0.33, "xz": 0.27, "bzip2": 0.34}
+
+
+def estimate_written(plan: Plan) -> int:
+    """Estimate the bytes the destination grows by: what is copied exactly, what is recoded by a typical ratio."""
+    return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if isinstance(step, Recode))
+
+
+def explain_text(plan: Plan) -> str:
+    """Print the plan for people, a line per layer."""
+    lines = [f"{plan.source} -> {plan.destination}"]
+    seen: set[tuple[object, ...]] = set()
+    for named in plan.roots:
+        lines += _named_lines(named, plan, seen)
+    lines.append(_totals(plan))
+    for identity in dict.fromkeys(step.identity for step in plan.steps if isinstance(step, Recode) and step.identity):
+        lines.append(f"encoder: {identity}")
+    if plan.memory:
+        lines.append(f"memory: {format_size(plan.memory)} more than usual")
+    lines += [f"note: {note}" for note in plan.notes]
+    return "\n".join(map(printable, lines))  # refs and platforms are the image's own words
+
+
+def explain_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as a JSON object; sizes are bytes."""
+    goal = plan.goal
+    return {
+        "schema": SCHEMA,
+        "source": plan.source,
+        "destination": plan.destination,
+        "goal": {
+            "encoding": None if goal.encoding is None else str(goal.encoding),
+            "format": goal.format,
+            "platforms": [str(platform) for platform in goal.platforms],
+            "verify": goal.verify,
+            "link": goal.link,
+        },
+        "images": [
+            {
+                "names": list(named.names),
+                "ref": named.ref,
+                "index": _index_document(named.root),
+                "manifests": [_image_document(image, plan) for image in images_of(named.root)],
+            }
+            for named in plan.roots
+        ],
+        "steps": len(plan.steps),
+        "recoded_one_by_one": plan.one_by_one and any(isinstance(step, Recode) for step in plan.steps),
+        "bytes_copied": plan.copied_bytes,
+        "bytes_recoded": _recoded_bytes(plan),
+        "bytes_written_estimate": estimate_written(plan),
+        "bytes_free": plan.free,
+        "memory_above_usual": plan.memory,
+        "notes": list(plan.notes),
+    }
+
+
+def format_size(size: int) -> str:
+    """Print bytes in decimal units: "812 B", "77.8 MB"."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+    name = ", ".join(named.names) or named.ref or "without a name"
+    if named.names and named.ref and named.ref not in named.names:
+        name += f" as {named.ref}"
+    lines = [name]
+    if isinstance(named.root, IndexPlan):
+        lines.append(f"  {named.root.family} index of {len(named.root.children)}, {_fate(named.root)}")
+    for image in images_of(named.root):
+        lines += _image_lines(image, plan, seen)
+    return lines
+
+
+def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+    platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
+    config = format_size(image.image.config_blob.size)
+    lines = [f"  {platform}: {image.family} manifest {_fate(image)}, config kept ({config})"]
+    width = len(str(len(image.steps)))
+    for number, step in enumerate(image.steps, 1):
+        repeated = work_of(step) in seen
+        seen.add(work_of(step))
+        verb, why = describe_step(step, plan, repeated=repeated)
+        label = str(step.layer.digest or step.layer.diff_id)[:19]
+        lines.append(
+            f"    {number:>{width}}  {label:<19}  {format_size(step.layer.size):>8}  {verb:<16}  {why}".rstrip()
+        )
+    return lines
+
+
+def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tuple[str, str]:
+    """Say in words what a step does, and why."""
+    codec = step.layer.encoding.codec
+    if repeated:
+        return _verb(step), "the same as above, done once"
+    if isinstance(step, Recode):
+        why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
+        return _verb(step), why
+    if isinstance(step, Skip):
+        why = "there already"
+    elif isinstance(step, Adopt):
+        why = "the source's own file; copied where that cannot be"
+    elif not is_tar(step.layer):
+        why = "as it is"
+    elif isinstance(plan.goal.encoding, Encoding):
+        why = f"{codec}, as asked for"
+    else:
+        why = f"{codec}, kept"
+    return _verb(step), f"{why}; its tar is verified" if step.decode else why
+
+
+def _verb(step: LayerStep) -> str:
+    match step:
+        case Skip():
+            return "skip"
+        case Adopt():
+            return step.how
+        case Copy():
+            return "copy"
+        case Recode():
+            return f"{step.layer.encoding.codec} -> {step.encoding}"
+
+
+def _fate(plan: ImagePlan | IndexPlan) -> str:
+    if plan.manifest_kept:
+        return "kept"
+    if isinstance(plan, ImagePlan) and plan.image.manifest is None:
+        return "made"
+    return "edited"
+
+
+def _totals(plan: Plan) -> str:
+    parts = []
+    adopted = sum(step.layer.size for step in plan.steps if isinstance(step, Adopt))
+    for verb, size in (("copies", plan.copied_bytes), ("shares", adopted)):
+        if size:
+            parts.append(f"{verb} {format_size(size)}")
+    if recoded := _recoded_bytes(plan):
+        one_by_one = ", one layer at a time" if plan.one_by_one else ""
+        parts.append(f"recodes {format_size(recoded)}{one_by_one}")
+        parts.append(f"writes about {format_size(estimate_written(plan))}")
+    if plan.free is not None:
+        parts.append(f"{format_size(plan.free)} free")
+    parts.append(f"verifies {plan.goal.verify}")
+    return "; ".join(parts)
+
+
+def _recoded_bytes(plan: Plan) -> int:
+    return sum(step.layer.size for step in plan.steps if isinstance(step, Recode))
+
+
+def _estimate(step: Recode) -> int:
+    return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])
+
+
+def _index_document(root: ImagePlan | IndexPlan) -> dict[str, Any] | None:
+    if isinstance(root, ImagePlan):
+        return None
+    return {"family": root.family, "fate": _fate(root), "children": len(root.children)}
+
+
+def _image_document(image: ImagePlan, plan: Plan) -> dict[str, Any]:
+    return {
+        "platform": None if image.image.platform is None else str(image.image.platform),
+        "artifact": image.image.artifact,
+        "family": image.family,
+        "manifest": _fate(image),
+        "config": None if image.image.config_blob.digest is None else str(image.image.config_blob.digest),
+        "layers": [_step_document(step, plan) for step in image.steps],
+    }
+
+
+def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
+    layer = step.layer
+    return {
+        "step": type(step).__name__.lower(),
+        "how": step.how if isinstance(step, Adopt) else None,
+        "digest": None if layer.digest is None else str(layer.digest),
+        "diff_id": None if layer.diff_id is None else str(layer.diff_id),
+        "size": layer.size,
+        "from": str(layer.encoding),
+        "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
+        "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
+        "verifies_tar": isinstance(step, Recode) or step.decode,
+        "why": describe_step(step, plan)[1],
+    }

@@ -1,0 +1,52 @@
+"""What probing found, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.encoding import EncoderIdentity, Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFact:
+    """Tell who encodes, and what it takes.
+
+    Attributes:
+        encoding: with its level.
+        identity: what the bytes depend on.
+        memory: bytes per worker above the usual.
+    """
+
+    encoding: Encoding
+    identity: EncoderIdentity
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Answer what metadata cannot tell.
+
+    Attributes:
+        present: blobs the destination has already, with the right size.
+        links: blobs that are whole files on the destination's file system and may be hard-linked there.
+        reflinks: the same, where that file system shares blocks between files.
+        encoders: the encodings asked for, and those a destination may fall back to.
+        windows: zstd layers that take more memory than usual to decode, and how many bytes more.
+        workers: how many will share the work, which is what memory depends on.
+        free: bytes left on the destination's file system; None where that cannot be known.
+    """
+
+    present: frozenset[Digest] = frozenset()
+    links: frozenset[Digest] = frozenset()
+    reflinks: frozenset[Digest] = frozenset()
+    encoders: tuple[EncoderFact, ...] = ()
+    windows: tuple[tuple[Digest, int], ...] = ()
+    workers: int = 1
+    free: int | None = None
+
+    def find_encoder(self, encoding: Encoding) -> EncoderFact | None:
+        """Find who makes *encoding*; None for what needs no encoder."""
+        return next((fact for fact in self.encoders if fact.encoding == encoding), None)

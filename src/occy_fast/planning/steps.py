@@ -1,0 +1,176 @@
+"""The closed list of what can happen to a layer, and the Plan made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from occy_fast.spec.media_type import describe
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+    from occy_fast.planning.goal import Goal
+    from occy_fast.spec.encoding import EncoderIdentity, Encoding
+    from occy_fast.transforms.base import ManifestEdit
+
+AdoptHow = Literal["link", "reflink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The destination has the blob: nothing is written. With *decode* the source's is proved all the same."""
+
+    layer: Layer
+    decode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The source's file becomes the blob, once its bytes are proved; where the file system refuses, it is copied."""
+
+    layer: Layer
+    how: AdoptHow
+    decode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The same bytes, proved on their way; with *decode* the tar inside is proved against its diff_id as well."""
+
+    layer: Layer
+    decode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recode:
+    """The same tar in a new encoding: the digest changes, the diff_id does not."""
+
+    layer: Layer
+    encoding: Encoding
+    identity: EncoderIdentity | None = None
+
+
+LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
+
+
+def is_tar(layer: Layer) -> bool:
+    """Tell whether the layer is a tar in a form this library knows: not encrypted, say, nor part of an artifact."""
+    meaning = describe(layer.media_type)
+    return layer.diff_id is not None and meaning is not None and meaning.kind in ("layer", "foreign_layer")
+
+
+def work_of(step: LayerStep) -> tuple[object, ...]:
+    """Return what makes two steps the same work: the layer's content, not what a manifest says beside it.
+
+    Equal tars give equal recodings whatever they were encoded in, so a Recode is known by its diff_id.
+    """
+    layer = step.layer
+    if isinstance(step, Recode):
+        return (Recode, layer.diff_id or layer.digest, step.encoding)
+    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """What becomes of one image.
+
+    Attributes:
+        steps: one per layer, bottom layer first.
+        family: of the manifest that comes out.
+        edits: what changes in the manifest besides recoded layers, in order.
+    """
+
+    image: Image
+    steps: tuple[LayerStep, ...]
+    family: str
+    edits: tuple[ManifestEdit, ...] = ()
+
+    @property
+    def manifest_kept(self) -> bool:
+        """Tell whether the manifest keeps its bytes."""
+        return self.image.manifest is not None and not self.edits and not any(isinstance(s, Recode) for s in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """What becomes of one index.
+
+    Attributes:
+        children: those that go along, in the index's order; an Opaque one is named but stays behind.
+        positions: where each of them stands in the index; entries that none stands for are left out.
+    """
+
+    index: ImageIndex
+    children: tuple[ImagePlan | IndexPlan | Opaque, ...]
+    positions: tuple[int, ...]
+    family: str
+    edits: tuple[ManifestEdit, ...] = ()
+
+    @property
+    def manifest_kept(self) -> bool:
+        """Tell whether the index keeps its bytes."""
+        pruned = len(self.positions) < len(self.index.index.manifests)
+        return not (self.edits or pruned) and all(
+            child.manifest_kept for child in self.children if isinstance(child, ImagePlan | IndexPlan)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPlan:
+    """An image or index and what it is to be called: *names* in full form, *ref* inside an OCI layout."""
+
+    root: ImagePlan | IndexPlan
+    names: tuple[str, ...] = ()
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that execute will do, and nothing it would have to decide.
+
+    Attributes:
+        source: locator.
+        destination: locator.
+        steps: each different work once, in the order it is begun.
+        one_by_one: recoded layers are written one after another, as the destination is a single file.
+        notes: what the reader would not expect.
+        memory: bytes above the usual, with the workers the plan was made for.
+        free: bytes left at the destination when the plan was made; None if not known.
+    """
+
+    source: str
+    destination: str
+    goal: Goal
+    roots: tuple[NamedPlan, ...]
+    steps: tuple[LayerStep, ...]
+    one_by_one: bool = False
+    notes: tuple[str, ...] = ()
+    memory: int = 0
+    free: int | None = None
+
+    @property
+    def copied_bytes(self) -> int:
+        """Return how many bytes the destination receives as they are."""
+        return sum(step.layer.size for step in self.steps if isinstance(step, Copy))
+
+    def images(self) -> Iterator[ImagePlan]:
+        """Walk the images, in the order of the roots and indexes."""
+        for named in self.roots:
+            yield from images_of(named.root)
+
+    def explain(self) -> str:
+        """Print what execute will do, for people."""
+        from occy_fast.planning.explain import explain_text
+
+        return explain_text(self)
+
+
+def images_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan]:
+    """Walk the images under *root*, in the order of the index."""
+    if isinstance(root, ImagePlan):
+        yield root
+        return
+    for child in root.children:
+        if isinstance(child, ImagePlan | IndexPlan):
+            yield from images_of(child)

@@ -1,0 +1,212 @@
+"""One plan: one read of each layer feeds verify, decode, digest, encode and stage."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale, UsageError
+from occy_fast.image.blob import FileRegion, read_blob
+from occy_fast.planning.explain import format_size
+from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
+from occy_fast.running.feed import NATIVE, open_blob, prove_blob
+from occy_fast.running.lanes import Lanes
+from occy_fast.running.outcome import LayerOutcome, Result
+from occy_fast.running.probe import free_space, nearest_directory
+from occy_fast.running.rebuild import rebuild
+from occy_fast.streams.layer_pass import MAX_LAYER, FdSink, LayerPass, WorkerPool
+from occy_fast.transports.locate import open_destination
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Layer
+    from occy_fast.planning.steps import LayerStep, Plan
+    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.digest import Digest
+    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.transports.base import Sink, Stage
+
+CONFIG_LIMIT = 4 << 20
+LAYER_LIMIT_VARIABLE = "OCCY_FAST_MAX_LAYER"
+
+log = logging.getLogger("occy_fast")
+
+
+def execute(
+    plan: Plan,
+    *,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    max_layer: int | None = None,
+) -> Result:
+    """Run *plan*: move and prove every blob, then publish all of it in one operation, or nothing.
+
+    Args:
+        workers: threads for decoding, hashing and encoding; None takes what this process may use.
+        progress: called a few times a second, by the calling thread.
+        cancel: once set, the call ends with Cancelled.
+        max_layer: bytes a layer's tar may have; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
+    Raises:
+        IntegrityError: bytes are not what they claim to be.
+        LimitError: a layer is larger than allowed.
+        OutputError: the destination cannot be written.
+        PlanStale: source or destination changed since the plan was made.
+    """
+    began = time.monotonic()
+    limit = layer_limit(max_layer)
+    check_space(plan)
+    destination = open_destination(plan.destination)
+    log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
+    watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
+    # the pool is left first: its threads write into what the other two close
+    with destination.stage() as stage, Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+        outcomes = _Execution(plan, stage, lanes, pool, limit).run()
+        publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
+        stage.publish(publication)
+    layers = tuple(outcomes[work_of(step)] for image in plan.images() for step in image.steps)
+    digests = tuple(root.root.descriptor.digest for root in publication.roots)
+    result = Result(
+        digest=digests[0],
+        digests=digests,
+        config_digest=next(publication.images()).config.digest,
+        layers=layers,
+        names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
+        size_in=sum(outcome.size_in for outcome in outcomes.values()),
+        size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
+        seconds=time.monotonic() - began,
+    )
+    log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
+    return result
+
+
+def layer_limit(max_layer: int | None) -> int:
+    """Return *max_layer*, else what OCCY_FAST_MAX_LAYER says, else 64 GiB, of a layer's tar. Raises UsageError."""
+    if max_layer is None:
+        text = os.environ.get(LAYER_LIMIT_VARIABLE)
+        if text is None:
+            return MAX_LAYER
+        if not text.isascii() or not text.isdigit():
+            raise UsageError(f"{LAYER_LIMIT_VARIABLE} is '{text}'", "it takes a number of bytes")
+        max_layer = int(text)
+    if max_layer < 1:
+        raise UsageError(f"a layer limit of {max_layer} bytes", "it takes a positive number of bytes")
+    return max_layer
+
+
+def check_space(plan: Plan) -> None:
+    """Raise OutputError if what is copied as it is does not fit already; what recoding comes to is not known before."""
+    directory = nearest_directory(plan.destination)
+    free = free_space(directory)
+    if free is not None and plan.copied_bytes > free:
+        needed = f"hold {format_size(plan.copied_bytes)} more, with {format_size(free)} free"
+        raise OutputError(directory, errno.ENOSPC, needed)
+
+
+class _Execution:
+    """One call of execute, until every blob is staged."""
+
+    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limit: int) -> None:
+        self._plan, self._stage, self._lanes, self._pool, self._limit = plan, stage, lanes, pool, limit
+        self._outcomes: dict[tuple[object, ...], LayerOutcome] = {}
+
+    def run(self) -> dict[tuple[object, ...], LayerOutcome]:
+        for position, step in enumerate(self._plan.steps):
+            self._lanes.check()
+            alone = self._plan.one_by_one and isinstance(step, Recode)
+            if alone:
+                self._lanes.end_all()
+            self._begin(position, step)
+            if alone:
+                self._lanes.end_all()
+        self._lanes.end_all()
+        return self._outcomes
+
+    def _begin(self, position: int, step: LayerStep) -> None:
+        match step:
+            case Skip(layer, decode):
+                if layer.digest is None or not self._stage.has(layer.digest, layer.size):
+                    raise PlanStale(self._where(layer), "the destination no longer has this blob")
+                if decode:
+                    self._read(position, step, None)
+                else:
+                    self._record(step, layer.digest, layer.diff_id, layer.size)
+                    self._lanes.finish(position, layer.size)
+            case Adopt():
+                self._read(position, step, None)
+            case Copy(layer):
+                self._read(position, step, self._stage.open_blob(layer.size))
+            case Recode():
+                self._read(position, step, self._stage.open_blob(None))
+
+    def _read(self, position: int, step: LayerStep, sink: Sink | None) -> None:
+        """Start the one read of a layer; its end proves the bytes, then keeps them."""
+        layer, where = step.layer, self._where(step.layer)
+        decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
+        is_tar_seen = is_tar(layer) and decode == layer.encoding.codec
+        source_files = ExitStack()
+
+        def drop() -> None:
+            source_files.close()
+            if sink is not None:
+                sink.abort()
+
+        def end(outcome: Outcome) -> None:
+            digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
+            if is_tar_seen and outcome.diff_id != layer.diff_id:
+                assert layer.diff_id is not None
+                raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
+            if isinstance(step, Recode):
+                digest, size = outcome.digest, outcome.size_out
+            if sink is not None:
+                sink.commit(digest, size)
+            elif isinstance(step, Adopt):
+                self._adopt(step, digest)
+            source_files.close()
+            self._record(step, digest, outcome.diff_id if is_tar_seen else layer.diff_id, size, outcome)
+
+        try:
+            source, hasher = open_blob(layer.blob, decode, where, source_files)
+            run = self._pool.start(
+                LayerPass(
+                    source=source,
+                    decode=decode if decode in NATIVE else "none",
+                    encode=step.encoding if isinstance(step, Recode) else None,
+                    copy_source=not isinstance(step, Recode),
+                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
+                    max_tar=self._limit if is_tar_seen else 0,
+                    where=where,
+                )
+            )
+        except BaseException:
+            drop()
+            raise
+        self._lanes.begin(position, where, run, end, drop)
+
+    def _adopt(self, step: Adopt, digest: Digest) -> None:
+        layer, address = step.layer, step.layer.blob.address
+        assert isinstance(address, FileRegion), "only files are adopted"
+        if not self._stage.adopt(digest, layer.size, address, step.how):
+            log.info("%s: the file system refuses a %s; copied", self._where(layer), step.how)
+            self._stage.adopt(digest, layer.size, address, "copy")
+
+    def _record(
+        self, step: LayerStep, digest: Digest, diff_id: Digest | None, size: int, outcome: Outcome | None = None
+    ) -> None:
+        identity = outcome.identity if outcome else None
+        self._outcomes[work_of(step)] = LayerOutcome(step, digest, diff_id, step.layer.size, size, identity)
+        log.debug("%s: %s, %s", self._where(step.layer), type(step).__name__.lower(), digest)
+
+    def _where(self, layer: Layer) -> str:
+        return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
+
+
+def _config_bytes(plan: ImagePlan) -> bytes:
+    if plan.image.config is not None:
+        return plan.image.config.raw
+    blob = plan.image.config_blob
+    return read_blob(blob, CONFIG_LIMIT, f"config {blob.digest}", ConfigTooLarge)

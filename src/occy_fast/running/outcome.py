@@ -1,0 +1,61 @@
+"""What running a plan came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from occy_fast.planning.steps import LayerStep
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.encoding import EncoderIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutcome:
+    """What became of a layer.
+
+    Attributes:
+        digest: of the blob that is at the destination now.
+        diff_id: of the tar inside; None for blobs that are no layers.
+        size_in: bytes of the source's blob.
+        size_out: bytes of the destination's.
+        identity: who encoded it, where it was recoded.
+    """
+
+    step: LayerStep
+    digest: Digest
+    diff_id: Digest | None
+    size_in: int
+    size_out: int
+    identity: EncoderIdentity | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return the step's name: "skip", "adopt", "copy" or "recode"."""
+        return type(self.step).__name__.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a plan came to.
+
+    Attributes:
+        digest: of the first published manifest or index.
+        digests: of every root, in the plan's order.
+        config_digest: of the first image's config, which is its image id.
+        layers: of every image, in the plan's order, bottom layer first.
+        names: all that was published.
+        size_in: bytes of the layers that were read, each once.
+        size_out: bytes of layers that were written.
+        seconds: from the first read to the end of publishing.
+    """
+
+    digest: Digest
+    digests: tuple[Digest, ...]
+    config_digest: Digest
+    layers: tuple[LayerOutcome, ...]
+    names: tuple[str, ...]
+    size_in: int
+    size_out: int
+    seconds: float

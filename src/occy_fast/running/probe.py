@@ -1,0 +1,126 @@
+"""Facts from a source and a destination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from occy_fast.image.blob import FileRegion
+from occy_fast.image.image import Image, ImageIndex
+from occy_fast.kernels import zstd_blocks
+from occy_fast.planning.facts import EncoderFact, Facts
+from occy_fast.spec.encoding import Encoding
+from occy_fast.streams.layer_pass import default_workers, encoder_identity
+from occy_fast.transports.locate import parse_locator
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents, Layer
+    from occy_fast.planning.goal import Goal
+    from occy_fast.transports.base import Destination
+
+USUAL_ENCODER = 24 << 20
+"""Bytes one worker's encoder may take before a plan mentions it."""
+
+USUAL_WINDOW = 8 << 20
+"""Bytes of zstd window that every decoder must offer.  (RFC 8878, section 3.1.1.1.2)"""
+
+# File systems that can share blocks between files; elsewhere the attempt would cost a second read of the blob.
+_SHARING_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs"})
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def probe(contents: Contents, destination: Destination, goal: Goal, workers: int | None = None) -> Facts:
+    """Ask what metadata cannot tell; headers of layers are read, and nothing is written."""
+    layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
+    present = destination.present(layers)
+    directory = nearest_directory(destination.locator)
+    whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
+    return Facts(
+        present=frozenset(digest for digest, region in present.items() if region.size == layers[digest].size),
+        links=whole if goal.link else frozenset(),
+        reflinks=whole if _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        encoders=_encoders(goal),
+        windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
+        workers=default_workers() if workers is None else workers,
+        free=free_space(directory),
+    )
+
+
+def nearest_directory(locator: str) -> str:
+    """Return the existing directory that what *locator* names is in, or will be."""
+    path = os.path.abspath(parse_locator(locator).path)
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def free_space(directory: str) -> int | None:
+    """Return the bytes this user may still write there; None where the system does not say."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def _layers(contents: Contents) -> Iterator[Layer]:
+    def walk(node: object) -> Iterator[Layer]:
+        if isinstance(node, Image):
+            yield from node.layers
+        elif isinstance(node, ImageIndex):
+            for child in node.children:
+                yield from walk(child)
+
+    for named in contents.images:
+        yield from walk(named.image_or_index)
+
+
+def _is_linkable(layer: Layer, directory: str) -> bool:
+    """Tell whether the blob is a whole file on the directory's file system."""
+    address = layer.blob.address
+    if not isinstance(address, FileRegion) or address.offset != 0:
+        return False
+    with suppress(OSError):
+        status = os.stat(address.path)
+        return status.st_size == layer.size and status.st_dev == os.stat(directory).st_dev
+    return False
+
+
+def _filesystem_type(directory: str) -> str:
+    """Return the type of the mounted file system that holds *directory*; empty if that cannot be known."""
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+            for line in mounts:
+                words = line.split()
+                point = words[4].encode().decode("unicode_escape")
+                inside = directory == point or directory.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, words[words.index("-") + 1]
+    except (OSError, ValueError, IndexError):
+        return ""
+    return kind
+
+
+def _encoders(goal: Goal) -> tuple[EncoderFact, ...]:
+    if not isinstance(goal.encoding, Encoding) or goal.encoding.codec == "none":
+        return ()
+    encoding = Encoding(goal.encoding.codec, goal.encoding.effective_level)
+    identity = encoder_identity(encoding)
+    size = zstd_blocks.encoder_size(encoding.level) if encoding.codec == "zstd" and encoding.level is not None else 0
+    return (EncoderFact(encoding, identity, max(0, size - USUAL_ENCODER)),)
+
+
+def _extra_window(layer: Layer) -> int:
+    """Read from a zstd layer's first header how far beyond the usual its window is.  (RFC 8878, section 3.1.1.1)"""
+    if layer.encoding.codec != "zstd" or layer.blob.address is None:
+        return 0
+    with layer.blob.open() as region:
+        head = region.read(0, 6)
+    if len(head) < 6 or head[:4] != _ZSTD_MAGIC or head[4] & 0x20:  # a single segment is its own window
+        return 0
+    exponent, mantissa = head[5] >> 3, head[5] & 7
+    window = (1 << (10 + exponent)) * (8 + mantissa) // 8
+    return max(0, window - USUAL_WINDOW)

@@ -1,0 +1,161 @@
+"""Configs, manifests and indexes as they are published, made from a plan and its outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.image.publication import Publication, PublishedImage, PublishedIndex, PublishedLayer, PublishedRoot
+from occy_fast.planning.steps import ImagePlan, IndexPlan, LayerStep, Plan, Recode
+from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import format_json
+from occy_fast.spec.manifest import Manifest
+from occy_fast.spec.media_type import describe, media_type
+
+if TYPE_CHECKING:
+    from occy_fast.image.publication import Published
+    from occy_fast.running.outcome import LayerOutcome
+    from occy_fast.transforms.base import Document
+
+# They describe the compressed blob they stand beside, byte by byte; beside another they mislead whoever trusts them.
+_ABOUT_THE_BLOB = frozenset(
+    {
+        "io.github.containers.zstd-chunked.manifest-checksum",
+        "io.github.containers.zstd-chunked.manifest-position",
+        "io.github.containers.zstd-chunked.tarsplit-checksum",
+        "io.github.containers.zstd-chunked.tarsplit-position",
+        "containerd.io/snapshot/stargz/toc.digest",
+    }
+)
+
+Outcomes = Callable[[LayerStep], "LayerOutcome"]
+
+
+def rebuild(plan: Plan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Publication:
+    """Make everything that is published, children before parents; a document nobody edited keeps its bytes."""
+    return Publication(
+        tuple(PublishedRoot(_root(named.root, outcomes, config_of), named.names, named.ref) for named in plan.roots)
+    )
+
+
+def _root(root: ImagePlan | IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
+    if isinstance(root, ImagePlan):
+        return _image(root, outcomes, config_of(root))
+    return _index(root, outcomes, config_of)
+
+
+def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage:
+    image = plan.image
+    results = tuple(outcomes(step) for step in plan.steps)
+    if image.manifest is None:
+        document = _new_manifest(plan, results, config)
+    elif plan.manifest_kept:
+        raw, kind, manifest = image.manifest.raw, image.manifest.media_type, image.manifest
+        return _published(plan, raw, kind, manifest, results, config)
+    else:
+        document = image.manifest.document()
+        for descriptor, step, result in zip(document["layers"], plan.steps, results, strict=True):
+            if isinstance(step, Recode):
+                _redescribe(descriptor, step, result)
+        for edit in plan.edits:
+            edit.edit_manifest(document)
+    raw = format_json(document)
+    kind = document.get("mediaType") or media_type(plan.family, "manifest")
+    return _published(plan, raw, kind, Manifest.parse(raw, "the manifest that was made", kind), results, config)
+
+
+def _published(
+    plan: ImagePlan, raw: bytes, kind: str, manifest: Manifest, results: tuple[LayerOutcome, ...], config: bytes
+) -> PublishedImage:
+    layers = tuple(
+        PublishedLayer(descriptor, result.diff_id) for descriptor, result in zip(manifest.layers, results, strict=True)
+    )
+    return PublishedImage(
+        descriptor=_descriptor(plan.image.descriptor, raw, kind),
+        manifest=raw,
+        config=manifest.config,
+        config_bytes=config,
+        layers=layers,
+        platform=plan.image.platform,
+        artifact=plan.image.artifact,
+    )
+
+
+def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> PublishedIndex:
+    children = [
+        _root(child, outcomes, config_of) if isinstance(child, ImagePlan | IndexPlan) else None
+        for child in plan.children
+    ]
+    published = tuple(child for child in children if child is not None)
+    index = plan.index.index
+    if plan.manifest_kept:
+        return PublishedIndex(_descriptor(plan.index.descriptor, index.raw, index.media_type), index.raw, published)
+    document = index.document()
+    document["manifests"] = [
+        _renamed(document["manifests"][position], None if child is None else child.descriptor)
+        for position, child in zip(plan.positions, children, strict=True)
+    ]
+    for edit in plan.edits:
+        edit.edit_index(document)
+    raw = format_json(document)
+    kind = document.get("mediaType") or media_type(plan.family, "index")
+    return PublishedIndex(_descriptor(plan.index.descriptor, raw, kind), raw, published)
+
+
+def _renamed(entry: Document, descriptor: Descriptor | None) -> Document:
+    """Return an index's entry with what became of its child; None leaves it alone."""
+    if descriptor is not None and entry["digest"] != str(descriptor.digest):
+        entry.update({"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size})
+        entry.pop("data", None)
+    return entry
+
+
+def _descriptor(original: Descriptor | None, raw: bytes, kind: str) -> Descriptor:
+    digest = Digest.sha256(raw)
+    if original is None:
+        return Descriptor(kind, digest, len(raw))
+    if original.digest.of(raw) == original.digest:
+        return original
+    return replace(original, media_type=kind, digest=digest, size=len(raw), data=None)
+
+
+def _new_manifest(plan: ImagePlan, results: tuple[LayerOutcome, ...], config: bytes) -> Document:
+    layers = []
+    for step, result in zip(plan.steps, results, strict=True):
+        meaning = describe(step.layer.media_type)
+        kind = meaning.kind if meaning else "layer"
+        encoding = step.encoding if isinstance(step, Recode) else step.layer.encoding
+        layers.append(
+            Descriptor(
+                media_type(plan.family, kind, encoding.codec),
+                result.digest,
+                result.size_out,
+                annotations=step.layer.annotations,
+                urls=step.layer.urls,
+            ).document()
+        )
+    return {
+        "schemaVersion": 2,
+        "mediaType": media_type(plan.family, "manifest"),
+        "config": Descriptor(media_type(plan.family, "config"), Digest.sha256(config), len(config)).document(),
+        "layers": layers,
+    }
+
+
+def _redescribe(descriptor: Document, step: Recode, result: LayerOutcome) -> None:
+    """Make a layer's descriptor say what the layer has become."""
+    meaning = describe(descriptor["mediaType"])
+    assert meaning is not None, "only layers of known media types are recoded"
+    descriptor["mediaType"] = media_type(meaning.family, meaning.kind, step.encoding.codec)
+    descriptor["digest"] = str(result.digest)
+    descriptor["size"] = result.size_out
+    descriptor.pop("data", None)
+    annotations = descriptor.get("annotations")
+    if annotations:
+        kept = {key: value for key, value in annotations.items() if key not in _ABOUT_THE_BLOB}
+        if kept:
+            descriptor["annotations"] = kept
+        else:
+            del descriptor["annotations"]

@@ -1,0 +1,181 @@
+"""Everything reachable from a locator, proved again; every finding is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import DigestMismatch, OccyError, TarError
+from occy_fast.image.graph import walk
+from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+from occy_fast.image.validate import Finding, validate
+from occy_fast.planning.steps import is_tar
+from occy_fast.running.execute import layer_limit
+from occy_fast.running.feed import NATIVE, open_blob, prove_blob
+from occy_fast.running.lanes import Lanes
+from occy_fast.spec.encoding import Encoding
+from occy_fast.streams.layer_pass import LayerPass, WorkerPool
+from occy_fast.transports.locate import open_source
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.streams.layer_pass import Outcome
+
+# What is worst first: wrong bytes, missing ones, then what could not be looked at.
+_WORST_FIRST = (4, 3, 6, 5, 7, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What verify found.
+
+    Attributes:
+        findings: in the order of the images, whole images before their layers.
+        images: manifests that were looked at, artifacts included.
+        layers: distinct layers and artifact blobs that were read to their end.
+        size: bytes of those.
+    """
+
+    locator: str
+    findings: tuple[Finding, ...]
+    images: int
+    layers: int
+    size: int
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Return the findings that make the image bad."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of the worst finding; 0 where nothing is wrong."""
+        codes = {finding.error.exit_code if finding.error else 4 for finding in self.errors}
+        return next((code for code in _WORST_FIRST if code in codes), max(codes, default=0))
+
+
+def verify(
+    locator: str,
+    *,
+    workers: int | None = None,
+    strict: bool = True,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    max_layer: int | None = None,
+) -> Report:
+    """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
+
+    A finding does not end it; what the source cannot even list is the only finding then.
+
+    Args:
+        strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
+        workers, progress, cancel, max_layer: as execute takes them.
+    Raises:
+        UsageError, NotFound, Cancelled, and nothing that an image could be guilty of.
+    """
+    limit = layer_limit(max_layer)
+    with open_source(locator) as source:
+        try:
+            contents = source.read()
+        except OccyError as error:
+            return Report(locator, (_finding(error, locator),), 0, 0, 0)
+        check = _Verification(contents, strict, limit)
+        check.look_at_documents()
+        layers = check.distinct_layers()
+        watched = [(layer, "verify") for layer in layers]
+        with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+            for position, layer in enumerate(layers):
+                check.begin(lanes, pool, position, layer, scan=True)
+            lanes.end_all()
+    return Report(locator, tuple(check.findings), check.images, check.proved, check.size)
+
+
+class _Verification:
+    """One call of verify."""
+
+    def __init__(self, contents: Contents, strict: bool, limit: int) -> None:
+        self._contents, self._limit = contents, limit
+        self._scan_tar = "strict" if strict else "lenient"
+        self.findings: list[Finding] = []
+        self.images = self.proved = self.size = 0
+
+    def look_at_documents(self) -> None:
+        """Check what manifests and configs say of one another; their bytes were proved when they were read."""
+        for named in self._contents.images:
+            self.findings += validate(named.image_or_index, self._contents.locator)
+        self.images = sum(isinstance(node, Image) for node in self._nodes())
+
+    def distinct_layers(self) -> list[Layer]:
+        """Return the layers, each different claim about one blob once; other blobs nobody has read are among them."""
+        layers: list[Layer] = []
+        for node in self._nodes():
+            if isinstance(node, Image):
+                layers += node.layers
+            blob = node.config_blob if isinstance(node, Image) and node.config is None else None
+            if isinstance(node, Opaque):
+                blob = node.blob
+            if blob is not None:
+                layers.append(Layer(blob, blob.media_type, Encoding("none"), None))
+        return list({(layer.digest, layer.diff_id, layer.encoding, layer.size): layer for layer in layers}.values())
+
+    def begin(self, lanes: Lanes, pool: WorkerPool, position: int, layer: Layer, *, scan: bool) -> None:
+        """Read one layer to its end; one whose tar is bad is read again, so that its digests are told as well."""
+        address = layer.blob.address
+        if address is None or address.size != layer.size:  # told already, and nothing to be read
+            lanes.finish(position)
+            return
+        where = f"{self._contents.locator}: layer {layer.digest or layer.diff_id}"
+        tar = is_tar(layer)
+        codec = layer.encoding.codec if tar else "none"
+        files = ExitStack()
+
+        def end(outcome: Outcome) -> None:
+            prove_blob(layer.blob, outcome, hasher, where)
+            if tar and outcome.diff_id != layer.diff_id:
+                assert layer.diff_id is not None
+                raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
+            files.close()
+            self.proved += 1
+            self.size += layer.size
+
+        def fail(error: OccyError) -> None:
+            self.findings.append(_finding(error, where))
+            if isinstance(error, TarError) and scan:
+                self.begin(lanes, pool, position, layer, scan=False)
+
+        try:
+            source, hasher = open_blob(layer.blob, codec, where, files)
+        except OccyError as error:
+            files.close()
+            self.findings.append(_finding(error, where))
+            lanes.finish(position)
+            return
+        run = pool.start(
+            LayerPass(
+                source=source,
+                decode=codec if codec in NATIVE else "none",
+                scan_tar=self._scan_tar if tar and scan else None,
+                max_tar=self._limit if tar else 0,
+                where=where,
+            )
+        )
+        lanes.begin(position, where, run, end, files.close, fail)
+
+    def _nodes(self) -> Iterator[Image | Opaque]:
+        seen = set()
+        for named in self._contents.images:
+            for node in walk(named.image_or_index, self._contents.locator):
+                if isinstance(node, ImageIndex):
+                    continue
+                name = node.descriptor.digest if node.descriptor else node  # one image may have several descriptors
+                if name not in seen:
+                    seen.add(name)
+                    yield node
+
+
+def _finding(error: OccyError, where: str) -> Finding:
+    return Finding("error", error.where or where, error.describe(), error)

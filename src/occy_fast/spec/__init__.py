@@ -1,0 +1,1 @@
+"""The words of the image specification as immutable values."""

@@ -1,0 +1,154 @@
+"""ImageConfig and History; chain_id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+
+from occy_fast.errors import BadManifest, ConfigTooLarge
+from occy_fast.spec.descriptor import check_spelling, plain_words
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
+from occy_fast.spec.platform import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How one layer came to be; *empty_layer* if it added none.  (image-spec, "OCI Image Configuration", history)"""
+
+    created: str | None = None
+    created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
+    empty_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What an image runs as, and the digests of its uncompressed layers.  (image-spec, "OCI Image Configuration")
+
+    Attributes:
+        raw: the bytes received; their digest is the image ID.
+        os, architecture: empty where the document has none.
+        created: as it is written, None where it is not.
+        rootfs_type: ``layers``; loaders know no other.
+        env: as it is written.
+    """
+
+    raw: bytes = field(repr=False)
+    os: str
+    architecture: str
+    variant: str | None
+    created: str | None
+    diff_ids: tuple[Digest, ...]
+    history: tuple[History, ...]
+    os_version: str | None = None
+    os_features: tuple[str, ...] = ()
+    rootfs_type: str = "layers"
+    env: tuple[str, ...] = ()
+
+    @staticmethod
+    def parse(raw: bytes, where: str, limit: int = LARGEST_DOCUMENT) -> ImageConfig:
+        """Read an image config.
+
+        Raises:
+            BadManifest, BadDigest, BadJSON, DuplicateKey, ConfigTooLarge: it breaks the specification.
+        """
+        document = parse_json(raw, where, limit, ConfigTooLarge)
+        if not isinstance(document, dict):
+            raise BadManifest(where, "no JSON object, where the image config should be")
+        check_spelling(document, _ConfigShape, where, BadManifest)
+        check_spelling(document.get("rootfs"), _RootFSShape, where, BadManifest)
+        try:
+            shape = msgspec.convert(document, _ConfigShape)
+        except msgspec.ValidationError as error:
+            raise BadManifest(where, plain_words(error)) from None
+        if shape.rootfs is None:
+            raise BadManifest(where, "no rootfs")
+        diff_ids = tuple(
+            Digest.parse(text, f"{where} $.rootfs.diff_ids[{number}]")
+            for number, text in enumerate(shape.rootfs.diff_ids or ())
+        )
+        return ImageConfig(
+            bytes(raw),
+            shape.os or "",
+            shape.architecture or "",
+            shape.variant or None,
+            shape.created or None,
+            diff_ids,
+            tuple(entry.value() for entry in shape.history or ()),
+            shape.os_version or None,
+            tuple(shape.os_features or ()),
+            shape.rootfs.type or "",
+            tuple((shape.config.Env or ()) if shape.config is not None else ()),
+        )
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 digest of the raw bytes: the image ID."""
+        return Digest.sha256(self.raw)
+
+    @property
+    def platform(self) -> Platform:
+        """What the image runs on."""
+        return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+
+
+def chain_id(diff_ids: Iterable[Digest]) -> Digest:
+    """Return the name of the stack of layers *diff_ids*, lowest first.  (image-spec, "Layer ChainID")
+
+    Raises:
+        ValueError: there is no layer.
+    """
+    chain: Digest | None = None
+    for diff_id in diff_ids:
+        chain = diff_id if chain is None else Digest.sha256(f"{chain} {diff_id}".encode("ascii"))
+    if chain is None:
+        raise ValueError("a chain has at least one layer")
+    return chain
+
+
+class _HistoryShape(msgspec.Struct):
+    created: str | None = None
+    created_by: str | None = None
+    author: str | None = None
+    comment: str | None = None
+    empty_layer: bool | None = None
+
+    def value(self) -> History:
+        return History(self.created, self.created_by, self.author, self.comment, bool(self.empty_layer))
+
+
+class _RootFSShape(msgspec.Struct):
+    type: str | None = None
+    diff_ids: list[str] | None = None  # left out, or null, for an image without layers
+
+
+class _RunShape(msgspec.Struct):
+    """What every consumer decodes with these types, so that another type breaks it."""
+
+    User: str | None = None
+    Env: list[str] | None = None
+    Volumes: dict[str, dict[str, Any] | None] | None = None
+    ExposedPorts: dict[str, dict[str, Any] | None] | None = None
+    Labels: dict[str, str | None] | None = None
+    WorkingDir: str | None = None
+
+
+class _ConfigShape(msgspec.Struct, rename={"os_version": "os.version", "os_features": "os.features"}):
+    architecture: str | None = None
+    os: str | None = None
+    variant: str | None = None
+    os_version: str | None = None
+    os_features: list[str] | None = None
+    created: str | None = None
+    config: _RunShape | None = None
+    rootfs: _RootFSShape | None = None
+    history: list[_HistoryShape] | None = None

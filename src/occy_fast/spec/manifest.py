@@ -1,0 +1,232 @@
+"""Manifest and Index, decoded beside their raw bytes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from occy_fast.errors import BadDescriptor, BadManifest, MediaTypeConflict, UnsupportedFormat, UnsupportedMediaType
+from occy_fast.spec.descriptor import (
+    Annotations,
+    Descriptor,
+    DescriptorShape,
+    check_descriptor_spelling,
+    check_spelling,
+    plain_words,
+    sorted_pairs,
+)
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
+from occy_fast.spec.media_type import (
+    DOCKER_CONFIG,
+    DOCKER_SCHEMA1,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    OCTETS,
+    describe,
+    is_layer,
+    is_media_type,
+)
+
+Shape = TypeVar("Shape", bound="_DocumentShape")
+
+_INSIDE_DESCRIPTOR: Final = re.compile(r" at \$\.(?:config|subject|(?:layers|manifests)\[[0-9.]+\])")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An image or artifact manifest: an OCI one, or Docker's schema 2.  (image-spec, "OCI Image Manifest")
+
+    Attributes:
+        raw: the bytes received; the digest is theirs.
+        media_type: what the document says it is, else what names it, else the OCI type.
+    """
+
+    raw: bytes = field(repr=False)
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: Annotations = ()
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+
+    @staticmethod
+    def parse(raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT) -> Manifest:
+        """Read a manifest; *media_type* is what the descriptor or the registry calls it.
+
+        Raises:
+            MediaTypeConflict: it is something else, or could be taken for it.
+            BadManifest, BadDescriptor, BadDigest, BadJSON, DuplicateKey, ManifestTooLarge: it breaks the specification.
+            DigestMismatch, SizeMismatch: an embedded blob is not what it is said to be.
+            UnsupportedFormat: Docker's schema 1.
+        """
+        document = parse_json(raw, where, limit)
+        media_type, shape = _convert(document, _ManifestShape, "manifest", OCI_MANIFEST, where, media_type)
+        return Manifest(
+            bytes(raw),
+            media_type,
+            shape.config.value(f"{where} $.config"),
+            _values(shape.layers, where, "layers"),
+            sorted_pairs(shape.annotations or {}),
+            shape.subject.value(f"{where} $.subject") if shape.subject is not None else None,
+            shape.artifact_type or None,
+        )
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 digest of the raw bytes."""
+        return Digest.sha256(self.raw)
+
+    @property
+    def family(self) -> str:
+        """``oci`` or ``docker``."""
+        return _family(self.media_type)
+
+    @property
+    def artifact(self) -> bool:
+        """Whether it holds something other than a root filesystem in layers."""
+        configs = (OCI_CONFIG, DOCKER_CONFIG, OCTETS) if self.family == "docker" else (OCI_CONFIG, DOCKER_CONFIG)
+        # OCTETS: the config's type in manifests that Docker 1.10 pushed
+        return self.config.media_type not in configs or not all(is_layer(layer.media_type) for layer in self.layers)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An image index, or Docker's manifest list.  (image-spec, "OCI Image Index")"""
+
+    raw: bytes = field(repr=False)
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    annotations: Annotations = ()
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+
+    @staticmethod
+    def parse(raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT) -> Index:
+        """Read an index; otherwise as `Manifest.parse`."""
+        document = parse_json(raw, where, limit)
+        media_type, shape = _convert(document, _IndexShape, "index", OCI_INDEX, where, media_type)
+        return Index(
+            bytes(raw),
+            media_type,
+            _values(shape.manifests, where, "manifests"),
+            sorted_pairs(shape.annotations or {}),
+            shape.subject.value(f"{where} $.subject") if shape.subject is not None else None,
+            shape.artifact_type or None,
+        )
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 digest of the raw bytes."""
+        return Digest.sha256(self.raw)
+
+    @property
+    def family(self) -> str:
+        """``oci`` or ``docker``."""
+        return _family(self.media_type)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+
+
+def parse_document(
+    raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT
+) -> Manifest | Index:
+    """Read a manifest or an index, whichever *media_type* says it is, else the document; otherwise as `Manifest.parse`.
+
+    A document that says nothing is an index if it has manifests.  (image-spec, "OCI Image Index", mediaType)
+    """
+    stated = media_type
+    if stated is None:
+        document = parse_json(raw, where, limit)
+        if isinstance(document, dict):
+            stated = document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
+    described = describe(stated) if isinstance(stated, str) else None
+    if described is not None and described.kind == "index":
+        return Index.parse(raw, where, media_type, limit)
+    return Manifest.parse(raw, where, media_type, limit)
+
+
+class _DocumentShape(msgspec.Struct, rename="camel"):
+    schema_version: int
+    media_type: str | None = None
+    artifact_type: str | None = None
+    annotations: dict[str, str] | None = None
+    subject: DescriptorShape | None = None
+
+
+class _ManifestShape(_DocumentShape, kw_only=True, rename="camel"):
+    config: DescriptorShape
+    layers: list[DescriptorShape] | None  # null is how Go writes an empty list
+
+
+class _IndexShape(_DocumentShape, kw_only=True, rename="camel"):
+    manifests: list[DescriptorShape] | None
+
+
+def _family(media_type: str) -> str:
+    described = describe(media_type)
+    return described.family if described is not None else "oci"
+
+
+def _values(shapes: list[DescriptorShape] | None, where: str, key: str) -> tuple[Descriptor, ...]:
+    return tuple(shape.value(f"{where} $.{key}[{number}]") for number, shape in enumerate(shapes or ()))
+
+
+def _convert(
+    document: object, shape: type[Shape], kind: str, default: str, where: str, media_type: str | None
+) -> tuple[str, Shape]:
+    """Return the media type and the fields of *document*, once it can be nothing but a *kind*."""
+    if not isinstance(document, dict):
+        raise BadManifest(where, f"no JSON object, where the {kind} should be")
+    media_type = _agreed_type(document, kind, default, where, media_type)
+    check_spelling(document, shape, where, BadManifest)
+    for key in ("config", "subject"):
+        check_descriptor_spelling(document.get(key), f"{where} $.{key}")
+    for key in ("layers", "manifests"):
+        entries = document.get(key)
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            check_descriptor_spelling(entry, f"{where} $.{key}[{number}]")
+    try:
+        fields = msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        words = plain_words(error)
+        raise (BadDescriptor if _INSIDE_DESCRIPTOR.search(words) else BadManifest)(where, words) from None
+    if fields.schema_version != 2:
+        raise BadManifest(where, f"schemaVersion is {fields.schema_version}, expected 2")
+    if fields.artifact_type and not is_media_type(fields.artifact_type):
+        raise BadManifest(where, f"artifactType '{fields.artifact_type}' is no media type")
+    return media_type, fields
+
+
+def _agreed_type(document: dict[str, Any], kind: str, default: str, where: str, media_type: str | None) -> str:
+    """Return the one media type on which the document, its form and the one who names it agree.  (CVE-2021-41190)"""
+    keys = {key.casefold() for key in document}
+    stated = document.get("mediaType") or None
+    old = stated in DOCKER_SCHEMA1 or media_type in DOCKER_SCHEMA1
+    if old or "fslayers" in keys or document.get("schemaVersion") == 1:
+        raise UnsupportedFormat(where, "Docker image manifest schema 1", "pull and push it with Docker 1.10 or later")
+    if stated is not None and not isinstance(stated, str):
+        raise BadManifest(where, "mediaType is no string")
+    if stated and media_type and stated != media_type:
+        raise MediaTypeConflict(where, media_type, stated)
+    agreed = stated or media_type or default
+    called = {"manifest": "a manifest", "index": "an index"}[kind]
+    described = describe(agreed)
+    if described is None:
+        raise UnsupportedMediaType(where, agreed)
+    if described.kind != kind:
+        raise MediaTypeConflict(where, f"a media type of {called}", agreed)
+    foreign = {"manifest": {"manifests"}, "index": {"config", "layers"}}[kind]
+    if found := sorted(foreign & keys):
+        raise MediaTypeConflict(where, f"the fields of {called}", f"{' and '.join(found)} as well")
+    return agreed

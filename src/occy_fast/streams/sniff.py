@@ -1,0 +1,39 @@
+"""Recognise an encoding by its first bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from occy_fast.spec.encoding import Encoding
+
+SNIFF_SIZE: Final = 512
+"""How many first bytes `sniff` looks at, at most; fewer will do where there are no more."""
+
+_GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_XZ = b"\xfd7zXZ\x00"
+_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
+_SKIPPABLE = b"\x2a\x4d\x18"
+
+
+def sniff(head: bytes) -> Encoding:
+    """Tell how a stream is encoded whose first bytes are *head*; what has no known magic is ``none``."""
+    head = bytes(head[:SNIFF_SIZE])
+    if head.startswith(_GZIP):
+        return Encoding("gzip")
+    if head.startswith(_XZ):
+        return Encoding("xz")
+    # "BZh" alone also begins names of files in a tar; with the level and the magic of a block it does not
+    if head.startswith(b"BZh") and head[3:4] in b"123456789" and head.startswith(_BZIP2_BLOCKS, 4):
+        return Encoding("bzip2")
+    return Encoding("zstd" if _is_zstd(head) else "none")
+
+
+def _is_zstd(head: bytes) -> bool:
+    """Tell whether *head* is zstd, past the skippable frames that may come first.  (RFC 8878 §3.1)"""
+    position = 0
+    while head[position + 1 : position + 4] == _SKIPPABLE and head[position] & 0xF0 == 0x50:
+        position += 8 + int.from_bytes(head[position + 4 : position + 8], "little")
+        if position >= len(head):
+            return True  # no other encoding of layers begins with a skippable frame
+    return head.startswith(_ZSTD, position)

@@ -1,0 +1,1 @@
+"""Wishes as values."""

@@ -1,0 +1,132 @@
+"""The members of an archive by clean name: one pass over headers, nothing extracted, no file system behind a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
+from occy_fast.image.blob import FileRegion
+from occy_fast.streams.tar import Entry, scan_region
+
+MEMBERS = 200_000
+NAME_BYTES = 32 << 20
+LONGEST_NAME = 4095                                  # PATH_MAX: no loader could unpack a longer one
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One name in the archive.
+
+    Attributes:
+        regular: a file whose bytes stand in one piece at *offset*.
+        link: where a symbolic or hard link leads, as a clean name; None if it is no link or leads out.
+        problem: why the bytes cannot be had; empty for a regular file.
+    """
+
+    name: str
+    offset: int
+    size: int
+    problem: str = ""
+    link: str | None = None
+
+
+class ArchiveMembers:
+    """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them."""
+
+    def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
+        """Scan the headers of *fd*. Raises TarError, LimitError."""
+        self._path, self._inode, self._locator = path, inode, locator
+        self._members: dict[str, Member] = {}
+        self._twice: set[str] = set()
+        length = 0
+        for entry in scan_region(fd, 0, size, where=locator):
+            member = _member(entry)
+            if member is None:
+                continue
+            if member.name in self._members:
+                self._twice.add(member.name)
+            self._members[member.name] = member
+            length += len(member.name) + len(member.link or "")
+            if len(self._members) > MEMBERS:
+                raise LimitError(locator, "members of an archive", MEMBERS, len(self._members))
+            if length > NAME_BYTES:
+                raise LimitError(locator, "bytes of names in an archive", NAME_BYTES, length)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
+        """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
+
+        Raises DuplicateEntry, BadArchive.
+        """
+        member = self._get(name)
+        if member is None:
+            return None
+        if follow and member.link is not None:
+            target = self._get(member.link)
+            if target is None:
+                raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")
+            member = target
+        if member.problem:
+            raise BadArchive(self._where(name), f"a regular file is expected, found {member.problem}")
+        return FileRegion(self._path, member.offset, member.size, self._inode)
+
+    def _get(self, name: str) -> Member | None:
+        if name in self._twice:
+            raise DuplicateEntry(self._locator, name)
+        return self._members.get(name)
+
+    def _where(self, name: str) -> str:
+        return f"{self._locator}: {name}"
+
+
+def clean_name(name: str, where: str) -> str:
+    """Return a name that a document gives to a member, without './'. Raises UnsafePath."""
+    cleaned = _clean(name)
+    if not cleaned:
+        problem = "empty" if not name.strip("./") and ".." not in name else "absolute, or leads out of the archive"
+        raise UnsafePath(where, name, problem)
+    return cleaned
+
+
+def _clean(name: str) -> str:
+    """Return *name* without '.' and empty components; empty if it is absolute or climbs."""
+    parts = name.split("/")
+    if not parts[0] or ".." in parts:
+        return ""
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _member(entry: Entry) -> Member | None:
+    """Make a Member of a tar entry; None for directories, global headers and names out of reach."""
+    if len(entry.name) > LONGEST_NAME or len(entry.linkname) > LONGEST_NAME:
+        return None
+    name = _clean(entry.name.decode("utf-8", "surrogateescape"))
+    if not name or entry.is_directory or entry.type in b"gx":
+        return None
+    if entry.is_link:
+        return Member(name, entry.data_offset, 0, "a link to a link, or out of the archive", _link_target(entry, name))
+    if entry.sparse is not None:
+        return Member(name, entry.data_offset, entry.size, "a sparse file")
+    if not entry.is_file:
+        return Member(name, entry.data_offset, 0, f"an entry of type {entry.type.decode('latin-1')!r}")
+    return Member(name, entry.data_offset, entry.size)
+
+
+def _link_target(entry: Entry, name: str) -> str | None:
+    """Return a link's target as a clean name: a symbolic one starts at its directory, others at the top."""
+    target = entry.linkname.decode("utf-8", "surrogateescape")
+    parts = [] if entry.type == b"1" or target.startswith("/") else name.split("/")[:-1]
+    for part in target.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts) or None

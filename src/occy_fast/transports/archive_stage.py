@@ -1,0 +1,220 @@
+"""A docker-archive under construction, in the profile that every consumer loads."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from occy_fast.errors import DigestMismatch, MissingBlob, SizeMismatch, Unsupported
+from occy_fast.image.publication import PublishedImage
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import format_json
+from occy_fast.spec.media_type import OCI_INDEX
+from occy_fast.spec.reference import parse_reference
+from occy_fast.transports.names import index_entries
+from occy_fast.transports.staging import StagedFile, clean_stale, copy_region, open_directory, output_errors
+from occy_fast.transports.tar_output import Region, TarOutput
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import FileRegion
+    from occy_fast.image.publication import Publication
+    from occy_fast.transports.base import AdoptBy
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+
+
+class _RegionSink:
+    """One blob in its region of the archive."""
+
+    def __init__(self, stage: DockerArchiveStage, fd: int, region: Region) -> None:
+        self.fd, self.offset = fd, region.body
+        self._stage, self._region = stage, region
+
+    def commit(self, digest: Digest, size: int) -> None:
+        self._stage._commit(self._region, digest, size)
+
+    def abort(self) -> None:
+        self._stage._drop(self._region)
+
+
+class DockerArchiveStage:
+    """Blobs laid side by side in a file that has no name yet; publish adds the documents and names it.
+
+    A blob of unknown size must be the only one open; others wait for it with an error, as waiting could be for ever.
+    """
+
+    concurrent_unknown = False
+
+    def __init__(self, path: str, locator: str) -> None:
+        # What stands at the path stays a symbolic link if it is one; its target is replaced.
+        self._path, self._locator = os.path.realpath(path) if os.path.islink(path) else path, locator
+        self._mutex = threading.Lock()
+        self._staged: dict[Digest, int] = {}
+        self._documents: dict[Digest, bytes] = {}
+        self._open: list[Region] = []
+        with ExitStack() as stack:
+            parent, self._name = os.path.split(self._path)
+            if not self._name:
+                raise Unsupported(locator, "the path names a directory", "name a file")
+            with output_errors(path, "open the directory of"):
+                directory = open_directory(parent or ".")
+            stack.callback(os.close, directory)
+            self._check_target(directory)
+            clean_stale(directory)
+            self._file = StagedFile(directory, self._path)
+            stack.callback(self._file.close)
+            self._tar = TarOutput(self._file.fd)
+            with output_errors(self._path, "write to"):
+                self._tar.append_directory("blobs/")
+                self._tar.append_directory("blobs/sha256/")
+            self._cleanup = stack.pop_all()
+
+    def _check_target(self, directory: int) -> None:
+        with suppress(FileNotFoundError):
+            mode = os.stat(self._name, dir_fd=directory, follow_symlinks=False).st_mode
+            if not stat.S_ISREG(mode):
+                raise Unsupported(self._locator, "what is at the path is not a regular file", "name a file")
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        with self._mutex:
+            found = self._staged.get(digest)
+            if found is None and digest in self._documents:
+                found = len(self._documents[digest])
+        return found is not None and (size is None or found == size)
+
+    def open_blob(self, size: int | None) -> _RegionSink:
+        with self._mutex:
+            if self._tar.growing:
+                raise RuntimeError("a blob of unknown size is being written to the archive")
+            region = self._tar.reserve(size)
+            self._open.append(region)
+            return _RegionSink(self, self._file.fd, region)
+
+    def put_bytes(self, digest: Digest, data: bytes) -> None:
+        """Keep a document until publish, so that where it stands does not depend on when it came."""
+        self._member_name(digest)
+        found = digest.of(data)
+        if found != digest:
+            raise DigestMismatch(f"{self._locator}: {digest}", digest, found)
+        with self._mutex:
+            self._documents.setdefault(digest, data)
+
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+        if self.has(digest, size):
+            return True
+        if how != "copy":                            # a member never begins on a block of the file system
+            return False
+        sink = self.open_blob(size)
+        try:
+            with output_errors(self._path, "copy to"):
+                copy_region(origin, size, sink.fd, sink.offset)
+            sink.commit(digest, size)
+        except BaseException:
+            sink.abort()
+            raise
+        return True
+
+    def publish(self, publication: Publication) -> None:
+        images = []
+        for root in publication.roots:
+            if not isinstance(root.root, PublishedImage) or root.root.artifact:
+                problem = "a docker-archive holds images of one platform each"
+                raise Unsupported(self._locator, problem, "choose a platform")
+            images.append(root.root)
+        for digest, data in publication.documents():
+            self.put_bytes(digest, data)
+        index, manifest = archive_index(publication), archive_manifest(publication)
+        with self._mutex:
+            assert not self._open, "publish with a blob still open"
+            for image in images:
+                self._check_blobs(image)
+            with output_errors(self._path, "write to"):
+                self._tar.close_gaps()
+                for digest, data in self._documents.items():
+                    if digest not in self._staged:
+                        self._tar.append(self._member_name(digest), data)
+                        self._staged[digest] = len(data)
+                self._tar.append("index.json", index)
+                self._tar.append("manifest.json", manifest)
+                self._tar.append("oci-layout", LAYOUT_FILE)
+                self._tar.finish()
+            self._file.publish(self._name)
+
+    def _check_blobs(self, image: PublishedImage) -> None:
+        for layer in image.layers:
+            digest, size = layer.descriptor.digest, layer.descriptor.size
+            found = self._staged.get(digest)
+            if found is None and digest in self._documents:
+                found = len(self._documents[digest])
+            if found is None:
+                raise MissingBlob(f"{self._locator}: {digest}", digest)
+            if found != size:
+                raise SizeMismatch(f"{self._locator}: {digest}", size, found)
+
+    def _member_name(self, digest: Digest) -> str:
+        if digest.algorithm != "sha256":             # its name would not fit a ustar header
+            problem = f"{digest.algorithm} digests do not fit a docker-archive"
+            raise Unsupported(self._locator, problem, "write an OCI layout")
+        return f"blobs/sha256/{digest.hex}"
+
+    def _commit(self, region: Region, digest: Digest, size: int) -> None:
+        name = self._member_name(digest)
+        with self._mutex, output_errors(self._path, "write to"):
+            if digest in self._staged and self._tar.is_last(region):
+                self._tar.drop(region)
+            else:
+                self._tar.keep(region, name, size)   # of two equal ones, close_gaps keeps the first
+                self._staged[digest] = size
+            self._open.remove(region)
+
+    def _drop(self, region: Region) -> None:
+        with self._mutex:
+            if region in self._open:
+                self._open.remove(region)
+                with suppress(OSError):              # what cannot be cut off now is closed by publish, or fails there
+                    self._tar.drop(region)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+
+def archive_index(publication: Publication) -> bytes:
+    """Format index.json: an entry per name.
+
+    containerd would make a name of a ref name that stands alone, so an image without names gets none.
+    """
+    entries = []
+    for root in publication.roots:
+        for entry in index_entries(replace(root, ref=None), None):
+            assert isinstance(root.root, PublishedImage)
+            platform = root.root.platform            # a config may lack what makes it one
+            if entry.platform is None and platform is not None and platform.os and platform.architecture:
+                entry = replace(entry, platform=platform)
+            entries.append(entry.document())
+    return format_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+
+
+def archive_manifest(publication: Publication) -> bytes:
+    """Format manifest.json: an item per image, its tags in familiar form, or null."""
+    items: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+    for root in publication.roots:
+        image = root.root
+        assert isinstance(image, PublishedImage)
+        config = f"blobs/sha256/{image.config.digest.hex}"
+        layers = tuple(f"blobs/sha256/{layer.descriptor.digest.hex}" for layer in image.layers)
+        item = items.setdefault((config, layers), {"Config": config, "RepoTags": None, "Layers": list(layers)})
+        for name in root.names:
+            tag = parse_reference(name).familiar()
+            if tag not in (item["RepoTags"] or ()):
+                item["RepoTags"] = [*(item["RepoTags"] or ()), tag]
+    return format_json(list(items.values()))

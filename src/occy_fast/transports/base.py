@@ -1,0 +1,120 @@
+"""What every transport offers: Source to read from, Destination and Stage to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+from occy_fast.image.blob import FileRegion
+from occy_fast.image.image import Contents
+from occy_fast.image.publication import Publication
+from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.digest import Digest
+
+AdoptBy = Literal["link", "reflink", "copy"]
+
+
+class Source(Protocol):
+    """A place images are read from."""
+
+    @property
+    def locator(self) -> str:
+        """Return the locator as the caller wrote it."""
+
+    def read(self) -> Contents:
+        """Read the metadata of every image the locator selects; no layer is read but its first bytes."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Sink(Protocol):
+    """Where one blob is written: the caller pwrites its bytes at *fd*, from *offset* on.
+
+    The descriptor stays the Stage's. Exactly one of commit and abort ends a Sink.
+    """
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def offset(self) -> int: ...
+
+    def commit(self, digest: Digest, size: int) -> None:
+        """Keep what was written, as the blob *digest* of *size* bytes; a blob that is there already is dropped again.
+
+        The caller has verified both. Raises OutputError.
+        """
+
+    def abort(self) -> None:
+        """Drop what was written."""
+
+
+class Stage(Protocol):
+    """An unpublished write: nothing it holds is reachable before publish, and leaving it without publish removes it.
+
+    Its methods may be called from several threads.
+    """
+
+    @property
+    def concurrent_unknown(self) -> bool:
+        """Return whether several Sinks of unknown size may be open at the same time."""
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Tell whether the blob need not be written: staged before, or at the destination already.
+
+        With *size*, a file of another size does not count.
+        """
+
+    def open_blob(self, size: int | None) -> Sink:
+        """Open a Sink; a known *size* (bytes) is reserved, and such Sinks may be written side by side.
+
+        Raises OutputError.
+        """
+
+    def put_bytes(self, digest: Digest, data: bytes) -> None:
+        """Stage a small blob: a config, manifest or index. Raises DigestMismatch, OutputError."""
+
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+        """Take a blob over from another file, its bytes not passing through this process; the caller vouches for it.
+
+        Return False, with nothing staged, where the file systems cannot do *how*. "copy" always can.
+        Raises OutputError, and PlanStale where the origin is not what it was.
+        """
+
+    def publish(self, publication: Publication) -> None:
+        """Store the publication's documents and make all of it reachable, names last.
+
+        Raises MissingBlob or SizeMismatch for a layer that was not staged, OutputError.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Destination(Protocol):
+    """A place images are written to."""
+
+    @property
+    def locator(self) -> str:
+        """Return the locator as the caller wrote it."""
+
+    @property
+    def reference(self) -> str | None:
+        """Return the name the locator asks for: "NAME:TAG" of an archive, REF of a layout; None keeps the source's."""
+
+    def capabilities(self) -> Capabilities: ...
+
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
+        """Find which of *digests* are there already, by name and kind of file only: nothing is read."""
+
+    def stage(self) -> Stage: ...

@@ -1,0 +1,116 @@
+"""The directory of an OCI layout, below which no symbolic link is followed.  (image-spec, "Image Layout")"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from occy_fast.errors import BadManifest, NotFound, UnsafePath, UnsupportedFormat
+from occy_fast.image.blob import FileRegion, identity_of
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import parse_json
+from occy_fast.spec.manifest import Index
+from occy_fast.transports.documents import MANIFEST_LIMIT
+from occy_fast.transports.staging import open_directory
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+LAYOUT_LIMIT = 64 << 10
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class LayoutDirectory:
+    """An existing layout, opened by its directory: no name below it leads through a symbolic link."""
+
+    def __init__(self, fd: int, path: str, locator: str) -> None:
+        """Take over *fd*; *path* is where blobs can be opened again."""
+        self.fd, self.path, self.locator = fd, path, locator
+        self._directories: dict[str, int] = {}
+
+    def close(self) -> None:
+        for fd in self._directories.values():
+            os.close(fd)
+        self._directories.clear()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Read a small file at the top of the layout; None if there is none. Raises UnsafePath."""
+        where = f"{self.locator}: {name}"
+        try:
+            fd = os.open(name, _FILE, dir_fd=self.fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unsafe(error, where, name) from error
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise UnsafePath(where, name, "not a regular file")
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(limit + 1)
+        finally:
+            os.close(fd)
+
+    def check_version(self) -> None:
+        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, UnsafePath."""
+        where = f"{self.locator}: oci-layout"
+        raw = self.read("oci-layout", LAYOUT_LIMIT)
+        if raw is None:
+            raise UnsupportedFormat(self.locator, "a directory without oci-layout")
+        document = parse_json(raw, where, LAYOUT_LIMIT)
+        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+        if not isinstance(version, str):
+            raise BadManifest(where, "imageLayoutVersion is no text")
+        if version != "1.0.0":
+            raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+
+    def read_index(self) -> Index | None:
+        """Read index.json; None if there is none."""
+        raw = self.read("index.json", MANIFEST_LIMIT)
+        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json")
+
+    def find(self, digest: Digest) -> FileRegion | None:
+        """Find a blob's file; None if it is not there. Raises UnsafePath."""
+        where = f"{self.locator}: {blob_name(digest)}"
+        directory = self.directory(f"blobs/{digest.algorithm}")
+        if directory is None:
+            return None
+        try:
+            status = os.stat(digest.hex, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePath(where, digest.hex, "not a regular file")
+        return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
+
+    def directory(self, name: str) -> int | None:
+        """Open "blobs" or a directory in it, once; None if it is not there. Raises UnsafePath."""
+        if name in self._directories:
+            return self._directories[name]
+        parent, _, last = name.rpartition("/")
+        at = self.directory(parent) if parent else self.fd
+        if at is None:
+            return None
+        try:
+            fd = open_directory(last, at, follow=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unsafe(error, f"{self.locator}: {name}", name) from error
+        self._directories[name] = fd
+        return fd
+
+
+def blob_name(digest: Digest) -> str:
+    """Return where a blob is, from the top of the layout."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _unsafe(error: OSError, where: str, name: str) -> UnsafePath | NotFound:
+    if error.errno == errno.ELOOP:
+        return UnsafePath(where, name, "a symbolic link")
+    if error.errno == errno.ENOTDIR:
+        return UnsafePath(where, name, "not a directory")
+    return NotFound(where, f"{name}: {error.strerror}")

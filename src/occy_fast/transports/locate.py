@@ -1,0 +1,136 @@
+"""Locators: text such as "oci:/path:tag", and the transport each one means."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.spec.reference import parse_reference
+
+if TYPE_CHECKING:
+    from occy_fast.transports.base import Destination, Source
+
+TRANSPORTS = ("docker-archive", "oci")
+
+_LATER = frozenset({"oci-archive", "docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
+_WORD = re.compile(r"[a-z][a-z0-9-]*")
+_INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
+_REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
+_GRAMMAR = {"docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]", "oci": "oci:DIR[:REF|:@INDEX]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Where images are, or are to go.
+
+    Attributes:
+        text: as the caller wrote it.
+        transport: one of TRANSPORTS; empty where it is to be detected.
+        path: file or directory.
+        reference: NAME:TAG of an archive, REF of a layout.
+        index: which image, counted from 0 in the order of manifest.json or index.json.
+    """
+
+    text: str
+    transport: str
+    path: str
+    reference: str | None = None
+    index: int | None = None
+
+
+def parse_locator(text: str) -> Locator:
+    """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
+
+    A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
+    such a file exists. The path ends at the first colon behind it. Raises UsageError, BadReference, Unsupported.
+    """
+    if not text or "\0" in text:
+        raise UsageError("a locator is empty or has a NUL in it", _remedy())
+    word, colon, rest = text.partition(":")
+    if not colon or not _WORD.fullmatch(word):
+        return Locator(text, "", _checked_path(text, text))
+    if word in TRANSPORTS:
+        path, colon, selector = rest.partition(":")
+        path = _checked_path(path, text)
+        if not colon:
+            return Locator(text, word, path)
+        if not selector:
+            raise UsageError(f"'{text}' ends in a colon", f"the form is {_GRAMMAR[word]}")
+        if selector.startswith("@"):
+            found = _INDEX.fullmatch(selector)
+            if not found:
+                raise UsageError(f"'{selector}' in '{text}' is no index", f"the form is {_GRAMMAR[word]}")
+            return Locator(text, word, path, index=int(found[1]))
+        return Locator(text, word, path, _parse_selector(word, selector, text))
+    if word in _LATER:
+        raise Unsupported(text, f"the transport '{word}' is not available", _remedy())
+    if os.path.lexists(text):
+        return Locator(text, "", text)
+    raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
+
+
+def open_source(text: str) -> Source:
+    """Open what a locator names for reading; the caller closes it. Raises what parse_locator does, and NotFound."""
+    locator = parse_locator(text)
+    transport = locator.transport or _detect(locator)
+    if transport == "oci":
+        from occy_fast.transports.oci_layout import OciLayoutSource
+
+        return OciLayoutSource(locator)
+    from occy_fast.transports.docker_archive import DockerArchiveSource
+
+    return DockerArchiveSource(locator)
+
+
+def open_destination(text: str) -> Destination:
+    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
+    locator = parse_locator(text)
+    if not locator.transport:
+        raise UsageError(f"the destination '{text}' names no transport", _remedy())
+    if locator.index is not None:
+        raise UsageError(f"a destination has no index: '{text}'", f"the form is {_GRAMMAR[locator.transport]}")
+    if locator.transport == "oci":
+        if locator.reference is not None and not _REF.fullmatch(locator.reference):
+            problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
+            raise BadReference(locator.reference, problem, text)
+        from occy_fast.transports.oci_layout import OciLayoutDestination
+
+        return OciLayoutDestination(locator)
+    from occy_fast.transports.docker_archive import DockerArchiveDestination
+
+    return DockerArchiveDestination(locator)
+
+
+def _checked_path(path: str, text: str) -> str:
+    if not path:
+        raise UsageError(f"'{text}' has no path", _remedy())
+    if path == "-":
+        raise Unsupported(text, "pipes are not available", "name a file")
+    return path
+
+
+def _parse_selector(transport: str, selector: str, text: str) -> str:
+    if transport == "docker-archive":
+        reference = parse_reference(selector)
+        if reference.digest is not None:
+            raise BadReference(selector, "an archive knows its images by NAME:TAG, not by digest", text)
+        return reference.with_default_tag().full()
+    return selector                                  # a layout may have any; what is written is checked
+
+
+def _detect(locator: Locator) -> str:
+    path = locator.path
+    if os.path.isdir(path):
+        if os.path.lexists(os.path.join(path, "oci-layout")):
+            return "oci"
+        raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
+    if not os.path.exists(path):
+        raise NotFound(locator.text, path)
+    return "docker-archive"
+
+
+def _remedy() -> str:
+    return "available are " + " and ".join(_GRAMMAR[word] for word in TRANSPORTS)

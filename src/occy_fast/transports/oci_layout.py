@@ -1,0 +1,127 @@
+"""OCI image layouts: directories with oci-layout, index.json and blobs/.  (image-spec, "Image Layout")"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.image.image import Contents, NamedImage
+from occy_fast.planning.capabilities import Capabilities
+from occy_fast.transports.documents import DocumentReader
+from occy_fast.transports.layout_directory import LayoutDirectory
+from occy_fast.transports.layout_stage import OciLayoutStage
+from occy_fast.transports.names import REF_NAME, names_of, tagged_name
+from occy_fast.transports.staging import open_directory
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import FileRegion
+    from occy_fast.spec.descriptor import Descriptor
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.manifest import Index
+    from occy_fast.transports.locate import Locator
+
+
+class OciLayoutSource:
+    """Reads images from a layout."""
+
+    def __init__(self, locator: Locator) -> None:
+        """Open the directory. Raises NotFound, UnsupportedFormat."""
+        self.locator = locator.text
+        self._wanted = locator
+        try:
+            fd = open_directory(locator.path)
+        except NotADirectoryError as error:
+            remedy = f"docker-archive:{locator.path} reads an archive"
+            raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
+        except OSError as error:
+            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
+        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text)
+
+    def read(self) -> Contents:
+        """Read the selected images. Raises NotFound, AmbiguousReference, IntegrityError, LimitError, PathError."""
+        self._layout.check_version()
+        index = self._layout.read_index()
+        if index is None:
+            raise BadManifest(self.locator, "the layout has no index.json")
+        reader = DocumentReader(self._layout.find, self.locator)
+        images = []
+        for descriptor in select_entries(index, self._wanted):
+            node = reader.read(descriptor)
+            images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
+        return Contents(self.locator, "oci", tuple(images))
+
+    def close(self) -> None:
+        self._layout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
+    """Choose the entries of index.json that a locator asks for: all of them where it asks for none.
+
+    A reference is a ref name, else an image reference in familiar or full form. Raises NotFound, AmbiguousReference.
+    """
+    entries = index.manifests
+    if wanted.index is not None:
+        if wanted.index >= len(entries):
+            raise NotFound(wanted.text, f"image @{wanted.index} of {len(entries)}")
+        return (entries[wanted.index],)
+    if wanted.reference is None:
+        return entries
+    found = [(at, entry) for at, entry in enumerate(entries) if entry.annotation(REF_NAME) == wanted.reference]
+    if not found and (name := tagged_name(wanted.reference, bare=True)):
+        found = [(at, entry) for at, entry in enumerate(entries) if name in names_of(entry)]
+    if not found:
+        offered = ", ".join(entry.annotation(REF_NAME) or f"@{at}" for at, entry in enumerate(entries)) or "none"
+        raise NotFound(wanted.text, f"reference '{wanted.reference}' (there are: {offered})")
+    if len({entry.digest for _, entry in found}) > 1:
+        candidates = tuple(f"@{at}" for at, _ in found)
+        raise AmbiguousReference(wanted.text, f"several images are called '{wanted.reference}'", candidates)
+    return (found[0][1],)
+
+
+class OciLayoutDestination:
+    """Writes images into a new or an existing layout."""
+
+    def __init__(self, locator: Locator) -> None:
+        self.locator = locator.text
+        self.reference = locator.reference
+        self._path = locator.path.rstrip("/") or "/"
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
+            families=frozenset({"oci", "docker"}),
+            multi_platform=True,
+            many_images=True,
+            artifacts=True,
+            referrers=True,
+            keeps_manifest=True,
+            concurrent_unknown=True,
+        )
+
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
+        """Find blobs in the layout if there is one. Raises UnsafePath."""
+        try:
+            fd = open_directory(self._path)
+        except OSError:
+            return {}
+        layout = LayoutDirectory(fd, os.path.realpath(self._path), self.locator)
+        try:
+            found = {digest: layout.find(digest) for digest in digests}
+        finally:
+            layout.close()
+        return {digest: region for digest, region in found.items() if region is not None}
+
+    def stage(self) -> OciLayoutStage:
+        """Begin a write. Raises OutputError, and UnsupportedFormat for a directory that holds something else."""
+        return OciLayoutStage(self._path, self.locator)

@@ -1,0 +1,309 @@
+"""Files and directories that get their name only when they are whole, and whose remains the next run removes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from occy_fast.errors import OutputError, PlanStale
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import FileRegion, OpenRegion
+
+COPY_STEP = 1 << 20
+KERNEL_COPY_STEP = 1 << 26          # the kernel takes no signal inside one step
+LOCK_SECONDS = 60.0
+
+_FICLONE = 0x40049409
+_TEMPORARY_NAME = re.compile(r"\.occy-fast-[0-9a-f]{16}\.part")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ATTEMPTS = 16
+_NO_REFLINK = frozenset(
+    {errno.EOPNOTSUPP, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
+)
+_NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM})
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
+_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES})
+
+
+@contextmanager
+def output_errors(path: str, operation: str) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names *path* and *operation*."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(path, error.errno or errno.EIO, operation) from error
+
+
+def open_directory(path: str, dir_fd: int | None = None, *, follow: bool = True) -> int:
+    """Open a directory for use as dir_fd; the caller closes it."""
+    return os.open(path, _DIRECTORY if follow else _DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+
+
+def write_all(fd: int, data: bytes, offset: int) -> None:
+    """Write *data* at *offset*, however short the single writes are."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def new_temporary_name() -> str:
+    """Make a name that clean_stale recognises."""
+    return f".occy-fast-{secrets.token_hex(8)}.part"
+
+
+def is_temporary_name(name: str) -> bool:
+    """Tell whether *name* is one that new_temporary_name makes."""
+    return _TEMPORARY_NAME.fullmatch(name) is not None
+
+
+def clean_stale(directory_fd: int) -> None:
+    """Remove what dead runs left in a directory.
+
+    A live run holds a lock on what it writes, so whatever can be locked here has no writer any more. What belongs to
+    another user, or cannot be removed, stays.
+    """
+    with suppress(OSError):
+        for name in os.listdir(directory_fd):
+            if is_temporary_name(name):
+                with suppress(OSError):
+                    _remove_if_dead(directory_fd, name)
+
+
+def _remove_if_dead(directory_fd: int, name: str) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            return
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(name, dir_fd=directory_fd)
+        elif stat.S_ISREG(status.st_mode):
+            os.unlink(name, dir_fd=directory_fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(directory_fd: int, path: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the exclusive lock of a directory; a peer that never lets go is an OutputError after *seconds*."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(directory_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise OutputError(path, error.errno or errno.EWOULDBLOCK, "lock") from error
+            time.sleep(0.02)
+        except OSError as error:
+            raise OutputError(path, error.errno or errno.EIO, "lock") from error
+    try:
+        yield
+    finally:
+        fcntl.flock(directory_fd, fcntl.LOCK_UN)
+
+
+class StagedFile:
+    """A file without a name (O_TMPFILE), or under a temporary one where the file system has no such thing.
+
+    It is locked from its first moment, which tells other runs that it is alive.
+    """
+
+    def __init__(self, directory_fd: int, path: str) -> None:
+        """Open a file that is to become *path*, in the directory *directory_fd*, which stays the caller's."""
+        self.path = path
+        self._directory_fd = directory_fd
+        self._name: str | None = None
+        with output_errors(path, "create"):
+            self.fd = self._open_unnamed()
+            if self.fd < 0:
+                self.fd = self._open_named()
+
+    def _open_unnamed(self) -> int:
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+        if not os.path.exists("/proc/self/fd"):      # the only way to name such a file without privileges
+            return -1
+        try:
+            fd = os.open(".", flags, 0o666, dir_fd=self._directory_fd)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+                return -1
+            raise
+        _lock(fd)
+        return fd
+
+    def _open_named(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        for _ in range(_ATTEMPTS):
+            name = new_temporary_name()
+            fd = os.open(name, flags, 0o666, dir_fd=self._directory_fd)
+            if _lock_or_lose(fd):
+                self._name = name
+                return fd
+            os.close(fd)
+        raise OSError(errno.EBUSY, "temporary files vanish as they are made")
+
+    def publish(self, name: str) -> None:
+        """Make the file durable and give it its *name*, in place of whatever has it now. Raises OutputError."""
+        with output_errors(self.path, "fsync"):
+            os.fsync(self.fd)
+        with output_errors(self.path, "link"):
+            if self._name is None:
+                temporary = new_temporary_name()
+                os.link(f"/proc/self/fd/{self.fd}", temporary, dst_dir_fd=self._directory_fd, follow_symlinks=True)
+                self._name = temporary
+        with output_errors(self.path, "rename"):
+            os.rename(self._name, name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
+        self._name = None
+        with output_errors(self.path, "fsync"):
+            os.fsync(self._directory_fd)
+
+    def close(self) -> None:
+        """Close the file, and remove it if it was not published."""
+        if self._name is not None:
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._directory_fd)
+            self._name = None
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StagedDirectory:
+    """A directory under a temporary name, locked as long as its writer lives."""
+
+    def __init__(self, parent_fd: int, path: str) -> None:
+        """Make a directory that serves *path*, inside *parent_fd*, which stays the caller's."""
+        self.path = path
+        self.name = ""
+        self._parent_fd = parent_fd
+        with output_errors(path, "create"):
+            for _ in range(_ATTEMPTS):
+                name = new_temporary_name()
+                os.mkdir(name, dir_fd=parent_fd)
+                try:
+                    fd = open_directory(name, parent_fd, follow=False)
+                except FileNotFoundError:            # another run's clean-up came first
+                    continue
+                if _lock_or_lose(fd):
+                    self.name, self.fd = name, fd
+                    return
+                os.close(fd)
+            raise OSError(errno.EBUSY, "temporary directories vanish as they are made")
+
+    def rename(self, name: str) -> None:
+        """Give the directory its final name, where nothing or an empty directory has it. Raises OSError."""
+        os.rename(self.name, name, src_dir_fd=self._parent_fd, dst_dir_fd=self._parent_fd)
+        self.name = ""
+
+    def close(self) -> None:
+        """Remove the directory with all it holds, if it was not renamed."""
+        if self.name:
+            with suppress(OSError):
+                shutil.rmtree(self.name, dir_fd=self._parent_fd)
+            self.name = ""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _lock_or_lose(fd: int) -> bool:
+    """Lock what was just made; False if a clean-up took it for a dead run's in the moment before."""
+    return _lock(fd) and os.fstat(fd).st_nlink > 0
+
+
+def _lock(fd: int) -> bool:
+    """Lock a new file or directory; where a file system has no locks, no clean-up removes anything either."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+@contextmanager
+def _opened(origin: FileRegion) -> Iterator[OpenRegion]:
+    """Open what is adopted; an error of its own must not pass for one of the output."""
+    try:
+        region = origin.open()
+    except OSError as error:
+        raise PlanStale(origin.path, f"cannot be opened: {error.strerror}") from error
+    with region:
+        yield region
+
+
+def link_region(origin: FileRegion, size: int, name: str, directory_fd: int) -> bool:
+    """Link the origin's file as *name*; False where it is only part of its file or cannot be linked."""
+    with _opened(origin) as region:
+        if region.offset != 0 or os.fstat(region.fd).st_size != size:
+            return False
+        try:
+            os.link(f"/proc/self/fd/{region.fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)
+        except OSError as error:
+            if error.errno in _NO_LINK:
+                return False
+            raise
+        os.fsync(region.fd)
+        return True
+
+
+def reflink_region(origin: FileRegion, size: int, fd: int) -> bool:
+    """Share the origin's blocks with the empty file *fd*; False where the file system has no such thing."""
+    with _opened(origin) as region:
+        if region.offset != 0 or os.fstat(region.fd).st_size != size:
+            return False
+        try:
+            fcntl.ioctl(fd, _FICLONE, region.fd)
+        except OSError as error:
+            if error.errno in _NO_REFLINK:
+                return False
+            raise
+        return True
+
+
+def copy_region(origin: FileRegion, size: int, fd: int, offset: int) -> None:
+    """Copy *size* bytes of the origin to *offset* of *fd*, inside the kernel where it can. Raises PlanStale."""
+    with _opened(origin) as region:
+        done = 0
+        in_kernel = True
+        while done < size:
+            step = min(size - done, KERNEL_COPY_STEP)
+            if in_kernel:
+                try:
+                    moved = os.copy_file_range(region.fd, fd, step, region.offset + done, offset + done)
+                except OSError as error:
+                    if error.errno not in _NO_COPY_RANGE:
+                        raise
+                    in_kernel = False
+                    continue
+            else:
+                data = os.pread(region.fd, min(step, COPY_STEP), region.offset + done)
+                write_all(fd, data, offset + done)
+                moved = len(data)
+            if moved == 0:
+                raise PlanStale(origin.path, f"the file ends {size - done} bytes early")
+            done += moved

@@ -1,0 +1,207 @@
+"""The structure of the tree, which no single module's test can show."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "occy_fast"
+
+# An import may go to the left only.
+ORDER = ["errors", "spec", "kernels", "streams", "image", "transforms", "planning", "transports", "running"]
+ORDER += ["api", "cli"]
+FORBIDDEN = {"planning": {"streams", "kernels"}}
+FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
+BANNED = {"util", "utils", "helper", "helpers", "manager", "info", "data", "process"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NATIVE = sorted(path.stem for path in (ROOT / "ext").glob("*.pyx"))
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of the module in *path*."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str | None:
+    """Return which part of ORDER *module* belongs to."""
+    words = module.split(".")
+    return words[1] if words[0] == "occy_fast" and len(words) > 1 else None
+
+
+def guarded(tree: ast.Module) -> set[ast.AST]:
+    """Return the nodes that only a type checker sees."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+
+
+def imports_of(path: Path, *, types: bool = True) -> Iterator[str]:
+    """Yield every module of ours that *path* imports, also inside functions and, if *types*, for types only."""
+    package = name_of(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    tree = ast.parse(path.read_text())
+    skipped = set() if types else guarded(tree)
+    for node in set(ast.walk(tree)) - skipped:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            yield target
+            yield from (f"{target}.{alias.name}" for alias in node.names)
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that are, or would be, under version control."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, capture_output=True, check=True).stdout.split(b"\0")
+    return [path for name in names if name and (path := ROOT / name.decode()).is_file()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_imports_point_one_way(path: Path) -> None:
+    part = part_of(name_of(path))
+    if part not in ORDER:
+        assert path.name in ("__init__.py", "__main__.py"), f"{path} belongs to no part"
+        return
+    allowed = set(ORDER[: ORDER.index(part) + 1]) - FORBIDDEN.get(part, set())
+    at_run_time = {found for module in imports_of(path, types=False) if (found := part_of(module)) in ORDER}
+    assert at_run_time <= allowed, f"{name_of(path)} may not import {sorted(at_run_time - allowed)}"
+    anywhere = {found for module in imports_of(path) if (found := part_of(module)) in ORDER}
+    allowed |= FOR_TYPES_ALONE.get(part, set())
+    assert anywhere <= allowed, f"{name_of(path)} may not import {sorted(anywhere - allowed)}"
+
+
+def test_every_part_exists() -> None:
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert parts - {"__init__", "__main__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_a_module_says_its_job_in_one_sentence(path: Path) -> None:
+    summary = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0].replace("\n", " ")
+    summary = re.sub(r"\s+\([^()]*\)$", "", summary)          # where the specification says so
+    assert summary.endswith("."), f"{path}: {summary!r}"
+    assert summary.count(". ") == 0, f"{path}: {summary!r} is more than one sentence"
+    assert "and also" not in summary, f"{path}: {summary!r} is two jobs"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_nothing_has_a_name_that_says_nothing(path: Path) -> None:
+    defined = [path.stem, *(part.name for part in path.relative_to(PACKAGE).parents if part.name)]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.append(node.name)
+    assert not BANNED & {name.lower().strip("_") for name in defined}
+
+
+def test_every_native_kernel_is_in_the_table() -> None:
+    from occy_fast import kernels
+
+    assert sorted(kernels.KERNELS) == NATIVE
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_kernel_has_a_stub_and_a_twin_of_equal_signatures(name: str) -> None:
+    """The stub stands for the native side here: mypy's stubtest compares it with what was built."""
+    stub = interface(PACKAGE / "kernels" / "native" / f"{name}.pyi")
+    twin = interface(PACKAGE / "kernels" / "pure" / f"{name}.py")
+    assert set(stub) == set(twin)
+    for each, (parameters, attributes) in stub.items():
+        for function, expected in parameters.items():
+            assert same_parameters(expected, twin[each][0].get(function)), f"{name}: {each}.{function}"
+        private = {"__init__"} - set(parameters)           # an object that only its own module makes
+        assert set(twin[each][0]) - private == set(parameters), f"{name}: {each}"
+        assert attributes <= twin[each][1], f"{name}: {each} lacks {attributes - twin[each][1]}"
+
+
+Interface = dict[str, tuple[dict[str, ast.arguments], set[str]]]
+
+
+def interface(path: Path) -> Interface:
+    """Return class → (method → its parameters, attributes) of *path*; the module itself is the class ""."""
+    tree = ast.parse(path.read_text())
+    scopes = {"": tree.body}
+    scopes |= {node.name: node.body for node in tree.body if isinstance(node, ast.ClassDef) and public(node.name)}
+    found: Interface = {}
+    for scope, body in scopes.items():
+        functions = [node for node in body if isinstance(node, ast.FunctionDef) and public(node.name)]
+        properties = {node.name for node in functions if "property" in map(ast.unparse, node.decorator_list)}
+        assigned = {ast.unparse(node.target) for node in body if isinstance(node, ast.AnnAssign)}
+        assigned |= {ast.unparse(target) for node in body if isinstance(node, ast.Assign) for target in node.targets}
+        targets = [text for node in body for text in assigned_in(node)]
+        assigned |= {text.removeprefix("self.") for text in targets if text.startswith("self.")}
+        parameters = {node.name: node.args for node in functions if node.name not in properties}
+        found[scope] = (parameters, {name for name in properties | assigned if public(name)})
+    return found
+
+
+def assigned_in(node: ast.AST) -> Iterator[str]:
+    """Yield every target of an assignment anywhere in *node*."""
+    for inner in ast.walk(node):
+        for target in getattr(inner, "targets", [getattr(inner, "target", None)]):
+            for each in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if each is not None:
+                    yield ast.unparse(each)
+
+
+def public(name: str) -> bool:
+    return not name.startswith("_") or name == "__init__"
+
+
+def same_parameters(stub: ast.arguments, twin: ast.arguments | None) -> bool:
+    """Compare names, kinds and defaults; `...` in a stub stands for a default that is no literal."""
+    if twin is None:
+        return False
+    kinds = ("posonlyargs", "args", "kwonlyargs")
+    names = [[argument.arg for argument in getattr(side, kind)] for side in (stub, twin) for kind in kinds]
+    open_ended = [[side.vararg is None, side.kwarg is None] for side in (stub, twin)]
+    if names[:3] != names[3:] or open_ended[0] != open_ended[1]:
+        return False
+    defaults = zip([*stub.defaults, *stub.kw_defaults], [*twin.defaults, *twin.kw_defaults], strict=True)
+    return all(
+        (left is None) == (right is None)
+        and (left is None or right is None or ast.unparse(left) in ("...", ast.unparse(right)))
+        for left, right in defaults
+    )
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_native_was_really_loaded(name: str) -> None:
+    from occy_fast import kernels
+
+    module = getattr(kernels, name)
+    assert kernels.SIDE == "native"
+    assert module.__name__ == f"occy_fast.kernels.native.{name}"
+    assert str(module.__file__).endswith(".so")
+
+
+def test_public_names_resolve() -> None:
+    package = importlib.import_module("occy_fast")
+    for name in package.__all__:
+        assert inspect.getdoc(getattr(package, name)), f"occy_fast.{name} says nothing about itself"
+
+
+# Put together here so that this file does not contain them.
+PLACES = ["/wo" + "rk/", "/tm" + "p/w/", "/ro" + "ot/"]
+HOSTS = [r"pyp" + r"i\.org", r"pythonho" + r"sted\.org"]
+PRIVATE = re.compile("|".join(PLACES + HOSTS))
+
+
+def test_no_file_knows_a_machine_or_a_package_host() -> None:
+    found = []
+    for path in tracked_files():
+        for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
+            if PRIVATE.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
+    assert not found, "\n".join(found)

@@ -1,0 +1,46 @@
+"""The digest file is whole or absent."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from occy_fast.cli.digest_file import check_digest_file, write_digest_file
+from occy_fast.errors import OutputError
+from occy_fast.spec.digest import Digest
+
+DIGESTS = [Digest.sha256(b"a"), Digest.sha256(b"b")]
+
+
+def test_one_digest_and_nothing_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "digest"
+    path.write_text("old")
+    write_digest_file(str(path), DIGESTS[:1])
+    assert path.read_text() == f"{DIGESTS[0]}"
+    write_digest_file(str(path), DIGESTS)
+    assert path.read_text() == f"{DIGESTS[0]}\n{DIGESTS[1]}"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["digest"]
+
+
+def test_a_relative_path_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_digest_file("digest")
+    write_digest_file("digest", DIGESTS[:1])
+    assert Path("digest").read_text().startswith("sha256:")
+
+
+@pytest.mark.parametrize(("name", "number"), [(".", errno.EISDIR), ("missing/digest", errno.ENOENT)])
+def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path, name: str, number: int) -> None:
+    with pytest.raises(OutputError) as raised:
+        check_digest_file(str(tmp_path / name))
+    assert raised.value.errno == number
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "digest"
+    target.mkdir()  # a rename onto a directory fails
+    with pytest.raises(OutputError):
+        write_digest_file(str(target), DIGESTS)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["digest"]

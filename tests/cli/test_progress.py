@@ -1,0 +1,117 @@
+"""Bars are drawn on a terminal and nowhere else, and never on stdout."""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from occy_fast.cli import progress as module
+from occy_fast.cli.answer import Voice
+from occy_fast.cli.progress import Watch
+from occy_fast.spec.digest import Digest
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class GoneTerminal(Terminal):
+    """A terminal that was closed under the program."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def snapshot(*states: tuple[str, str, int]) -> Any:
+    """Build what the library reports: for each layer its kind, its state, and the bytes read of 10 MB."""
+    layers = tuple(
+        SimpleNamespace(
+            layer=SimpleNamespace(digest=Digest.sha256(bytes([number])), diff_id=None, size=10_000_000),
+            kind=kind,
+            state=state,
+            source=source,
+            written=0,
+        )
+        for number, (kind, state, source) in enumerate(states)
+    )
+    return SimpleNamespace(layers=layers, source=sum(s[2] for s in states), total=10_000_000 * len(layers))
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show bars from the first report on."""
+    monkeypatch.setattr(module, "_SOON", 0.0)
+    monkeypatch.setattr(module, "_PERIOD", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "24")
+
+
+def show(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch, *snapshots: Any) -> str:
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Watch(Voice()) as watch:
+        assert watch.callback is not None
+        for shot in snapshots:
+            if watch.callback is not None:
+                watch.callback(shot)
+    return terminal.getvalue()
+
+
+def test_each_layer_has_a_bar(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = show(Terminal(), monkeypatch, snapshot(("recode", "running", 5_000_000), ("copy", "done", 10_000_000)))
+    assert "1 of 2 layers" in drawn
+    assert f"recode {Digest.sha256(bytes([0])).hex[:12]}" in drawn
+    assert f"copy {Digest.sha256(bytes([1])).hex[:12]}" in drawn
+    assert "5.0/10.0 MB" in drawn
+    assert capsys.readouterr().out == ""
+
+
+def test_only_running_layers_are_shown_when_not_all_fit(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [("copy", "done", 10_000_000)] * 40 + [("recode", "running", 1)] + [("copy", "waiting", 0)] * 40
+    drawn = show(Terminal(), monkeypatch, snapshot(*many))
+    assert "40 of 81 layers" in drawn
+    assert drawn.count("recode ") >= 1
+    assert "copy " not in drawn
+
+
+def test_a_narrow_terminal_keeps_name_and_share(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    drawn = show(Terminal(), monkeypatch, snapshot(("recode", "running", 5_000_000)))
+    assert "50%" in drawn
+    assert "MB" not in drawn
+
+
+def test_a_quick_job_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert show(Terminal(), monkeypatch, snapshot(("copy", "done", 10_000_000))) == ""
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_without_a_cursor_is_left_alone(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert Watch(Voice()).callback is None
+
+
+def test_no_terminal_or_quiet_means_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert Watch(Voice()).callback is not None
+    assert Watch(Voice(quiet=True)).callback is None
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert Watch(Voice()).callback is None
+    monkeypatch.setattr(sys, "stderr", None)
+    assert Watch(Voice()).callback is None
+
+
+def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(GoneTerminal(), monkeypatch, snapshot(("copy", "running", 1)), snapshot(("copy", "running", 2)))

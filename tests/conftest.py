@@ -1,0 +1,42 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+
+# What several test modules share lies beside them, and is imported by its bare name.
+sys.path.extend(str(path) for path in (TESTS, *sorted(TESTS.iterdir())) if path.is_dir() and path.name != "__pycache__")
+
+# A time limit for one example fails on a busy machine without telling anything.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the directory of images and archives that stands beside the repository, or where OCCY_FAST_SHARED says."""
+    directory = Path(os.environ.get("OCCY_FAST_SHARED") or ROOT.parent / "shared")
+    if not directory.is_dir():
+        pytest.skip(f"{directory} is not there: set OCCY_FAST_SHARED")
+    return directory
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Where OCCY_FAST_NO_SKIPS is set, a test against real daemons that skips has failed."""
+    report = yield
+    demanded = os.environ.get("OCCY_FAST_NO_SKIPS") and item.get_closest_marker("interop")
+    if demanded and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} may not skip here: {report.longrepr[-1]}"
+    return report

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occy_fast.errors import LimitError
+from occy_fast.image.blob import Blob
+from occy_fast.image.graph import DEEPEST, MOST_NODES, post_order, successors, walk
+from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import format_json
+from occy_fast.spec.manifest import Index, Manifest
+from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, media_type
+
+
+def described(seed: str, kind: str = OCI_MANIFEST) -> Descriptor:
+    return Descriptor(kind, Digest.sha256(seed.encode()), len(seed))
+
+
+def image(seed: str) -> Image:
+    return Image(None, None, Blob(None, 0, OCI_CONFIG, None), (), None, described(seed))
+
+
+def index(seed: str, *children: Image | ImageIndex | Opaque) -> ImageIndex:
+    raw = format_json({"schemaVersion": 2, "manifests": [], "annotations": {"seed": seed}})
+    return ImageIndex(Index.parse(raw, seed), described(seed, OCI_INDEX), children)
+
+
+# Edges of graphs without cycles: every node refers to higher numbers only.
+graphs = st.dictionaries(st.integers(0, 12), st.lists(st.integers(1, 4), max_size=4), max_size=13).map(
+    lambda steps: {node: [node + step for step in jumps if node + step <= 12] for node, jumps in steps.items()}
+)
+
+
+@given(graphs)
+def test_children_come_before_parents_and_all_once(graph: dict[int, list[int]]) -> None:
+    asked: list[int] = []
+
+    def below(node: int) -> list[int]:
+        asked.append(node)
+        return graph.get(node, [])
+
+    order = list(post_order([0, 5], below, lambda node: node, deepest=20))
+    reachable = {0, 5}
+    for node in range(13):
+        reachable |= set(graph.get(node, [])) if node in reachable else set()
+    assert sorted(order) == sorted(reachable) == sorted(asked)
+    for node in order:
+        assert all(order.index(child) < order.index(node) for child in graph.get(node, []))
+
+
+def test_order_of_children_is_kept() -> None:
+    graph = {"r": ["a", "b", "c"], "b": ["c", "d"]}
+    assert list(post_order(["r"], lambda node: graph.get(node, []), lambda node: node)) == ["a", "c", "d", "b", "r"]
+
+
+def test_depth() -> None:
+    assert list(post_order([0], lambda node: [node + 1] if node < DEEPEST else [], int)) == list(range(8, -1, -1))
+    with pytest.raises(LimitError) as caught:
+        list(post_order([0], lambda node: [node + 1], int, "here"))
+    assert (caught.value.where, caught.value.allowed, caught.value.value) == ("here", 8, 9)
+
+
+def test_a_circle_ends() -> None:
+    assert list(post_order([0], lambda node: [(node + 1) % 3], int)) == [2, 1, 0]
+
+
+def test_number_of_nodes() -> None:
+    def wide(count: int) -> list[int]:
+        return list(post_order([0], lambda node: range(1, count) if node == 0 else [], int))
+
+    assert len(wide(MOST_NODES)) == MOST_NODES == 10_000
+    with pytest.raises(LimitError) as caught:
+        wide(MOST_NODES + 1)
+    assert (caught.value.allowed, caught.value.value) == (10_000, 10_001)
+
+
+def test_the_same_manifest_many_times_is_one() -> None:
+    assert len(list(post_order([0] * 20_000, lambda node: [1] * 5, int))) == 2
+
+
+def test_no_recursion() -> None:
+    assert (
+        len(list(post_order([0], lambda node: [node + 1] if node < 50_000 else [], int, deepest=60_000, most=60_000)))
+        == 50_001
+    )
+
+
+def test_successors_of_documents() -> None:
+    layers = [described(f"layer {number}", media_type("oci", "layer", "gzip")) for number in range(2)]
+    config, subject = described("config", OCI_CONFIG), described("subject")
+    manifest = Manifest.parse(
+        format_json(
+            {
+                "schemaVersion": 2,
+                "config": config.document(),
+                "layers": [layer.document() for layer in layers],
+                "subject": subject.document(),
+            }
+        ),
+        "here",
+    )
+    assert successors(manifest) == (config, *layers)
+    listed = Index.parse(format_json({"schemaVersion": 2, "manifests": [subject.document()]}), "here")
+    assert successors(listed) == (subject,)
+
+
+def test_walk() -> None:
+    one, two, absent = image("one"), image("two"), Opaque(described("absent"), None)
+    inner = index("inner", two, one)
+    root = index("root", one, inner, absent, image("one"))
+    assert list(walk(root)) == [one, two, inner, absent, root]
+    assert list(walk(one)) == [one]
+
+
+def test_walk_of_images_without_digest() -> None:
+    nameless = [Image(None, None, Blob(None, 0, OCI_CONFIG, None), (), None) for _ in range(2)]
+    assert len(list(walk(index("root", *nameless)))) == 3
+
+
+def test_walk_is_bounded() -> None:
+    node: Image | ImageIndex = image("leaf")
+    for depth in range(9):
+        node = index(f"level {depth}", node)
+    with pytest.raises(LimitError):
+        list(walk(node, "here"))

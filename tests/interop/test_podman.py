@@ -1,0 +1,88 @@
+"""podman loads, pulls and runs what the library writes, and the library reads what podman saves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy
+
+pytestmark = pytest.mark.interop
+
+
+def _runs(podman: Client, name: str, *command: str) -> str:
+    options = ("--rm", "--network", "none", "--cgroups", "disabled", "--pull", "never", "--log-driver", "none")
+    # podman asks for the most open files there may be, which a container in a container may not.
+    options += ("--ulimit", "host")
+    return podman("run", *options, name, *command)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_podman_loads_an_archive(podman: Client, saved: Saved, tag: str, tmp_path: Path, compression: str) -> None:
+    made = tmp_path / "made.tar"
+    occy("convert", "--compression", compression, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
+    podman("load", "--input", made)
+    assert podman.known(tag) == saved.known
+    assert _runs(podman, tag).strip() == GREETING
+    podman.forget(saved.known)
+
+
+@pytest.mark.parametrize(
+    ("family", "compression"),
+    [
+        ("oci", "none"),
+        ("oci", "gzip"),
+        ("oci", "zstd"),
+        ("docker", "none"),
+        ("docker", "gzip"),
+    ],  # zstd: since skopeo 1.22
+)
+def test_podman_pulls_a_layout(podman: Client, saved: Saved, tmp_path: Path, compression: str, family: str) -> None:
+    layout = tmp_path / "layout"
+    options = ("--compression", compression, "--format", family)
+    occy("convert", *options, f"docker-archive:{saved.path}", f"oci:{layout}:1")
+    podman("pull", "--quiet", layout_place(layout, family))
+    assert saved.known.image_id in podman.ids()
+    name = saved.known.image_id.removeprefix("sha256:")
+    assert podman.known(name) == saved.known
+    assert _runs(podman, name).strip() == GREETING
+    assert _runs(podman, name, "ls", "/srv").split("\n")[:3] == ["a", "b", "c"]
+    podman.forget(saved.known)
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-dir"])
+def test_what_podman_saves_is_read(podman: Client, saved: Saved, tag: str, tmp_path: Path, form: str) -> None:
+    theirs, archive, layout = tmp_path / "theirs", tmp_path / "back.tar", tmp_path / "layout"
+    podman("load", "--input", saved.path)
+    podman("save", "--quiet", "--format", form, "--output", theirs, saved.name)
+    podman.forget(saved.known)
+    if form == "docker-archive":
+        source = f"docker-archive:{theirs}"
+        [(_, before)] = archive_images(theirs)
+    else:
+        source = f"oci:{theirs}"
+        [(_, before)] = layout_images(theirs)
+    assert before.diff_ids == saved.known.diff_ids
+    occy("verify", source)
+    occy("convert", "--compression", "zstd", source, f"oci:{layout}:1")
+    occy("convert", f"oci:{layout}:1", f"docker-archive:{archive}:{tag}")
+    assert archive_images(archive) == [([tag], before)]
+    podman("load", "--input", archive)
+    assert podman.known(tag) == before
+    assert _runs(podman, tag).strip() == GREETING
+    podman.forget(before)
+
+
+def test_several_images_that_podman_saves_are_read(podman: Client, saved: Saved, tmp_path: Path) -> None:
+    theirs, layout, back = tmp_path / "theirs.tar", tmp_path / "layout", tmp_path / "back.tar"
+    podman("load", "--input", saved.path)
+    podman("tag", saved.name, "example.com/other:2")
+    podman("save", "--quiet", "--multi-image-archive", "--output", theirs, saved.name, "example.com/other:2")
+    podman.forget(saved.known)
+    occy("convert", f"docker-archive:{theirs}", f"oci:{layout}")
+    occy("convert", f"oci:{layout}", f"docker-archive:{back}")
+    names = {name: known for images in (archive_images(back),) for tags, known in images for name in tags}
+    assert names == {saved.name: saved.known, "example.com/other:2": saved.known}
+    podman("load", "--input", back)
+    assert podman.known("example.com/other:2") == saved.known
+    podman.forget(saved.known)

@@ -1,0 +1,83 @@
+"""What probing finds, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from image_builders import docker_archive, make_image, oci_layout, sha256
+from occy_fast import api
+from occy_fast.planning.facts import Facts
+from occy_fast.running.probe import free_space, nearest_directory, probe
+from occy_fast.spec.digest import Digest
+from occy_fast.transports.locate import open_destination, open_source
+
+
+def facts_of(source: str, destination: str, **wanted: Any) -> Facts:
+    with open_source(source) as opened:
+        return probe(opened.read(), open_destination(destination), api.make_goal(**wanted))
+
+
+def digests(image: Any) -> frozenset[Digest]:
+    return frozenset(Digest.sha256(blob) for blob in image.blobs)
+
+
+def test_what_is_there_counts_only_with_its_size(tmp_path: Path) -> None:
+    image = make_image("one", "two", codec="gzip")
+    oci_layout(tmp_path / "in", [image])
+    oci_layout(tmp_path / "out", [image])
+    assert facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out").present == digests(image)
+    (tmp_path / "out" / "blobs" / "sha256" / sha256(image.blobs[0])).write_bytes(b"short")
+    assert facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out").present == {Digest.sha256(image.blobs[1])}
+
+
+def test_links_are_for_whole_files_and_on_demand(tmp_path: Path) -> None:
+    image = make_image("one", "two")
+    oci_layout(tmp_path / "in", [image])
+    docker_archive(tmp_path / "in.tar", [image])
+    out = f"oci:{tmp_path}/out"
+    assert facts_of(f"oci:{tmp_path}/in", out, link=True).links == digests(image)
+    assert facts_of(f"oci:{tmp_path}/in", out).links == frozenset()
+    assert facts_of(f"docker-archive:{tmp_path}/in.tar", out, link=True).links == frozenset()
+
+
+def test_links_do_not_cross_file_systems(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    oci_layout(tmp_path / "in", [make_image("one")])
+    assert facts_of(f"oci:{tmp_path}/in", f"oci:{elsewhere}/nothing-of-that-name", link=True).links == frozenset()
+
+
+@pytest.mark.parametrize(("window_log", "more"), [(20, 0), (23, 0), (24, 8 << 20), (27, 120 << 20)])
+def test_the_window_of_a_zstd_layer(tmp_path: Path, window_log: int, more: int) -> None:
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=window_log)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    image = make_image("one", codec="zstd")
+    blob = compressor.compress(image.tars[0]) + compressor.flush()
+    oci_layout(tmp_path / "in", [image])
+    with open_source(f"oci:{tmp_path}/in") as source:
+        contents = source.read()
+    path = tmp_path / "in" / "blobs" / "sha256" / sha256(image.blobs[0])
+    path.write_bytes(blob)
+    layer = contents.images[0].image_or_index.layers[0]  # type: ignore[union-attr]
+    address = type(layer.blob.address)(str(path), 0, len(blob))  # type: ignore[arg-type, call-arg, misc]
+    object.__setattr__(layer.blob, "address", address)
+    facts = probe(contents, open_destination(f"oci:{tmp_path}/out"), api.make_goal())
+    assert facts.windows == (((layer.digest, more),) if more else ())
+
+
+def test_room(tmp_path: Path) -> None:
+    oci_layout(tmp_path / "in", [make_image("one")])
+    facts = facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/not/made/yet", encoding="zstd:19")
+    assert facts.free is not None and facts.free > 0
+    assert nearest_directory(f"oci:{tmp_path}/not/made/yet:app") == str(tmp_path)
+    assert free_space(f"{tmp_path}/not") is None
+    (encoder,) = facts.encoders
+    assert (encoder.identity.codec, encoder.identity.level) == ("zstd", 19)
+    assert 20 << 20 < encoder.memory < 200 << 20
+    (modest,) = facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out", encoding="zstd").encoders
+    assert modest.memory == 0

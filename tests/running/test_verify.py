@@ -1,0 +1,183 @@
+"""Everything a locator reaches, proved again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outputs import tree
+
+from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
+from occy_fast import api
+from occy_fast.errors import CorruptStream, DecompressionBomb, DigestMismatch, MissingBlob, NotFound, TarError
+
+
+def blob_of(layout: Path, data: bytes) -> Path:
+    return layout / "blobs" / "sha256" / sha256(data)
+
+
+def damage(path: Path, at: int = -10) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x20
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_nothing_is_wrong(tmp_path: Path, codec: str) -> None:
+    images = [make_image("base", arch, codec=codec, architecture=arch) for arch in ("amd64", "arm64")]
+    layout = oci_layout(tmp_path / "in", images, ["app"], nested=True)
+    before = tree(tmp_path)
+    report = api.verify(f"oci:{layout}")
+    assert report.findings == ()
+    assert (report.exit_code, report.images, report.layers) == (0, 2, 3)
+    assert report.size == sum(len(blob) for blob in {*images[0].blobs, *images[1].blobs})
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("era", ["B", "C", "D"])
+def test_archives(tmp_path: Path, era: Any) -> None:
+    image = make_image("one", "two", codec="gzip" if era == "D" else "none")
+    archive = docker_archive(tmp_path / "in.tar", [image], era)
+    report = api.verify(str(archive))
+    assert (report.findings, report.exit_code, report.layers) == ((), 0, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_every_finding_is_told(tmp_path: Path, workers: int) -> None:
+    image = make_image("one", "two", "three", "four", codec=["none", "gzip", "zstd", "gzip"], size=50_000)
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    for blob in image.blobs[:3]:
+        damage(blob_of(layout, blob), len(blob) // 2)
+    blob_of(layout, image.blobs[3]).unlink()
+    report = api.verify(f"oci:{layout}", workers=workers)
+    assert len(report.errors) == 4
+    for blob in image.blobs:
+        assert [sha256(blob) in str(finding.error) for finding in report.errors].count(True) == 1
+    assert {type(finding.error) for finding in report.errors} <= {DigestMismatch, CorruptStream, MissingBlob}
+    assert (report.exit_code, report.layers) == (4, 0)
+
+
+def test_only_missing_blobs(tmp_path: Path) -> None:
+    image = make_image("one", "two")
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    for blob in image.blobs:
+        blob_of(layout, blob).unlink()
+    report = api.verify(f"oci:{layout}")
+    assert [type(finding.error) for finding in report.errors] == [MissingBlob, MissingBlob]
+    assert report.exit_code == 3
+
+
+def test_a_false_diff_id(tmp_path: Path) -> None:
+    liar = make_image(
+        "one", codec="gzip", config_changes={"rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}}
+    )
+    report = api.verify(f"oci:{oci_layout(tmp_path / 'in', [liar], ['app'])}")
+    (finding,) = report.errors
+    assert isinstance(finding.error, DigestMismatch)
+    assert "diff_id" in finding.where
+
+
+def test_documents_that_cannot_be_read(tmp_path: Path) -> None:
+    image = make_image("one")
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    damage(blob_of(layout, image.config))
+    report = api.verify(f"oci:{layout}")
+    assert report.exit_code == 4
+    assert sha256(image.config) in str(report.errors[0].error)
+
+
+def test_what_is_not_there_is_no_finding(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        api.verify(f"oci:{tmp_path}/nowhere")
+
+
+def test_a_bad_tar_is_told_and_its_digests_are_proved_all_the_same(tmp_path: Path) -> None:
+    tar = bytearray(make_tar([("file", b"x" * 600)]))
+    tar[148:156] = b"0000000\0"
+    bad = make_image(tars=[bytes(tar)], codec="gzip")
+    report = api.verify(f"oci:{oci_layout(tmp_path / 'in', [bad], ['app'])}")
+    assert [isinstance(finding.error, TarError) for finding in report.errors] == [True]
+    assert report.layers == 1
+    damage(blob_of(tmp_path / "in", bad.blobs[0]), 5)
+    assert len(api.verify(f"oci:{tmp_path}/in").errors) >= 1
+
+
+def test_strictness(tmp_path: Path) -> None:
+    """A size on a directory: Go takes none of it, other readers skip as many bytes."""
+    raw = bytearray(make_tar([("folder", b""), ("file", b"y")]))
+    raw[156:157] = b"5"
+    raw[124:136] = b"00000001000\0"
+    raw[148:156] = b"        "
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    layout = oci_layout(tmp_path / "in", [make_image(tars=[bytes(raw)])], ["app"])
+    assert [type(each.error).__name__ for each in api.verify(f"oci:{layout}").errors] == ["TarAmbiguous"]
+    assert api.verify(f"oci:{layout}", strict=False).errors == ()
+
+
+def test_a_layer_beyond_the_limit(tmp_path: Path) -> None:
+    image = make_image("one", codec="zstd", size=100_000)
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    report = api.verify(f"oci:{layout}", max_layer=50_000)
+    assert [type(finding.error) for finding in report.errors] == [DecompressionBomb]
+    assert report.exit_code == 6
+
+
+def test_a_sparse_index_is_a_warning(tmp_path: Path) -> None:
+    images = [make_image("one", arch, architecture=arch) for arch in ("amd64", "arm64")]
+    layout = oci_layout(tmp_path / "in", images, ["app"], nested=True)
+    for data in (images[1].manifest, images[1].config, images[1].blobs[1]):
+        blob_of(layout, data).unlink()
+    report = api.verify(f"oci:{layout}")
+    assert [finding.severity for finding in report.findings] == ["warning"]
+    assert report.exit_code == 0
+
+
+def test_an_empty_history_of_layers_is_a_warning(tmp_path: Path) -> None:
+    image = make_image("one", "two", config_changes={"history": [{"created_by": "one of two"}]})
+    report = api.verify(f"oci:{oci_layout(tmp_path / 'in', [image], ['app'])}")
+    assert [finding.severity for finding in report.findings] == ["warning"]
+
+
+def test_blobs_of_an_artifact_are_proved(tmp_path: Path) -> None:
+    image = make_image("one")
+    manifest = json.loads(image.manifest)
+    manifest["config"]["mediaType"] = "application/vnd.example.config+json"
+    manifest["layers"][0]["mediaType"] = "application/vnd.example.thing"
+    raw = dumps(manifest)
+    layout = oci_layout(tmp_path / "in", [image])
+    blob_of(layout, raw).write_bytes(raw)
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"][0].update({"digest": "sha256:" + sha256(raw), "size": len(raw)})
+    (layout / "index.json").write_bytes(dumps(index))
+    assert api.verify(f"oci:{layout}").findings == ()
+    damage(blob_of(layout, image.blobs[0]))
+    assert [type(finding.error) for finding in api.verify(f"oci:{layout}").errors] == [DigestMismatch]
+    damage(blob_of(layout, image.config))
+    assert [type(finding.error) for finding in api.verify(f"oci:{layout}").errors] == [DigestMismatch] * 2
+
+
+def test_a_child_of_unknown_kind_is_proved(tmp_path: Path) -> None:
+    layout = oci_layout(tmp_path / "in", [make_image("one")], ["app"], nested=True)
+    thing = b"of a kind that nobody knows"
+    blob_of(layout, thing).write_bytes(thing)
+    top = json.loads((layout / "index.json").read_bytes())
+    index = json.loads((layout / "blobs" / "sha256" / top["manifests"][0]["digest"][7:]).read_bytes())
+    index["manifests"].append(
+        {"mediaType": "application/vnd.example.thing", "digest": "sha256:" + sha256(thing), "size": len(thing)}
+    )
+    raw = dumps(index)
+    blob_of(layout, raw).write_bytes(raw)
+    top["manifests"][0].update({"digest": "sha256:" + sha256(raw), "size": len(raw)})
+    (layout / "index.json").write_bytes(dumps(top))
+    assert api.verify(f"oci:{layout}").findings == ()
+    damage(blob_of(layout, thing))
+    assert [type(finding.error) for finding in api.verify(f"oci:{layout}").errors] == [DigestMismatch]
+
+
+def test_progress_tells_of_every_layer(tmp_path: Path) -> None:
+    layout = oci_layout(tmp_path / "in", [make_image("one", "two")], ["app"])
+    reports: list[Any] = []
+    api.verify(f"oci:{layout}", progress=reports.append)
+    assert [(each.kind, each.state) for each in reports[-1].layers] == [("verify", "done")] * 2

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occy_fast.errors import Unsupported, UsageError
+from occy_fast.spec.encoding import DEFAULT_LEVELS, READABLE, RECODABLE, EncoderIdentity, Encoding, parse_encoding
+
+encodings = st.builds(Encoding, st.sampled_from(READABLE), st.none() | st.integers(-999, 999))
+
+
+@given(encodings)
+def test_round_trip(encoding: Encoding) -> None:
+    assert parse_encoding(str(encoding)) == encoding
+    assert pickle.loads(pickle.dumps(encoding)) == encoding
+    assert len({encoding, parse_encoding(str(encoding))}) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lz4", "gzip:", "gzip:x", "gzip:1:2", "gzip:1.5", "GZIP", "zstd: 3", "zstd:٣", "gzip:1\n", "zstd:+3"]
+)
+def test_no_encoding(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_encoding(text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "met"),
+    [
+        ("gzip", "gzip", True),
+        ("gzip:2", "gzip", False),
+        ("gzip:2", "gzip:2", False),
+        ("gzip", "zstd", False),
+        ("zstd", "zstd", True),
+        ("none", "none", True),
+        ("none", "gzip", False),
+        ("xz", "xz", True),
+    ],
+)
+def test_met_by(wanted: str, found: str, met: bool) -> None:
+    assert parse_encoding(wanted).met_by(parse_encoding(found)) is met
+
+
+@pytest.mark.parametrize("text", ["none", "gzip", "gzip:1", "gzip:2", "zstd", "zstd:1", "zstd:3", "zstd:19"])
+def test_levels_that_are_offered(text: str) -> None:
+    encoding = parse_encoding(text)
+    assert encoding.check_level() == encoding
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gzip:0",
+        "gzip:3",
+        "gzip:9",
+        "gzip:-1",
+        "zstd:0",
+        "zstd:-1",
+        "zstd:20",
+        "zstd:22",
+        "none:0",
+        "none:1",
+        "xz",
+        "bzip2",
+    ],
+)
+def test_levels_that_are_not(text: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        parse_encoding(text).check_level()
+    assert caught.value.remedy
+
+
+def test_defaults_are_offered() -> None:
+    assert set(DEFAULT_LEVELS) == set(RECODABLE) - {"none"}
+    for codec, level in DEFAULT_LEVELS.items():
+        assert Encoding(codec, level).check_level().effective_level == Encoding(codec).effective_level == level
+    assert Encoding("none").effective_level is None
+    assert Encoding("gzip", 2).effective_level == 2
+
+
+def test_identity_says_all_it_knows() -> None:
+    native = EncoderIdentity("gzip", "isa-l", "2.31.1", 2, 1 << 20, "native", "x86-64")
+    assert str(native) == "gzip:2 by isa-l 2.31.1 in segments of 1048576 (native, x86-64)"
+    assert str(EncoderIdentity("zstd", "libzstd", "1.5.7", 3, None, "pure")) == "zstd:3 by libzstd 1.5.7 (pure)"
+    assert pickle.loads(pickle.dumps(native)) == native
+    assert len({native, pickle.loads(pickle.dumps(native))}) == 1

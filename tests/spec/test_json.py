@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occy_fast.errors import BadJSON, ConfigTooLarge, DuplicateKey, ManifestTooLarge
+from occy_fast.spec.json import LARGEST_DOCUMENT, format_json, parse_json
+
+MIB = 1 << 20
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+keys = st.text(st.characters(exclude_categories=["Cs", "Lu", "Lt", "Lm", "Lo"], max_codepoint=0x7F))
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+values = st.recursive(
+    scalars | texts, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(keys, inner, max_size=5)
+)
+
+
+@given(values)
+def test_round_trip(value: Any) -> None:
+    raw = format_json(value)
+    again = parse_json(raw, "here")
+    assert again == value
+    assert format_json(again) == raw
+
+
+@given(values)
+def test_agrees_with_the_standard_library(value: Any) -> None:
+    raw = json.dumps(value, indent=1).encode()
+    assert parse_json(raw, "here") == json.loads(raw)
+
+
+def test_key_order_and_text_are_kept() -> None:
+    raw = '{"z":1,"a":"é<>&\u2028","b":[]}'.encode()
+    assert format_json(parse_json(raw, "here")) == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "Expecting value"),
+        (b" ", "Expecting value"),
+        (b"nul", "Expecting value"),
+        (b"[1,]", "Expecting value|trailing comma"),
+        (b"{'a':1}", "Expecting property name"),
+        (b"{}{}", "Extra data"),
+        (b"1 x", "Extra data"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"{\x00}", "Expecting property name"),
+        (b'"\x01"', "Invalid control character"),
+        (b'"\xff"', "no UTF-8 at byte 1"),
+        (b'"\xed\xa0\x80"', "no UTF-8"),
+        (b'"\xc0\x80"', "no UTF-8"),
+        ("{}".encode("utf-16-le"), "Expecting"),
+        ("{}".encode("utf-16"), "no UTF-8"),
+        (b"NaN", "NaN"),
+        (b"[-Infinity]", "-Infinity"),
+        (b'{"a":Infinity}', "Infinity"),
+        (b"1e400", "double"),
+        (b"9223372036854775808", "64 bits"),
+        (b"-9223372036854775809", "64 bits"),
+        (b"1" * 5000, "64 bits"),
+        (b"01", "Extra data"),
+        (b"+1", "Expecting value"),
+        (b"0x1", "Extra data"),
+        (b'"\\ud800"', "lone surrogate"),
+        (b'{"a":{"b":["\\uDFFF"]}}', r"lone surrogate at \$\.a\.b\[0\]"),
+        (b'{"\\ud800":1}', "lone surrogate"),
+        (b'"\\ude00\\ud83d"', "lone surrogate"),
+        (b"// c\n1", "Expecting value"),
+    ],
+)
+def test_what_readers_differ_on(raw: bytes, problem: str) -> None:
+    with pytest.raises(BadJSON, match=problem) as caught:
+        parse_json(raw, "here")
+    assert caught.value.where == "here"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"9223372036854775807", b"-9223372036854775808", b'"\\ud83d\\ude00"', b'"\\\\ud800"', b" \t\r\n1\n"]
+)
+def test_what_just_fits(raw: bytes) -> None:
+    assert parse_json(raw, "here") == json.loads(raw)
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> bytes:
+    return (opening * depth + inside + closing * depth).encode()
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_depth(opening: str) -> None:
+    closing, inside = ("]", "") if opening == "[" else ("}", "1")
+    parse_json(nested(64, opening, closing, inside), "here")
+    with pytest.raises(BadJSON, match="64 levels"):
+        parse_json(nested(65, opening, closing, inside), "here")
+
+
+def test_brackets_in_strings_are_no_depth() -> None:
+    value = {"a\\": "[" * 100, '"[[[': ['{"' * 100, "\\" * 3 + "["]}
+    assert parse_json(json.dumps(value).encode(), "here") == value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * MIB,
+        b"[]" * (MIB // 2),
+        b'"' + b'\\"' * (MIB // 2 - 1),
+        b"[" * 65 + b'"' + b'\\"' * (MIB // 2 - 40),
+        b'{"a":' * (MIB // 5),
+        b"[" + b"{}," * (MIB // 3 - 1) + b"{}]",
+        b"[" + b",".join([b'{"k":1,"K":2}'] * (MIB // 14)) + b"]",
+        b"[" + b",".join([b'{"labels":{"k":1,"K":2}}'] * (MIB // 25)) + b"]",
+        b"1" * MIB,
+        b"{" + b",".join(b'"%d":0' % number for number in range(MIB // 12)) + b"}",
+    ],
+    ids=range(10),
+)
+def test_time_is_linear(raw: bytes) -> None:
+    begin = time.process_time()
+    with suppress(BadJSON, DuplicateKey):
+        parse_json(raw, "here")
+    assert time.process_time() - begin < 5, "1 MiB takes less than half a second; what is quadratic takes minutes"
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "key", "other"),
+    [
+        (b'{"a":1,"a":1}', "$", "a", "a"),
+        (b'{"x":[0,{"a":1,"b":2,"a":3}]}', "$.x[1]", "a", "a"),
+        (b'{"Layers":[],"layers":[]}', "$", "layers", "Layers"),
+        (b'{"config":{"digest":1,"DIGEST":2}}', "$.config", "DIGEST", "digest"),
+        (b'{"a-b":{"k":1,"k":1}}', "$['a-b']", "k", "k"),
+        ('{"layers":1,"layer\u017f":2}'.encode(), "$", "layer\u017f", "layers"),
+        (b'{"a":{"b":1,"b":2},"a":3}', "$", "a", "a"),
+        (b'{"annotations":{"k":1,"k":2}}', "$.annotations", "k", "k"),
+        (b'{"annotations":{"k":{"x":1,"X":2}}}', "$.annotations.k", "X", "x"),
+    ],
+)
+def test_keys_that_are_one(raw: bytes, path: str, key: str, other: str) -> None:
+    with pytest.raises(DuplicateKey) as caught:
+        parse_json(raw, "here")
+    assert caught.value.args == ("here", path, key, other)
+
+
+@pytest.mark.parametrize("name", ["annotations", "Labels", "Volumes", "ExposedPorts"])
+def test_words_that_people_chose_may_differ_in_case(name: str) -> None:
+    value = {"config": {name: {"A": "1", "a": "2"}}}
+    assert parse_json(format_json(value), "here") == value
+
+
+def test_a_document_may_be_a_map_of_chosen_words() -> None:
+    value = {"name": {"A": "1", "a": "2"}}
+    with pytest.raises(DuplicateKey):
+        parse_json(format_json(value), "here")
+    assert parse_json(format_json(value), "here", free_keys=True) == value
+    with pytest.raises(DuplicateKey):
+        parse_json(b'{"name":{"a":"1","a":"2"}}', "here", free_keys=True)
+
+
+@pytest.mark.parametrize("error", [ManifestTooLarge, ConfigTooLarge])
+def test_size(error: type[ManifestTooLarge | ConfigTooLarge]) -> None:
+    assert parse_json(b'"1234"', "here", 6, error) == "1234"
+    with pytest.raises(error) as caught:
+        parse_json(b'"12345"', "here", 6, error)
+    assert (caught.value.allowed, caught.value.value) == (6, 7)
+
+
+def test_default_size() -> None:
+    assert LARGEST_DOCUMENT == 4 << 20
+    raw = b'"' + b"x" * (LARGEST_DOCUMENT - 2) + b'"'
+    assert len(parse_json(raw, "here")) == LARGEST_DOCUMENT - 2
+    with pytest.raises(ManifestTooLarge):
+        parse_json(raw + b" ", "here")
+
+
+@given(st.binary() | st.text().map(str.encode) | st.from_regex(rb'[\[\]{}":,\\a0-9.eE+ -]{0,60}', fullmatch=True))
+def test_any_bytes_are_read_as_the_standard_library_does_or_refused(raw: bytes) -> None:
+    try:
+        value = parse_json(raw, "here")
+    except (BadJSON, DuplicateKey):
+        return
+    assert value == json.loads(raw.decode())
+    assert not re.search(rb"NaN|Infinity", raw) or b'"' in raw
+
+
+def test_nan_is_not_written() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        format_json(float("nan"))
+
+
+def test_vectors_of_the_image_layout(shared: Path) -> None:
+    cases = json.loads((shared / "corpus/vectors/image-spec-schema.json").read_text())["cases"]
+    layouts = [case for case in cases if case["field"] == "imageLayout"]
+    assert [case["must_fail"] for case in layouts] == [True, False]
+    with pytest.raises(BadJSON):
+        parse_json(layouts[0]["json"].encode(), "oci-layout")
+    assert parse_json(layouts[1]["json"].encode(), "oci-layout") == {"imageLayoutVersion": "1.0.0"}
+
+
+def test_documents_of_real_tools(shared: Path) -> None:
+    documents = [path for path in sorted((shared / "corpus/images").rglob("*.json")) if path.name != "expected.json"]
+    read = 0
+    for path in documents:
+        raw = path.read_bytes()
+        try:
+            expected = json.loads(raw)
+        except ValueError:
+            continue
+        assert parse_json(raw, path.name) == expected
+        read += 1
+    assert read >= 20

@@ -1,0 +1,167 @@
+"""streams.layer_pass: feeding, draining, waiting, and the processors a process may use."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from occy_fast.errors import Cancelled, CorruptStream, OutputError, Unsupported
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import Encoding
+from occy_fast.streams import layer_pass
+from occy_fast.streams.layer_pass import (
+    DrainSink,
+    FdSink,
+    FdSource,
+    FeedSource,
+    LayerPass,
+    WorkerPool,
+    encoder_identity,
+)
+
+CONTENT = b"".join(hashlib.sha256(bytes([number % 251, number >> 8])).digest() * 9 for number in range(12_000))
+
+
+def digest(content: bytes) -> Digest:
+    return Digest.parse("sha256:" + hashlib.sha256(content).hexdigest())
+
+
+def test_feed_and_drain() -> None:
+    taken = io.BytesIO()
+    buffers = [CONTENT[:5], b"", memoryview(CONTENT[5:70_000]), bytearray(CONTENT[70_000:])]
+    with WorkerPool(2) as pool:
+        outcome = pool.start(
+            LayerPass(FeedSource(buffers), encode=Encoding("zstd", 3), sink=DrainSink(taken.write))
+        ).wait()
+    assert outcome.diff_id == outcome.source_digest == digest(CONTENT)
+    assert outcome.digest == digest(taken.getvalue())
+    assert (outcome.size_in, outcome.size_tar, outcome.size_out) == (len(CONTENT), len(CONTENT), len(taken.getvalue()))
+    assert outcome.identity == encoder_identity(Encoding("zstd", 3))
+
+
+def test_without_a_sink_the_tar_is_only_digested(tmp_path: Path) -> None:
+    (tmp_path / "layer").write_bytes(CONTENT)
+    with open(tmp_path / "layer", "rb") as file, WorkerPool(1) as pool:
+        outcome = pool.start(LayerPass(FdSource(file.fileno(), 32, 320))).wait()
+    assert outcome.diff_id == outcome.digest == digest(CONTENT[32:352])
+    assert outcome.identity is None
+
+
+def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
+    (tmp_path / "layer").write_bytes(CONTENT)
+    told = []
+    with open(tmp_path / "layer", "rb") as file, WorkerPool(1) as pool:
+        pool.start(LayerPass(FdSource(file.fileno()))).wait(progress=told.append)
+    assert (told[-1].source, told[-1].tar, told[-1].output) == (len(CONTENT), len(CONTENT), 0)
+
+
+def test_errors_say_where() -> None:
+    with WorkerPool(1) as pool, pytest.raises(CorruptStream, match="^layer 3 of app: ") as caught:
+        pool.start(LayerPass(FeedSource([b"\x1f\x8b"]), decode="gzip", where="layer 3 of app")).wait()
+    assert caught.value.where == "layer 3 of app"
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(CONTENT)
+    with open(tmp_path / "in", "rb") as source, open("/dev/full", "wb") as full, WorkerPool(2) as pool:
+        job = LayerPass(FdSource(source.fileno()), sink=FdSink(full.fileno(), 0, "oci:out"))
+        with pytest.raises(OutputError, match=r"oci:out: cannot write") as caught:
+            pool.start(job).wait()
+    assert caught.value.path == "oci:out"
+
+
+def test_an_error_of_the_feeder_comes_out() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"some"
+        raise ConnectionResetError("the peer went away")
+
+    with WorkerPool(2) as pool, pytest.raises(ConnectionResetError, match="the peer went away"):
+        pool.start(LayerPass(FeedSource(broken()))).wait()
+
+
+def test_cancelled_from_outside() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1 << 16)
+
+    stop = threading.Event()
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    with WorkerPool(2) as pool, pytest.raises(Cancelled):
+        pool.start(LayerPass(FeedSource(endless()))).wait(cancelled=stop.is_set)
+    timer.join()
+
+
+def test_signals_are_seen_while_waiting() -> None:
+    """A pass that nobody feeds waits for ever; Ctrl-C must end it."""
+
+    def silent() -> Iterator[bytes]:
+        yield b"x"
+        while True:
+            time.sleep(0.05)
+            yield b""
+
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), WorkerPool(2) as pool:
+        pool.start(LayerPass(FeedSource(silent()))).wait()
+    timer.join()
+
+
+def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
+    (tmp_path / "layer").write_bytes(CONTENT)
+    before = len(os.listdir("/proc/self/task"))
+    with open(tmp_path / "layer", "rb") as file:
+        with WorkerPool(5) as pool:
+            for _ in range(7):
+                pool.start(LayerPass(FdSource(file.fileno())))
+        assert len(os.listdir("/proc/self/task")) == before
+        with pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
+            pool.start(LayerPass(FdSource(file.fileno())))
+            raise ZeroDivisionError
+    assert len(os.listdir("/proc/self/task")) == before
+
+
+def test_identities_name_what_bytes_depend_on() -> None:
+    gzip, zstd = encoder_identity(Encoding("gzip")), encoder_identity(Encoding("zstd", 7))
+    assert (gzip.codec, gzip.level, gzip.segment, gzip.architecture) == ("gzip", 2, 1 << 20, os.uname().machine)
+    assert (zstd.codec, zstd.level, zstd.segment, zstd.architecture) == ("zstd", 7, 2 << 20, "")
+    assert zstd.engine.endswith(f"-{layer_pass.ENGINE_VERSION}")
+    with pytest.raises(Unsupported):
+        encoder_identity(Encoding("gzip", 9))
+
+
+def test_workers_follow_the_affinity() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert layer_pass.default_workers() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        ("0::/a/b\n", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
+        ("0::/a/b\n", {"a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 0.5),
+        ("0::/\n", {}, None),
+        ("5:cpu,cpuacct:/x\n1:name=systemd:/y\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "300000", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, 3.0),
+        ("5:cpu,cpuacct:/x\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "-1", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, None),
+    ],
+)  # fmt: skip
+def test_workers_follow_the_cgroup(tmp_path: Path, own: str, files: dict[str, str], quota: float | None) -> None:
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(text + "\n")
+    (tmp_path / "own").write_text(own)
+    assert layer_pass._cgroup_quota(tmp_path / "fs", tmp_path / "own") == quota
+    assert layer_pass._cgroup_quota(tmp_path / "fs", tmp_path / "absent") is None

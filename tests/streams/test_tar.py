@@ -1,0 +1,215 @@
+"""Entries of tars as values, out of windows and out of files."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tar_strategies as build
+from hypothesis import given
+
+from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeaderError, TarTruncated
+from occy_fast.streams import tar as tar_module
+from occy_fast.streams.tar import Entry, is_local, read_content, read_entries, scan_region
+
+
+@contextmanager
+def opened(content: bytes) -> Iterator[int]:
+    fd = os.memfd_create("tar")
+    try:
+        os.write(fd, content)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def corpus_file(shared: Path, name: str) -> Iterator[tuple[int, int]]:
+    fd = os.open(shared / "corpus/go-archive-tar" / name, os.O_RDONLY)
+    try:
+        yield fd, os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+
+
+def listed(entries: Iterator[Entry]) -> tuple[list[Entry], tuple[type[Exception], str] | None]:
+    found = []
+    try:
+        for entry in entries:
+            found.append(entry)
+    except TarError as error:
+        return found, (type(error), str(error))
+    return found, None
+
+
+TAR = (
+    build.pax(
+        (b"path", "dir/ä".encode()), (b"SCHILY.xattr.user.b", b"2\0"), (b"SCHILY.xattr.user.a", b""), (b"mtime", b"1.5")
+    )
+    + build.entry(b"a", b"first", uid=3, gid=4, uname=b"u", gname=b"g", mode=0o755)
+    + build.header(b"dir/", kind=b"5")
+    + build.header(b"link", kind=b"2", linkname=b"a")
+    + build.entry(b"last", b"x" * 3000)
+    + build.END
+)
+
+
+def test_an_entry_has_all_that_the_tar_says() -> None:
+    first, directory, link, last = read_entries([TAR])
+    assert first == Entry(
+        name="dir/ä".encode(),
+        type=b"0",
+        size=5,
+        mode=0o755,
+        uid=3,
+        gid=4,
+        uname=b"u",
+        gname=b"g",
+        mtime=1_500_000_000,
+        atime=None,
+        ctime=None,
+        linkname=b"",
+        devmajor=0,
+        devminor=0,
+        format=first.format,
+        pax=(
+            (b"SCHILY.xattr.user.a", b""),
+            (b"SCHILY.xattr.user.b", b"2\0"),
+            (b"mtime", b"1.5"),
+            (b"path", "dir/ä".encode()),
+        ),
+        start=0,
+        header_offset=1024,
+        data_offset=1536,
+        stored=5,
+        sparse=None,
+    )
+    assert first.xattrs == ((b"user.b", b"2\0"),)
+    assert (first.is_file, directory.is_directory, link.is_link, link.is_file) == (True, True, True, False)
+    assert (link.linkname, last.size, last.pax) == (b"a", 3000, None)
+
+
+def test_entries_are_values() -> None:
+    entry = next(read_entries([TAR]))
+    assert pickle.loads(pickle.dumps(entry)) == entry
+    assert hash(entry) == hash(next(read_entries([TAR])))
+
+
+@given(build.damaged_tars(), build.window_sizes)
+def test_a_region_has_what_the_windows_have(tar: bytes, window: int) -> None:
+    windows = (tar[at : at + window] for at in range(0, len(tar), window))
+    with opened(b"before" + tar + b"behind") as fd:
+        assert listed(scan_region(fd, 6, len(tar), where="t", window=max(window, 7))) == listed(
+            read_entries(windows, where="t")
+        )
+
+
+def test_contents_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    tar = build.entry(b"big", bytes(1 << 24)) + build.entry(b"next", b"x") + build.END
+    asked: list[tuple[int, int]] = []
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        asked.append((offset, size))
+        return os.pread(fd, size, offset)
+
+    with opened(tar) as fd:
+        monkeypatch.setattr(tar_module, "os", type("os", (), {"pread": staticmethod(pread)}))
+        assert [entry.name for entry in scan_region(fd, 0, len(tar))] == [b"big", b"next"]
+    assert sum(size for _, size in asked) < 1 << 16
+
+
+def test_errors_say_where_and_come_after_the_entries_before_them() -> None:
+    found, error = listed(read_entries([build.header(b"a"), b"\1" + build.header(b"b")[1:]], where="layer.tar"))
+    assert [entry.name for entry in found] == [b"a"]
+    assert error == (TarChecksumError, "layer.tar: the header's checksum does not match at byte 512 of the tar")
+    with pytest.raises(TarAmbiguous, match=r"^x\.tar: "):
+        list(read_entries([build.long_name(b"a") * 2 + build.header()], strict=True, where="x.tar"))
+
+
+def test_a_region_behind_the_end_of_its_file_is_truncated() -> None:
+    tar = build.entry(b"a", b"x" * 600)
+    with opened(tar) as fd:
+        with pytest.raises(TarTruncated, match="the file ends before the tar does at byte 1536 of the tar"):
+            list(scan_region(fd, 0, 4096))
+        with pytest.raises(TarTruncated, match="ends inside an entry's content"):
+            list(scan_region(fd, 0, 1000))
+
+
+def test_what_follows_the_end_of_the_archive_is_not_read() -> None:
+    tar = build.entry(b"a") + build.END + b"trash" * 10000
+    with opened(tar) as fd:
+        assert [entry.name for entry in scan_region(fd, 0, len(tar) + 10**9)] == [b"a"]
+
+
+@pytest.mark.parametrize("version", ["0.0", "0.1", "1.0", "old"])
+def test_content_has_its_holes(version: str) -> None:
+    regions = [(0, 2), (10, 0), (600, 700), (5000, 1)]
+    stored = b"ab" + b"c" * 700 + b"d"
+    make = build.old_sparse if version == "old" else lambda *given: build.pax_sparse(version, *given)
+    tar = build.header(b"before") + make(b"s", 6000, regions, stored) + build.END
+    with opened(b"12345" + tar) as fd:
+        entry = list(scan_region(fd, 5, len(tar)))[1]
+        for window in (1, 64, 1 << 20):
+            pieces = list(read_content(fd, 5, entry, window=window))
+            assert max(map(len, pieces)) <= window
+            assert b"".join(pieces) == b"ab" + bytes(598) + b"c" * 700 + bytes(3700) + b"d" + bytes(999)
+
+
+def test_content_is_checked_against_the_file() -> None:
+    tar = build.entry(b"a", b"x" * 600)
+    with opened(tar[:700]) as fd:
+        entry = next(scan_region(fd, 0, 512 + 700))
+        with pytest.raises(TarTruncated, match="the file ends inside an entry's content"):
+            list(read_content(fd, 0, entry))
+    tar = build.old_sparse(b"s", 100, [(0, 2)], b"abc")
+    with opened(tar) as fd:
+        entry = next(scan_region(fd, 0, len(tar)))
+        content = read_content(fd, 0, entry)
+        assert next(content) == b"ab"
+        with pytest.raises(TarHeaderError, match="more content is stored"):
+            list(content)
+
+
+def test_contents_are_what_go_reads(shared: Path) -> None:
+    vectors = json.loads((shared / "corpus/go-archive-tar/expected.json").read_text())
+    compared = 0
+    for vector in vectors["reader"]:
+        if "chksums" not in vector:
+            continue
+        with corpus_file(shared, vector["file"]) as (fd, size):
+            for entry, wanted in zip(scan_region(fd, 0, size), vector["chksums"], strict=False):
+                crc = 0
+                for piece in read_content(fd, 0, entry):
+                    crc = zlib.crc32(piece, crc)
+                assert f"{crc:08x}" == wanted, (vector["file"], entry.name)
+                compared += 1
+    assert compared >= 8
+    for vector in vectors["partial_read"]:
+        with corpus_file(shared, vector["file"]) as (fd, size):
+            for entry, case in zip(scan_region(fd, 0, size), vector["cases"], strict=False):
+                assert b"".join(read_content(fd, 0, entry))[: case["cnt"]] == case["output"].encode()
+
+
+def test_names_that_lead_out_are_told(shared: Path) -> None:
+    facts: dict[str, Any] = json.loads((shared / "corpus/go-archive-tar/expected.json").read_text())["insecure_paths"]
+    for name in facts["names"]:
+        assert not is_local(name.encode())
+        entries = list(read_entries([build.header(name.encode()) + build.header(b"fine/../too")]))
+        assert [entry.is_local for entry in entries] == [False, True]
+
+
+@pytest.mark.parametrize("name", [b"a", b".", b"./a/", b"a/..", b"a//b/../..", b"..a/b..", b"a/.../b"])
+def test_names_that_stay_below(name: bytes) -> None:
+    assert is_local(name)
+
+
+@pytest.mark.parametrize("name", [b"", b"/", b"/a", b"..", b"../a", b"a/../..", b"./..", b"a/b/../../../c/d"])
+def test_names_that_do_not(name: bytes) -> None:
+    assert not is_local(name)

@@ -1,0 +1,108 @@
+"""The public functions: words become values, and nothing is printed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import occy_fast
+from image_builders import docker_archive, make_image, oci_layout
+from occy_fast import api
+from occy_fast.errors import NotFound, OccyError, Unsupported, UsageError
+from occy_fast.planning.goal import Goal
+from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.platform import Platform
+
+
+def test_the_public_names() -> None:
+    for name in occy_fast.__all__:
+        assert getattr(occy_fast, name) is not None
+    assert occy_fast.convert is api.convert
+
+
+def test_open_image_shows_plain_data(tmp_path: Path) -> None:
+    image = make_image("one", "two", codec="gzip")
+    oci_layout(tmp_path / "in", [image], ["app"])
+    with occy_fast.open_image(f"oci:{tmp_path}/in") as contents:
+        (named,) = contents.images
+        assert named.ref == "app"
+        assert [str(layer.diff_id) for layer in named.image_or_index.layers] == image.diff_ids
+
+
+@pytest.mark.parametrize(
+    ("words", "goal"),
+    [
+        ({}, Goal()),
+        ({"encoding": "keep"}, Goal("keep")),
+        ({"encoding": "zstd:3"}, Goal(Encoding("zstd", 3))),
+        ({"encoding": Encoding("gzip")}, Goal(Encoding("gzip"))),
+        ({"format": "docker", "verify": "layers", "link": True}, Goal(None, "docker", (), "layers", True)),
+        ({"platforms": ["linux/arm64", Platform("linux", "amd64")]}, None),
+    ],
+)
+def test_words_become_a_goal(words: dict[str, Any], goal: Goal | None) -> None:
+    made = api.make_goal(**words)
+    assert made == goal or (goal is None and made.platforms == (Platform("linux", "arm64"), Platform("linux", "amd64")))
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"encoding": "brotli"}, UsageError),
+        ({"encoding": "gzip:9"}, Unsupported),
+        ({"encoding": "xz"}, Unsupported),
+        ({"format": "v1"}, UsageError),
+        ({"verify": "nothing"}, UsageError),
+        ({"platforms": ["linux"]}, UsageError),
+    ],
+)
+def test_words_that_mean_nothing(words: dict[str, Any], error: type[OccyError]) -> None:
+    with pytest.raises(error):
+        api.make_goal(**words)
+
+
+def test_a_plan_touches_nothing(tmp_path: Path) -> None:
+    docker_archive(tmp_path / "in.tar", [make_image("one")])
+    plan = occy_fast.plan(str(tmp_path / "in.tar"), f"oci:{tmp_path}/out:app", encoding="zstd")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.tar"]
+    assert "none -> zstd:3" in plan.explain()
+    assert "encoder: zstd:3 by" in plan.explain()
+
+
+def test_nothing_is_printed_and_the_logger_tells(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    docker_archive(tmp_path / "in.tar", [make_image("one")])
+    with caplog.at_level(logging.DEBUG, "occy_fast"):
+        occy_fast.convert(str(tmp_path / "in.tar"), f"oci:{tmp_path}/out:app")
+    assert capfd.readouterr() == ("", "")
+    assert any("published" in message for message in caplog.messages)
+
+
+def test_a_source_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        occy_fast.convert(f"{tmp_path}/nothing", f"oci:{tmp_path}/out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calls_from_several_threads(tmp_path: Path) -> None:
+    image = make_image("one", "two", size=200_000)
+    docker_archive(tmp_path / "in.tar", [image])
+    results: list[Any] = []
+
+    def work(number: int) -> None:
+        results.append(occy_fast.convert(f"{tmp_path}/in.tar", f"oci:{tmp_path}/out:app{number}", encoding="zstd:1"))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({result.digest for result in results}) == 1
+    assert len(results) == 4
+    report = occy_fast.verify(f"oci:{tmp_path}/out")
+    assert (report.findings, report.images) == ((), 1)

@@ -1,0 +1,183 @@
+"""What was built: codecs, hardening, demands."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import occy_fast
+from occy_fast import kernels
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(Path(kernels.build_facts.__file__ or "").parent.glob("*.so"))
+UNDER_SANITIZERS = bool(occy_fast.build_info().sanitized)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a new interpreter that has the same package."""
+    package = str(Path(occy_fast.__file__).parent.parent)
+    env = {name: value for name, value in os.environ.items() if name != "OCCY_FAST_KERNELS"}
+    env |= {"PYTHONPATH": package} | environment
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+
+
+def readelf(*options: str) -> str:
+    """Return what readelf says with the locale's words switched off."""
+    tool = shutil.which("readelf")
+    assert tool, "readelf comes with the linker"
+    env = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run([tool, *options], capture_output=True, text=True, check=True, env=env).stdout
+
+
+def test_build_info_names_every_codec() -> None:
+    build = occy_fast.build_info()
+    codecs = {codec.name: codec for codec in build.codecs}
+    assert set(codecs) == {"isa-l", "libzstd"}
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", codec.version) for codec in build.codecs)
+    assert {codec.origin for codec in build.codecs} <= {"pinned", "system"}
+    assert build.kernels == "native"
+    assert build.version == occy_fast.__version__
+    assert build.architecture == platform.machine()
+    assert build.compiler.split()[0] in ("gcc", "clang")
+    assert build.abi == ("cpython" if hasattr(sys, "_is_gil_enabled") and "t" in sys.abiflags else "abi3")
+
+
+def test_pinned_codecs_are_the_pinned_versions() -> None:
+    codecs = {codec.name: codec for codec in occy_fast.build_info().codecs}
+    if codecs["libzstd"].origin == "system":
+        pytest.skip("built with the system's codecs")
+    assert (codecs["isa-l"].version, codecs["libzstd"].version) == ("2.32.1", "1.5.7")     # else encoded bytes change
+
+
+def test_sha256_takes_the_processors_instructions() -> None:
+    build = occy_fast.build_info()
+    expected = "ni" if "sha_ni" in build.cpu else "arm" if "arm_sha2" in build.cpu else "scalar"
+    assert build.sha256 == os.environ.get("OCCY_FAST_KERNELS", f"sha256:{expected}").removeprefix("sha256:")
+
+
+def test_build_info_is_plain_json() -> None:
+    document = occy_fast.build_info().document()
+    assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_module_is_hardened(module: Path) -> None:
+    segments, dynamic, symbols = (readelf("-W", option, str(module)) for option in ("-l", "-d", "--dyn-syms"))
+    assert "GNU_RELRO" in segments
+    assert re.search(r"\(FLAGS\).*BIND_NOW|FLAGS_1\).*NOW", dynamic)
+    stack = next(line for line in segments.splitlines() if "GNU_STACK" in line)
+    assert " RW " in stack
+    assert " RWE " not in stack
+    assert "TEXTREL" not in dynamic
+    if not UNDER_SANITIZERS:
+        assert "__stack_chk_fail" in symbols
+
+
+def test_fortified_calls_are_used() -> None:
+    if UNDER_SANITIZERS:
+        pytest.skip("sanitizers replace them")
+    assert any("_chk@" in readelf("--dyn-syms", "-W", str(module)) for module in MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_module_shows_its_entry_alone(module: Path) -> None:
+    """Another zstd in the same process must not be taken for ours, nor ours for another."""
+    shown = [
+        line.split()[-1]
+        for line in readelf("--dyn-syms", "-W", str(module)).splitlines()
+        if re.search(r"\s(GLOBAL|WEAK)\s+DEFAULT\s+(\d+)\s", line)
+    ]
+    assert set(shown) - {"_init", "_fini"} == {f"PyInit_{module.name.split('.')[0]}"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_module_is_complete(module: Path) -> None:
+    """A name that is missing in the archive would only fail when it is called."""
+    missing = re.findall(r"\sUND\s+((?:occy|ZSTD|isal|crc32_gzip|XXH)_?\w*)", readelf("--dyn-syms", "-W", str(module)))
+    if occy_fast.build_info().codecs[0].origin == "system":
+        missing = [name for name in missing if name.startswith("occy")]
+    assert missing == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
+def test_module_links_libc_alone(module: Path) -> None:
+    needed = set(re.findall(r"\(NEEDED\).*\[(.*?)\]", readelf("-dW", str(module))))
+    if UNDER_SANITIZERS or occy_fast.build_info().codecs[0].origin == "system":
+        pytest.skip("sanitizers and system codecs are linked dynamically")
+    assert {name for name in needed if not name.startswith(("libc.", "libpthread.", "ld-linux"))} == set()
+
+
+# ---------------------------------------------------------------------------------------------- demands
+
+PRINT_BUILD = "import occy_fast; b = occy_fast.build_info(); print(b.kernels, b.sha256)"
+
+
+def test_pure_is_a_demand() -> None:
+    done = python(PRINT_BUILD, OCCY_FAST_KERNELS="pure")
+    assert (done.stdout, done.stderr) == ("pure hashlib\n", "")
+
+
+def test_a_variant_of_sha256_is_a_demand() -> None:
+    done = python(PRINT_BUILD, OCCY_FAST_KERNELS="sha256:scalar")
+    assert (done.stdout, done.stderr) == ("native scalar\n", "")
+
+
+@pytest.mark.parametrize(
+    ("demand", "told"),
+    [
+        ("sha256:abacus", "OCCY_FAST_KERNELS=sha256:abacus: this machine and build offer"),
+        ("fast", "OCCY_FAST_KERNELS=fast: expected 'pure' or 'sha256:VARIANT'"),
+        ("pure,sha256:scalar", "OCCY_FAST_KERNELS=pure,sha256:scalar: expected"),
+    ],
+)
+def test_an_unmet_demand_fails_the_import(demand: str, told: str) -> None:
+    done = python("import occy_fast.kernels", OCCY_FAST_KERNELS=demand)
+    assert done.returncode == 1
+    assert f"ImportError: {told}" in done.stderr.splitlines()[-1]
+
+
+def test_without_native_kernels_the_import_names_them(tmp_path: Path) -> None:
+    package = Path(occy_fast.__file__).parent
+    shutil.copytree(package, tmp_path / "occy_fast", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    done = python("import occy_fast.kernels", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "ImportError: the native kernel 'build_facts' is not built" in done.stderr.splitlines()[-1]
+    assert "OCCY_FAST_KERNELS=pure" in done.stderr.splitlines()[-1]
+    done = python(PRINT_BUILD, PYTHONPATH=str(tmp_path), OCCY_FAST_KERNELS="pure")
+    assert done.stdout == "pure hashlib\n", done.stderr
+
+
+def test_pure_without_its_modules_names_them() -> None:
+    blocked = "import sys; sys.modules['zstandard'] = sys.modules['isal'] = None; import occy_fast.kernels"
+    done = python(blocked, OCCY_FAST_KERNELS="pure")
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert re.search(r"ImportError: OCCY_FAST_KERNELS=pure needs the module '(zstandard|isal)'", told)
+    assert "occy_fast[pure]" in told
+
+
+# ----------------------------------------------------------------------------------------------- import
+
+
+def test_import_loads_nothing_heavy() -> None:
+    heavy = "urllib3 rich msgspec click dask ssl asyncio subprocess occy_fast.kernels occy_fast.api"
+    code = f"import sys, occy_fast; print(sorted(set({heavy.split()!r}) & set(sys.modules)))"
+    assert python(code).stdout == "[]\n"
+
+
+def test_a_name_is_loaded_when_it_is_used() -> None:
+    code = "import sys, occy_fast as o; o.OccyError; print([name for name in sys.modules if 'occy_fast.' in name])"
+    assert python(code).stdout == "['occy_fast.errors']\n"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'occy_fast' has no attribute 'comvert'"):
+        occy_fast.comvert  # type: ignore[attr-defined]  # noqa: B018

@@ -1,0 +1,228 @@
+"""Every error: its place in the tree, its exit code, its message, and its way through a process pool."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import pickle
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occy_fast import errors
+from occy_fast.errors import OccyError, printable
+from occy_fast.spec.digest import Digest
+
+ONE = Digest.sha256(b"one")
+TWO = Digest.sha256(b"two")
+
+# One of each, with the parent and the exit code that STYLE §5 gives it, and what its message must hold.
+SAMPLES: list[tuple[OccyError, type[Exception], int, list[str]]] = [
+    (errors.OccyError("there", "broken", "mend it"), Exception, 1, ["there: ", "broken", "(mend it)"]),
+    (errors.Cancelled("there"), OccyError, 130, ["cancelled"]),
+    (errors.UsageError("what?", "say it"), ValueError, 2, ["what?", "(say it)"]),
+    (errors.BadReference("X:", "no", "there"), errors.UsageError, 2, ["there", "'X:'", "no"]),
+    (errors.AmbiguousReference("there", "two", ("a", "b"), "choose"), errors.UsageError, 2, ["two", "a, b", "choose"]),
+    (errors.UnknownTarget("x", ("docker", "podman")), errors.UsageError, 2, ["'x'", "docker, podman"]),
+    (errors.NotFound("there", "tag x"), LookupError, 3, ["there", "tag x"]),
+    (errors.MissingBlob("there", ONE), errors.NotFound, 3, [str(ONE)]),
+    (errors.MissingPlatform("there", "a/b", ("c/d",)), errors.NotFound, 3, ["a/b", "c/d"]),
+    (errors.IntegrityError("there", "broken"), ValueError, 4, ["broken"]),
+    (errors.DigestMismatch("there", ONE, TWO), errors.IntegrityError, 4, [f"expected {ONE}", f"found {TWO}"]),
+    (errors.SizeMismatch("there", 1, 2), errors.IntegrityError, 4, ["expected 1", "found 2"]),
+    (errors.LayerCountMismatch("there", 1, 2), errors.IntegrityError, 4, ["expected 1", "found 2"]),
+    (errors.CorruptStream("there", 17, "broken"), errors.IntegrityError, 4, ["broken", "17"]),
+    (errors.MediaTypeConflict("there", "a/b", "c/d"), errors.IntegrityError, 4, ["expected a/b", "found c/d"]),
+    (errors.BadArchive("there", "broken"), errors.IntegrityError, 4, ["broken"]),
+    (errors.BadManifest("there", "broken"), errors.IntegrityError, 4, ["broken"]),
+    (errors.BadJSON("there", "broken"), errors.IntegrityError, 4, ["broken"]),
+    (errors.DuplicateKey("there", "$.a", "k", "k"), errors.IntegrityError, 4, ["'k' appears twice", "$.a"]),
+    (errors.DuplicateKey("there", "$.a", "k", "K"), errors.IntegrityError, 4, ["'k'", "'K'", "case"]),
+    (errors.DuplicateEntry("there", b"a\xff"), errors.IntegrityError, 4, ["'a\\xff'"]),
+    (errors.BadDescriptor("there", "broken"), errors.IntegrityError, 4, ["broken"]),
+    (errors.BadDigest("there", "md5:0", "old"), errors.IntegrityError, 4, ["'md5:0'", "old"]),
+    (errors.TarError("there", 512, "broken"), errors.IntegrityError, 4, ["broken", "512"]),
+    (errors.TarHeaderError("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.TarChecksumError("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.TarPaxError("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.TarTruncated("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.TarFormatError("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.TarAmbiguous("there", 512, "broken"), errors.TarError, 4, ["512"]),
+    (errors.PathError("there", "../x", "climbs"), OccyError, 4, ["'../x'", "climbs"]),
+    (errors.UnsafePath("there", b"../x", "climbs"), errors.PathError, 4, ["'../x'"]),
+    (errors.UnsafeLink("there", "../x", "climbs"), errors.PathError, 4, ["'../x'"]),
+    (errors.UnsafeWhiteout("there", ".wh..", "climbs"), errors.PathError, 4, ["'.wh..'"]),
+    (errors.UnsafeInode("there", "x", "a device"), errors.PathError, 4, ["device"]),
+    (errors.Unsupported("there", "no", "do it so"), OccyError, 5, ["no", "(do it so)"]),
+    (errors.UnsupportedFormat("there", "old", "save anew"), errors.Unsupported, 5, ["old", "(save anew)"]),
+    (errors.UnsupportedMediaType("there", "a/b", None), errors.Unsupported, 5, ["a/b"]),
+    (errors.ForeignLayerRefused("there", ONE, ("https://x/y",)), errors.Unsupported, 5, [str(ONE), "https://x/y"]),
+    (errors.LimitError("there", "depth", 8, 9), OccyError, 6, ["depth", "8", "9"]),
+    (errors.TarLimitError("there", 512, "pax", 8, 9), errors.TarError, 6, ["pax", "8", "9", "512"]),
+    (errors.DecompressionBomb("there", "output", 8, 9), errors.LimitError, 6, ["output"]),
+    (errors.WindowTooLarge("there", "window", 8, 9), errors.LimitError, 6, ["window"]),
+    (errors.ManifestTooLarge("there", "size", 8, 9), errors.LimitError, 6, ["size"]),
+    (errors.ConfigTooLarge("there", "size", 8, 9), errors.LimitError, 6, ["size"]),
+    (errors.TransportError("source", "there", 503, "busy", True), OccyError, 7, ["source", "503", "busy"]),
+    (
+        errors.RegistryError("source", "there", 404, "no", False, ("MANIFEST_UNKNOWN",)),
+        errors.TransportError,
+        7,
+        ["404", "MANIFEST_UNKNOWN"],
+    ),
+    (errors.DaemonError("destination", "there", None, "gone", True), errors.TransportError, 7, ["destination", "gone"]),
+    (errors.AuthRealmRefused("source", "there", 401, "elsewhere"), errors.TransportError, 7, ["elsewhere"]),
+    (errors.RedirectRefused("source", "there", 307, "elsewhere"), errors.TransportError, 7, ["elsewhere"]),
+    (errors.OutputError("/out", errno.ENOSPC, "write"), OccyError, 1, ["/out", "write", "No space left"]),
+    (errors.PlanStale("there", "changed"), OccyError, 1, ["changed"]),
+]
+samples = pytest.mark.parametrize(
+    ("error", "parent", "code", "words"), SAMPLES, ids=[type(error).__name__ for error, *_ in SAMPLES]
+)
+
+
+def test_the_samples_are_all_there_are() -> None:
+    defined = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OccyError)}
+    assert {type(error) for error, *_ in SAMPLES} == defined
+
+
+def test_every_error_that_is_promised_exists() -> None:
+    promised = """UsageError BadReference AmbiguousReference UnknownTarget NotFound MissingBlob MissingPlatform
+    IntegrityError DigestMismatch SizeMismatch LayerCountMismatch CorruptStream MediaTypeConflict BadArchive BadManifest
+    BadJSON DuplicateKey DuplicateEntry BadDescriptor BadDigest TarError TarHeaderError TarChecksumError TarPaxError
+    TarTruncated TarFormatError TarAmbiguous PathError UnsafePath UnsafeLink UnsafeWhiteout UnsafeInode Unsupported
+    UnsupportedFormat
+    UnsupportedMediaType ForeignLayerRefused LimitError TarLimitError DecompressionBomb WindowTooLarge ManifestTooLarge
+    ConfigTooLarge TransportError RegistryError DaemonError AuthRealmRefused RedirectRefused OutputError PlanStale"""
+    assert [name for name in promised.split() if not hasattr(errors, name)] == []
+
+
+@samples
+def test_tree_and_exit_code(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    assert isinstance(error, parent)
+    assert isinstance(error, OccyError)
+    assert not isinstance(error, OSError)
+    assert error.exit_code == code
+
+
+@samples
+def test_message_names_place_and_facts(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    text = str(error)
+    assert [word for word in words if word not in text] == []
+    assert text.startswith(error.where)
+    assert re.search(r": :|None|\(\)", text) is None
+
+
+@samples
+def test_pickles(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert again.args == error.args
+    assert str(again) == str(error)
+    assert again.exit_code == error.exit_code
+    assert again.remedy == error.remedy
+    assert {name: getattr(again, name) for name in error.fields} == dict(zip(error.fields, error.args, strict=True))
+
+
+@samples
+def test_args_make_it_anew(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    assert str(type(error)(*error.args)) == str(error)
+
+
+@samples
+def test_at_names_another_place(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    moved = error.at("elsewhere")
+    assert type(moved) is type(error)
+    if "where" in error.fields:
+        assert moved.where == "elsewhere"
+        assert str(moved).startswith("elsewhere")
+        assert str(moved)[len("elsewhere") :] == str(error)[len("there") :]
+    else:
+        assert moved is error
+
+
+def test_at_keeps_what_led_here() -> None:
+    cause = KeyError("x")
+    with pytest.raises(errors.CorruptStream) as caught:
+        raise errors.CorruptStream("", 3, "broken") from cause
+    moved = caught.value.at("layer 2")
+    assert moved.__cause__ is cause
+    assert moved.__traceback__ is caught.value.__traceback__ is not None
+    assert moved.offset == 3
+
+
+def test_output_error_takes_a_path_once() -> None:
+    error = errors.OutputError("", errno.EIO, "write").at("/out")
+    assert error.path == "/out"
+    assert error.at("/other").path == "/out"
+
+
+def test_fields_may_be_given_by_name() -> None:
+    error = errors.Unsupported(where="there", problem="no", remedy="do it so")
+    assert error.args == ("there", "no", "do it so")
+    assert str(pickle.loads(pickle.dumps(error))) == "there: no (do it so)"
+
+
+def test_without_a_place_the_message_begins_with_the_problem() -> None:
+    assert str(errors.CorruptStream("", 3, "broken")) == "broken at byte 3"
+    assert str(errors.TarError(None, 3, "broken")) == "broken at byte 3 of the tar"
+
+
+URLS = [
+    "https://user:hunter2@registry.example/v2/",
+    "https://hunter2@registry.example/v2/",
+    "https://bucket.example/blob?X-Amz-Signature=hunter2&x=1",
+    "https://user:hunter2@bucket.example/blob?token=hunter2",
+]
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_secret_of_a_url_survives(url: str) -> None:
+    for error in (
+        errors.TransportError("source", url, 500, f"no answer from {url}"),
+        errors.ForeignLayerRefused("x", ONE, (url,)),
+        errors.BadReference(url, "it is a URL"),
+    ):
+        for text in (str(error), repr(error), repr(vars(error)), pickle.dumps(error).decode("latin-1")):
+            assert "hunter2" not in text
+            assert "example/" in text
+
+
+def test_a_plain_url_stays() -> None:
+    assert "https://x.example/a/b@sha256:0" in str(errors.BadReference("https://x.example/a/b@sha256:0", "it is a URL"))
+
+
+@given(st.text() | st.binary())
+def test_printable_leaves_nothing_to_obey(text: str | bytes) -> None:
+    shown = printable(text)
+    assert not any(char in shown for char in map(chr, [*range(32), *range(127, 160), 0x202E, 0x2028, 0xFEFF]))
+    shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain ünïcode", "plain ünïcode"),
+        ("\x1b[31mred\n", "\\x1b[31mred\\x0a"),
+        (b"a\xff\x00", "a\\xff\\x00"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\ud800", "\\ud800"),
+        ("\u200b", "\\u200b"),
+    ],
+)
+def test_printable(text: str | bytes, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@samples
+def test_messages_are_printable(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
+    hostile = [value + "\x1b[2J\n" if isinstance(value, str) else value for value in error.args]
+    text = str(type(error)(*hostile))
+    assert "\x1b" not in text
+    assert "\n" not in text
+
+
+def test_a_long_field_is_cut() -> None:
+    assert len(str(errors.BadDigest("there", "x" * 100_000, "too long"))) < 1000

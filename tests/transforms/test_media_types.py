@@ -1,0 +1,80 @@
+"""Media types rewritten between the two families."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from image_builders import dumps, make_image
+from occy_fast.errors import UnsupportedMediaType
+from occy_fast.spec.manifest import Index, Manifest
+from occy_fast.transforms.media_types import MediaTypes
+
+CODECS = ["none", "gzip", "zstd"]
+
+
+def edited(edit: MediaTypes, manifest: Manifest) -> dict[str, Any]:
+    document = manifest.document()
+    edit.edit_manifest(document)
+    return document
+
+
+def test_there_and_back() -> None:
+    oci = make_image("a", "b", "c", codec=CODECS).manifest
+    docker = make_image("a", "b", "c", codec=CODECS, docker=True).manifest
+    assert edited(MediaTypes("docker"), Manifest.parse(oci, "oci")) == json.loads(docker)
+    assert edited(MediaTypes("oci"), Manifest.parse(docker, "docker")) == json.loads(oci)
+
+
+@pytest.mark.parametrize("family", ["oci", "docker"])
+def test_what_it_touches(family: str) -> None:
+    own = Manifest.parse(make_image("a", codec="gzip", docker=family == "docker").manifest, "own")
+    other = Manifest.parse(make_image("a", codec="gzip", docker=family != "docker").manifest, "other")
+    assert not MediaTypes(family).touches_manifest(own)
+    assert MediaTypes(family).touches_manifest(other)
+
+
+def test_half_converted_manifests_are_mended() -> None:
+    """A schema 2 manifest with an OCI config and OCI layers, as some builders push it."""
+    document = json.loads(make_image("a", codec="gzip").manifest)
+    document["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = Manifest.parse(dumps(document), "half")
+    assert MediaTypes("docker").touches_manifest(manifest)
+    assert edited(MediaTypes("docker"), manifest) == json.loads(make_image("a", codec="gzip", docker=True).manifest)
+
+
+def test_a_manifest_without_media_type_gets_one_behind_its_version() -> None:
+    document = json.loads(make_image("a").manifest)
+    del document["mediaType"]
+    made = edited(MediaTypes("docker"), Manifest.parse(dumps(document), "bare"))
+    assert list(made)[:2] == ["schemaVersion", "mediaType"]
+
+
+def test_foreign_layers_stay_foreign() -> None:
+    document = json.loads(make_image("a", codec="gzip", docker=True).manifest)
+    document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    made = edited(MediaTypes("oci"), Manifest.parse(dumps(document), "foreign"))
+    assert made["layers"][0]["mediaType"] == "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+
+
+def test_a_type_the_family_has_no_word_for() -> None:
+    document = json.loads(make_image("a").manifest)
+    document["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+encrypted"
+    with pytest.raises(UnsupportedMediaType):
+        MediaTypes("docker").touches_manifest(Manifest.parse(dumps(document), "encrypted"))
+
+
+def test_an_index_and_unknown_fields() -> None:
+    index = Index.parse(dumps({"schemaVersion": 2, "manifests": [], "x": {"y": 1}}), "index")
+    document = index.document()
+    MediaTypes("docker").edit_index(document)
+    assert document == {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.list.v2+json",
+        "manifests": [],
+        "x": {"y": 1},
+    }
+    assert MediaTypes("docker").touches_index(index)
+    assert not MediaTypes("oci").touches_index(index)

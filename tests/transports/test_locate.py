@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from image_builders import docker_archive, make_image, oci_layout
+from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.transports.locate import TRANSPORTS, Locator, open_destination, open_source, parse_locator
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("oci:dir", ("oci", "dir", None, None)),
+        ("oci:/a b/c:latest", ("oci", "/a b/c", "latest", None)),
+        ("oci:dir:localhost:5000/a/b:1", ("oci", "dir", "localhost:5000/a/b:1", None)),
+        ("oci:dir:@3", ("oci", "dir", None, 3)),
+        ("docker-archive:a.tar", ("docker-archive", "a.tar", None, None)),
+        ("docker-archive:a.tar:app:1", ("docker-archive", "a.tar", "docker.io/library/app:1", None)),
+        ("docker-archive:a.tar:t5/app", ("docker-archive", "a.tar", "docker.io/t5/app:latest", None)),
+        ("docker-archive:a.tar:localhost:5000/x/y:3", ("docker-archive", "a.tar", "localhost:5000/x/y:3", None)),
+        ("docker-archive:a.tar:@0", ("docker-archive", "a.tar", None, 0)),
+        ("app.tar", ("", "app.tar", None, None)),
+        ("./oci:x", ("", "./oci:x", None, None)),
+        ("./a:b", ("", "./a:b", None, None)),
+        ("/tmp/a:b", ("", "/tmp/a:b", None, None)),
+        ("Upper:x", ("", "Upper:x", None, None)),
+    ],
+)
+def test_locators(text: str, expected: tuple[object, ...]) -> None:
+    assert parse_locator(text) == Locator(text, *expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a\0b", "oci:", "oci::ref", "oci:dir:", "oci:dir:@", "oci:dir:@-1", "oci:dir:@01", "oci:dir:@x", "x:y:z"],
+)
+def test_what_is_no_locator(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_locator(text)
+
+
+@pytest.mark.parametrize("word", ["tar", "oic", "http", "c"])
+def test_unknown_words_are_told_what_there_is(word: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_locator(f"{word}:x")
+    assert all(name in str(caught.value) for name in TRANSPORTS)
+    assert word in str(caught.value)
+    assert "registry" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["oci-archive:x", "docker://host/x", "docker-daemon:x:1", "podman:x:1", "ostree:x@y"])
+def test_transports_to_come_are_unsupported(text: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        parse_locator(text)
+    assert all(name in str(caught.value) for name in TRANSPORTS)
+
+
+def test_a_file_whose_name_looks_like_a_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        parse_locator("tar:x")
+    (tmp_path / "tar:x").write_bytes(b"")
+    assert parse_locator("tar:x") == Locator("tar:x", "", "tar:x")
+
+
+@pytest.mark.parametrize("text", ["docker-archive:-", "oci:-", "-"])
+def test_pipes_are_unsupported(text: str) -> None:
+    with pytest.raises(Unsupported, match="pipe"):
+        open_source(text)
+
+
+@pytest.mark.parametrize("text", ["docker-archive:a:UPPER:1", "docker-archive:a:a:1:2", "docker-archive:a:../x"])
+def test_bad_references(text: str) -> None:
+    with pytest.raises(BadReference):
+        parse_locator(text)
+
+
+def test_an_archive_knows_no_digests() -> None:
+    with pytest.raises(BadReference, match="digest"):
+        parse_locator("docker-archive:a.tar:app@sha256:" + "a" * 64)
+
+
+@pytest.mark.parametrize("ref", ["../x", "-x", "a b", "a\nb", "/x", "x/", "a//b", ".", "ü"])
+def test_refs_to_be_written_keep_to_the_grammar(tmp_path: Path, ref: str) -> None:
+    with pytest.raises(BadReference):
+        open_destination(f"oci:{tmp_path}/out:{ref}")
+
+
+@pytest.mark.parametrize("ref", ["1", "latest", "a/b:1", "localhost:5000/x:1", "v1.2.3-rc--1+x", "a@b"])
+def test_refs_that_can_be_written(tmp_path: Path, ref: str) -> None:
+    assert open_destination(f"oci:{tmp_path}/out:{ref}").reference == ref
+
+
+def test_a_destination_names_its_transport_and_no_index(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names no transport"):
+        open_destination(str(tmp_path / "out.tar"))
+    with pytest.raises(UsageError, match="no index"):
+        open_destination(f"oci:{tmp_path}/out:@0")
+    assert os.listdir(tmp_path) == []
+
+
+def test_paths_are_detected(tmp_path: Path) -> None:
+    image = make_image("a")
+    docker_archive(tmp_path / "a.tar", [image])
+    oci_layout(tmp_path / "layout", [image])
+    os.symlink("a.tar", tmp_path / "link")
+    (tmp_path / "other").mkdir()
+    for name, kind in [("a.tar", "docker-archive"), ("layout", "oci"), ("link", "docker-archive")]:
+        with open_source(str(tmp_path / name)) as source:
+            contents = source.read()
+        assert contents.kind == kind
+        with contents.images[0].image_or_index.layers[0].blob.open() as region:
+            assert region.read() == image.tars[0]
+    with pytest.raises(UnsupportedFormat, match="without oci-layout"):
+        open_source(str(tmp_path / "other"))
+    with pytest.raises(NotFound):
+        open_source(str(tmp_path / "none"))
