@@ -1,7 +1,9 @@
 """Make one gzip member out of independent deflate segments."""
+cimport cython
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from sole_use cimport occy_leave, take
 from status cimport check
 
 cdef extern from "gzip_segments.h" nogil:
@@ -38,18 +40,28 @@ def trailer(crc, length):
     return target[:OCCY_GZIP_TRAILER_SIZE]
 
 
+@cython.final
 cdef class GzipSegments:
+    """GzipSegments(level)
+--
+
+"""
     cdef occy_gzip_encoder *encoder
     cdef readonly int level
+    cdef unsigned char in_use
 
     def __cinit__(self, int level):
         self.encoder = NULL
+        self.in_use = 0
         if level not in (1, 2):
             raise ValueError(f"level: expected 1 or 2, found {level}")
         self.level = level
         self.encoder = occy_gzip_encoder_create(level)
         if self.encoder == NULL:
             raise MemoryError()
+
+    def __init__(self, level):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
     def __dealloc__(self):
         occy_gzip_encoder_free(self.encoder)
@@ -67,7 +79,9 @@ cdef class GzipSegments:
         cdef size_t written = 0
         cdef uint32_t crc = 0
         cdef int status
+        take(&self.in_use)
         with nogil:
             status = occy_gzip_segment(self.encoder, source, length, target, capacity, &written, &crc)
+        occy_leave(&self.in_use)
         check(status, 0)
         return room[:written], crc

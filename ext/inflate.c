@@ -67,7 +67,7 @@ struct occy_inflate *occy_inflate_create(const struct occy_inflate_limits *limit
 {
     struct occy_inflate *s = malloc(sizeof *s);
     if (s) {
-        s->max_header = limits ? limits->max_header : 65536;
+        s->max_header = limits ? limits->max_header : OCCY_INFLATE_MAX_HEADER;
         occy_inflate_reset(s);
     }
     return s;

@@ -9,6 +9,9 @@
 
 struct occy_inflate;
 
+/* The default: what gzip(1) writes is 10 bytes and a name. */
+#define OCCY_INFLATE_MAX_HEADER 65536
+
 struct occy_inflate_limits {
     uint32_t max_header; /* bytes of one member header, from its magic to its last byte; at least 10 */
 };

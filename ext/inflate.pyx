@@ -1,4 +1,5 @@
 """Decode gzip across members."""
+cimport cython
 from libc.stdint cimport uint8_t
 
 from inflate cimport *
@@ -6,7 +7,12 @@ from sole_use cimport occy_leave, take
 from status cimport check
 
 
+@cython.final
 cdef class Inflate:
+    """Inflate(*, max_header=65536)
+--
+
+"""
     cdef occy_inflate* inflate
     cdef unsigned max_header
     cdef unsigned char in_use
@@ -21,6 +27,9 @@ cdef class Inflate:
         self.inflate = occy_inflate_create(&limits)
         if self.inflate == NULL:
             raise MemoryError
+
+    def __init__(self, *, max_header=65536):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
     def __dealloc__(self):
         occy_inflate_free(self.inflate)

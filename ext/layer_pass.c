@@ -636,6 +636,10 @@ static void run_decode(struct occy_pass *pass, const struct task *task, struct d
     if (done->status != OCCY_OK) {
         done->offset = (int64_t)(gzip ? occy_inflate_progress(pass->inflate)->offset
                                       : occy_unzstd_progress(pass->unzstd)->offset);
+        if (done->status == OCCY_HEADER_LIMIT) {
+            pass->result.allowed = OCCY_INFLATE_MAX_HEADER;
+            pass->result.value = OCCY_INFLATE_MAX_HEADER + 1;
+        }
         if (done->status == OCCY_WINDOW) {
             pass->result.allowed = (uint64_t)1 << (pass->options.window_log_max ? pass->options.window_log_max : 27);
             pass->result.value = occy_unzstd_progress(pass->unzstd)->window;
@@ -773,7 +777,8 @@ static void run(struct worker *worker, struct task *task, struct done *done)
         break;
     case STAGE_SCAN:
         done->status = occy_tar_scan_check(pass->scan, piece->bytes, piece->length, piece->last, &done->offset);
-        if (done->status == OCCY_TAR_LIMIT) {
+        if (done->status != OCCY_OK) {
+            pass->result.problem = occy_tar_scan_progress(pass->scan)->problem;
             pass->result.allowed = (uint64_t)occy_tar_scan_progress(pass->scan)->allowed;
             pass->result.value = (uint64_t)occy_tar_scan_progress(pass->scan)->value;
         }

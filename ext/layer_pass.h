@@ -45,6 +45,7 @@ struct occy_pass_result {
     int status;            /* of status.h; the fields below hold for OCCY_OK */
     int error_number;      /* errno of OCCY_READ, OCCY_WRITE, OCCY_THREAD */
     int64_t offset;        /* where: of the source for decoders and reads, of the tar for its headers, of the sink for writes */
+    int problem;           /* enum occy_tar_problem, beside the status of a tar header */
     uint64_t allowed, value; /* of a limit */
     uint8_t tar_digest[32], source_digest[32], output_digest[32];
     uint64_t source_size, tar_size, output_size;

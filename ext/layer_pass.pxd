@@ -30,6 +30,7 @@ cdef extern from "layer_pass.h" nogil:
         int status
         int error_number
         int64_t offset
+        int problem
         uint64_t allowed
         uint64_t value
         uint8_t tar_digest[32]

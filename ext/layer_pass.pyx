@@ -1,11 +1,23 @@
 """Run layers through the fused native pass."""
+cimport cython
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetFromErrno
 from libc.string cimport memset
 from libc.stdint cimport uint8_t, uint64_t
 
 from layer_pass cimport *
-from status cimport OCCY_OK, OCCY_READ, OCCY_SHORT_READ, OCCY_THREAD, OCCY_WRITE, check
+from status cimport (
+    OCCY_OK,
+    OCCY_READ,
+    OCCY_SHORT_READ,
+    OCCY_TAR_HEADER,
+    OCCY_TAR_LIMIT,
+    OCCY_THREAD,
+    OCCY_WRITE,
+    check,
+)
+
+from occy_fast.kernels.tar_records import tar_error
 
 cdef dict CODECS = {"none": OCCY_CODEC_NONE, "gzip": OCCY_CODEC_GZIP, "zstd": OCCY_CODEC_ZSTD}
 cdef dict OUTPUTS = {
@@ -22,7 +34,12 @@ def pool_memory(int workers):
     return occy_pool_memory(workers)
 
 
+@cython.final
 cdef class Pool:
+    """Pool(workers)
+--
+
+"""
     cdef occy_pool *pool
     cdef bint stopped
 
@@ -35,6 +52,9 @@ cdef class Pool:
             self.pool = occy_pool_create(workers)
         if self.pool == NULL:
             PyErr_SetFromErrno(OSError)
+
+    def __init__(self, workers):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
     def __dealloc__(self):
         if self.pool != NULL:
@@ -67,7 +87,7 @@ cdef class Pool:
         options.window_log_max = window_log_max
         if (output == "encoded") != (encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
-        cdef Pass started = Pass.__new__(Pass, self)
+        cdef Pass started = Pass(self)
         started.source_size = source_size
         with nogil:
             started.layer = occy_pass_start(self.pool, &options)
@@ -82,7 +102,12 @@ cdef class Pool:
                 occy_pool_stop(self.pool)
 
 
+@cython.final
 cdef class Pass:
+    """Pass(pool)
+--
+
+"""
     cdef occy_pass *layer
     cdef Pool pool  # outlives the pass
     cdef long long source_size
@@ -91,6 +116,9 @@ cdef class Pass:
         self.layer = NULL
         self.pool = pool
 
+    def __init__(self, pool):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
+
     def __dealloc__(self):
         if self.layer != NULL:
             with nogil:
@@ -98,13 +126,21 @@ cdef class Pass:
 
     @property
     def ended(self):
+        self.check()
         return bool(occy_pass_ended(self.layer))
 
+    cdef int check(self) except -1:
+        if self.layer == NULL:
+            raise RuntimeError("Pool.start makes passes")
+        return 0
+
     def cancel(self):
+        self.check()
         with nogil:
             occy_pass_cancel(self.layer)
 
     def feed(self, const uint8_t[::1] chunk not None):
+        self.check()
         cdef size_t length = chunk.shape[0]
         cdef size_t taken = 0
         if length > 0:
@@ -113,12 +149,14 @@ cdef class Pass:
         return taken
 
     def end_feed(self):
+        self.check()
         cdef int ended
         with nogil:
             ended = occy_pass_end_feed(self.layer)
         return bool(ended)
 
     def drain(self):
+        self.check()
         cdef size_t size = occy_pass_drainable(self.layer)
         if size == 0:
             return b""
@@ -130,15 +168,19 @@ cdef class Pass:
         return drained if got == size else drained[:got]
 
     def counters(self):
+        self.check()
         cdef uint64_t counted[3]
         occy_pass_counters(self.layer, counted)
         return counted[0], counted[1], counted[2]
 
     def result(self):
+        self.check()
         cdef const occy_pass_result *result = occy_pass_outcome(self.layer)
         if not occy_pass_ended(self.layer):
             raise RuntimeError("the pass has not ended")
-        if result.status in (OCCY_READ, OCCY_WRITE, OCCY_THREAD):
+        if OCCY_TAR_HEADER <= result.status <= OCCY_TAR_LIMIT:
+            raise tar_error(result.problem, result.offset, result.allowed, result.value)
+        elif result.status in (OCCY_READ, OCCY_WRITE, OCCY_THREAD):
             check(result.status, result.offset, 0, result.error_number)
         elif result.status == OCCY_SHORT_READ:
             check(result.status, result.offset, self.source_size, result.offset)

@@ -1,4 +1,5 @@
 """Decode zstd across frames."""
+cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 
 from sole_use cimport occy_leave, take
@@ -6,7 +7,12 @@ from status cimport check
 from unzstd cimport *
 
 
+@cython.final
 cdef class Unzstd:
+    """Unzstd(*, window_log_max=27)
+--
+
+"""
     cdef occy_unzstd* unzstd
     cdef uint64_t window_max
     cdef unsigned char in_use
@@ -22,6 +28,9 @@ cdef class Unzstd:
         self.unzstd = occy_unzstd_create(&limits)
         if self.unzstd == NULL:
             raise MemoryError
+
+    def __init__(self, *, window_log_max=27):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
     def __dealloc__(self):
         occy_unzstd_free(self.unzstd)

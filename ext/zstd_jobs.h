@@ -20,9 +20,9 @@
 #define OCCY_ZSTD_HAVE_JOBS 1
 #endif
 
-/* Why 2 MiB pieces with 512 KiB of history: see the table in zstd_jobs.c. */
-#define OCCY_ZSTD_PIECE ((size_t)2 << 20)
-#define OCCY_ZSTD_HISTORY ((size_t)512 << 10)
+/* Why 4 MiB pieces with 1 MiB of history: see the table in zstd_jobs.c. */
+#define OCCY_ZSTD_PIECE ((size_t)4 << 20)
+#define OCCY_ZSTD_HISTORY ((size_t)1 << 20)
 
 /* RFC 8878 3.1.1.1.2, RFC 9659: decoders need not accept more than 8 MiB. */
 #define OCCY_ZSTD_WINDOW_LOG_MAX 23

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,10 +41,15 @@ class Services:
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
-    script = str(HERE / "services.sh")
-    yield Services(subprocess.run(["bash", script], stdout=subprocess.PIPE, text=True, check=True).stdout)
-    if not os.environ.get("OCCY_FAST_KEEP_SERVICES"):
-        subprocess.run(["bash", script, "stop"], check=True)
+    """Start all services in a directory of this run; in the one that OCCY_FAST_SERVICES names they stay."""
+    script, kept = str(HERE / "services.sh"), os.environ.get("OCCY_FAST_SERVICES")
+    directory = kept or tempfile.mkdtemp(prefix="occy-", dir="/tmp")
+    try:
+        started = subprocess.run(["bash", script, "start", directory], stdout=subprocess.PIPE, text=True, check=True)
+        yield Services(started.stdout)
+    finally:
+        if not kept:
+            subprocess.run(["bash", script, "stop", directory], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
 #!/bin/bash
-# The real daemons and tools of tests/interop: what is missing is installed, what does not run is started.
+# The real daemons and tools of tests/interop.
 #
-#   services.sh [start]    install (as root, with apt), start, and print where everything is as NAME=value lines
-#   services.sh stop       stop all of it and remove its directory
+#   services.sh [install]        as root on Debian, install with apt what is missing
+#   services.sh start DIRECTORY  the same, then start what does not run, and print where everything is as NAME=value
+#   services.sh stop DIRECTORY   stop all that was started there, and remove the directory
 #
-# Running it again changes nothing.  OCCY_FAST_SERVICES names the directory; its path must be short, for a socket's name
-# has at most 107 bytes.  A service that cannot run here prints a line NAME_MISSING=reason instead.
+# Each may be run again and then changes nothing.  The directory's path must be short: a socket's name has at most 107
+# bytes.  What cannot run here prints NAME_MISSING=reason instead.
 set -uo pipefail
 
-state=${OCCY_FAST_SERVICES:-${TMPDIR:-/tmp}/occy-fast-services-$(id -u)}
+state=${2:-}
 marker=$state/made-by-occy-fast
 
 packages() {
     local -A needed=(
-        [/usr/bin/docker]=docker.io [/usr/sbin/dockerd]=docker.io [/usr/bin/podman]=podman [/usr/bin/crun]=crun
+        [/usr/bin/docker]=docker.io [/usr/sbin/dockerd]=docker.io [/usr/bin/podman]=podman [/usr/sbin/runc]=runc
         [/usr/bin/skopeo]=skopeo [/usr/bin/umoci]=umoci [/usr/bin/docker-registry]=docker-registry
     )
     local missing=() file
@@ -34,10 +35,11 @@ packages() {
         chmod +x $policy
         made=1
     fi
-    {
+    local told
+    told=$({
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    } >"$state/apt.log" 2>&1 </dev/null || { tail -5 "$state/apt.log" >&2; }
+    } 2>&1 </dev/null) || tail -5 <<<"$told" >&2
     [ -z "$made" ] || rm -f $policy
 }
 
@@ -92,7 +94,9 @@ start_podman() {
     local podman why
     podman=$(tool podman) || { say PODMAN_MISSING "podman is not installed"; return; }
     [ "$(id -u)" = 0 ] || { say PODMAN_MISSING "podman is only tried as root"; return; }
-    local options="--root $state/podman --runroot $state/podman-run --storage-driver vfs --cgroup-manager cgroupfs --events-backend file"
+    # crun refuses machines that mount both versions of cgroups; runc runs on all.
+    local options="--root $state/podman --runroot $state/podman-run --storage-driver vfs --runtime runc"
+    options+=" --cgroup-manager cgroupfs --events-backend file"
     # shellcheck disable=SC2086
     if why=$(daemon podman test -S "$state/podman.sock" -- \
         "$podman" $options system service -t 0 "unix://$state/podman.sock"); then
@@ -174,8 +178,9 @@ stop() {
     rm -rf "$state"
 }
 
-case ${1:-start} in
-    start) start ;;
-    stop) stop ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+case "${1:-install} $#" in
+    "install "[01]) packages ;;
+    "start 2") start ;;
+    "stop 2") stop ;;
+    *) sed -n '3,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -135,7 +135,7 @@ def test_digests_and_bytes_hold(size: int, seed: int, source: str, wanted: str, 
         assert found["native"] == found["pure"]
 
 
-@pytest.mark.parametrize("size", [0, 1, (1 << 20), (2 << 20), (2 << 20) + 1, 9_999_999])
+@pytest.mark.parametrize("size", [0, 1, (1 << 20), (4 << 20), (4 << 20) + 1, 9_999_999])
 @pytest.mark.parametrize("wanted", [("gzip", 1), ("gzip", 2), ("zstd", 3)])
 def test_same_tar_same_bytes(size: int, wanted: tuple[str, int], tmp_path: Path) -> None:
     """Whatever the source, the workers and the feed: one recoding has one result."""
@@ -196,7 +196,7 @@ def test_files_are_written_in_place(layer_pass: ModuleType, tmp_path: Path) -> N
 
 
 def test_several_layers_share_a_pool(layer_pass: ModuleType, tmp_path: Path) -> None:
-    contents = [sample(size, size) for size in (0, 10, 3 << 20, 100_000, 7 << 20, 1, 2 << 20, 1 << 20)]
+    contents = [sample(size, size) for size in (0, 10, 3 << 20, 100_000, 9 << 20, 1, 4 << 20, 1 << 20)]
     files = []
     for number, content in enumerate(contents):
         path = tmp_path / str(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import errno
+import hashlib
 import json
 import lzma
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from outputs import Layout, read_archive, tree
 
-from image_builders import BuiltImage, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
+from image_builders import BuiltImage, docker_archive, dumps, make_image, make_layer, make_tar, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import (
     Cancelled,
@@ -25,6 +26,7 @@ from occy_fast.errors import (
     IntegrityError,
     OutputError,
     PlanStale,
+    Unsupported,
     UsageError,
 )
 from occy_fast.running import execute as execute_module
@@ -398,8 +400,6 @@ def test_what_cannot_fit_is_refused_before_it_is_begun(tmp_path: Path, monkeypat
 
 
 def test_a_sha512_blob_is_proved_by_its_own_algorithm(tmp_path: Path) -> None:
-    import hashlib
-
     image = make_image("one", codec="gzip")
     manifest = json.loads(image.manifest)
     digest = hashlib.sha512(image.blobs[0]).hexdigest()
@@ -415,10 +415,20 @@ def test_a_sha512_blob_is_proved_by_its_own_algorithm(tmp_path: Path) -> None:
         api.convert(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out2")
 
 
+def test_a_sha512_diff_id_is_not_taken_on_trust(tmp_path: Path) -> None:
+    tar = make_layer("one")
+    diff_ids = ["sha512:" + hashlib.sha512(tar).hexdigest()]
+    image = make_image(tars=[tar], codec="gzip", config_changes={"rootfs": {"type": "layers", "diff_ids": diff_ids}})
+    oci_layout(tmp_path / "in", [image], ["app"])
+    api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app")
+    for wanted in ({"encoding": "zstd"}, {"verify": "layers"}):
+        with pytest.raises(Unsupported, match="sha512"):
+            api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out2:app", **wanted)
+    assert [type(finding.error) for finding in api.verify(f"oci:{tmp_path}/in").errors] == [Unsupported]
+
+
 def foreign_archive(path: Path, compress: Any) -> BuiltImage:
     """Write a docker-archive with one layer in another encoding."""
-    from image_builders import make_tar
-
     tar = make_layer("foreign", 2_000_000)
     image = make_image(tars=[tar])
     members = [

@@ -29,6 +29,8 @@ from occy_fast.streams.layer_pass import (
 
 CONTENT = b"".join(hashlib.sha256(bytes([number % 251, number >> 8])).digest() * 9 for number in range(12_000))
 
+V1 = "cpu,cpuacct/x/cpu.cfs_"
+
 
 def digest(content: bytes) -> Digest:
     return Digest.parse("sha256:" + hashlib.sha256(content).hexdigest())
@@ -64,7 +66,7 @@ def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
 
 
 def test_errors_say_where() -> None:
-    with WorkerPool(1) as pool, pytest.raises(CorruptStream, match="^layer 3 of app: ") as caught:
+    with WorkerPool(1) as pool, pytest.raises(CorruptStream, match=r"^layer 3 of app: ") as caught:
         pool.start(LayerPass(FeedSource([b"\x1f\x8b"]), decode="gzip", where="layer 3 of app")).wait()
     assert caught.value.where == "layer 3 of app"
 
@@ -133,7 +135,7 @@ def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
 def test_identities_name_what_bytes_depend_on() -> None:
     gzip, zstd = encoder_identity(Encoding("gzip")), encoder_identity(Encoding("zstd", 7))
     assert (gzip.codec, gzip.level, gzip.segment, gzip.architecture) == ("gzip", 2, 1 << 20, os.uname().machine)
-    assert (zstd.codec, zstd.level, zstd.segment, zstd.architecture) == ("zstd", 7, 2 << 20, "")
+    assert (zstd.codec, zstd.level, zstd.segment, zstd.architecture) == ("zstd", 7, 4 << 20, "")
     assert zstd.engine.endswith(f"-{layer_pass.ENGINE_VERSION}")
     with pytest.raises(Unsupported):
         encoder_identity(Encoding("gzip", 9))
@@ -154,8 +156,8 @@ def test_workers_follow_the_affinity() -> None:
         ("0::/a/b\n", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
         ("0::/a/b\n", {"a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 0.5),
         ("0::/\n", {}, None),
-        ("5:cpu,cpuacct:/x\n1:name=systemd:/y\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "300000", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, 3.0),
-        ("5:cpu,cpuacct:/x\n", {"cpu,cpuacct/x/cpu.cfs_quota_us": "-1", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"}, None),
+        ("5:cpu,cpuacct:/x\n1:name=systemd:/y\n", {f"{V1}quota_us": "300000", f"{V1}period_us": "100000"}, 3.0),
+        ("5:cpu,cpuacct:/x\n", {f"{V1}quota_us": "-1", f"{V1}period_us": "100000"}, None),
     ],
 )  # fmt: skip
 def test_workers_follow_the_cgroup(tmp_path: Path, own: str, files: dict[str, str], quota: float | None) -> None:

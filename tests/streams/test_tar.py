@@ -15,9 +15,9 @@ import pytest
 import tar_strategies as build
 from hypothesis import given
 
-from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeaderError, TarTruncated
+from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeaderError, TarLimitError, TarTruncated
 from occy_fast.streams import tar as tar_module
-from occy_fast.streams.tar import Entry, is_local, read_content, read_entries, scan_region
+from occy_fast.streams.tar import Entry, TarLimits, is_local, read_content, read_entries, scan_region
 
 
 @contextmanager
@@ -140,6 +140,25 @@ def test_a_region_behind_the_end_of_its_file_is_truncated() -> None:
             list(scan_region(fd, 0, 4096))
         with pytest.raises(TarTruncated, match="ends inside an entry's content"):
             list(scan_region(fd, 0, 1000))
+    with opened(tar[:700]) as fd, pytest.raises(TarTruncated, match="the file ends before the tar does"):
+        list(scan_region(fd, 0, 1536))
+
+
+def test_limits_hold() -> None:
+    tar = build.long_name(b"n" * 9) + build.header()
+    with opened(tar) as fd:
+        for limits in (TarLimits(extension=10), TarLimits(extensions=1)):
+            assert len(list(read_entries([tar], limits=limits))) == 1
+            assert len(list(scan_region(fd, 0, len(tar), limits=limits))) == 1
+        for limits in (TarLimits(extension=9), TarLimits(extensions=0)):
+            with pytest.raises(TarLimitError):
+                list(read_entries([tar], limits=limits))
+            with pytest.raises(TarLimitError):
+                list(scan_region(fd, 0, len(tar), limits=limits))
+    sparse = build.old_sparse(b"s", 99, [(i, 1) for i in range(5)], b"12345")
+    assert len(list(read_entries([sparse], limits=TarLimits(sparse_map=512)))) == 1
+    with pytest.raises(TarLimitError):
+        list(read_entries([sparse], limits=TarLimits(sparse_map=511)))
 
 
 def test_what_follows_the_end_of_the_archive_is_not_read() -> None:

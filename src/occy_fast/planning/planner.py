@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
     AmbiguousReference,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
-    from occy_fast.spec.digest import Digest
     from occy_fast.spec.platform import Platform
 
 ATTESTATION_TYPE = "vnd.docker.reference.type"
@@ -323,14 +322,15 @@ class _Planner:
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
             return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
-        if (
-            layer.encoding.codec == "none"
-            and None not in (layer.digest, layer.diff_id)
-            and layer.digest != layer.diff_id
-        ):
-            raise DigestMismatch(f"{place}: diff_id", cast("Digest", layer.diff_id), cast("Digest", layer.digest))
+        digest, diff_id = layer.digest, layer.diff_id
+        assert diff_id is not None, "a tar has a diff_id"
+        comparable = digest is not None and digest.algorithm == diff_id.algorithm
+        if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
+            raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
         step = layer_step(layer, goal, self.facts)
+        if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
+            raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
         if not isinstance(step, Recode) and meaning.codec != layer.encoding.codec:
             raise MediaTypeConflict(place, layer.media_type, f"{layer.encoding.codec} bytes")
         return step

@@ -147,7 +147,9 @@ class _Execution:
         """Start the one read of a layer; its end proves the bytes, then keeps them."""
         layer, where = step.layer, self._where(step.layer)
         decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
-        is_tar_seen = is_tar(layer) and decode == layer.encoding.codec
+        diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
+        if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
+            diff_id = None
         source_files = ExitStack()
 
         def drop() -> None:
@@ -157,9 +159,8 @@ class _Execution:
 
         def end(outcome: Outcome) -> None:
             digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
-            if is_tar_seen and outcome.diff_id != layer.diff_id:
-                assert layer.diff_id is not None
-                raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
+            if diff_id is not None and outcome.diff_id != diff_id:
+                raise DigestMismatch(f"{where}: diff_id", diff_id, outcome.diff_id)
             if isinstance(step, Recode):
                 digest, size = outcome.digest, outcome.size_out
             if sink is not None:
@@ -167,7 +168,7 @@ class _Execution:
             elif isinstance(step, Adopt):
                 self._adopt(step, digest)
             source_files.close()
-            self._record(step, digest, outcome.diff_id if is_tar_seen else layer.diff_id, size, outcome)
+            self._record(step, digest, layer.diff_id, size, outcome)
 
         try:
             source, hasher = open_blob(layer.blob, decode, where, source_files)
@@ -178,7 +179,7 @@ class _Execution:
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
                     sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
-                    max_tar=self._limit if is_tar_seen else 0,
+                    max_tar=self._limit if diff_id is not None else 0,
                     where=where,
                 )
             )

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, OccyError, TarError
+from occy_fast.errors import DigestMismatch, OccyError, TarError, Unsupported
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
@@ -130,6 +130,10 @@ class _Verification:
             return
         where = f"{self._contents.locator}: layer {layer.digest or layer.diff_id}"
         tar = is_tar(layer)
+        if tar and layer.diff_id is not None and layer.diff_id.algorithm != "sha256":
+            problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
+            self.findings.append(Finding("error", where, problem, Unsupported(where, problem)))
+            tar = False
         codec = layer.encoding.codec if tar else "none"
         files = ExitStack()
 

@@ -17,6 +17,24 @@ XATTR_PREFIX = b"SCHILY.xattr."
 
 
 @dataclass(frozen=True, slots=True)
+class TarLimits:
+    """What a tar may ask for before an entry of it is seen.
+
+    Attributes:
+        extension: bytes of one PAX header or GNU long name.
+        sparse_map: bytes of one sparse map.
+        extensions: extension headers on one entry.
+    """
+
+    extension: int = 1 << 20
+    sparse_map: int = 1 << 20
+    extensions: int = 16
+
+
+LIMITS = TarLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a tar, names as the bytes that stand there.  (POSIX pax, "ustar Interchange Format")
 
@@ -132,8 +150,21 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
+def _scan(strict: bool, limits: TarLimits) -> tar_scan.TarScan:
+    return tar_scan.TarScan(
+        strict=strict,
+        max_extension=limits.extension,
+        max_sparse_map=limits.sparse_map,
+        max_extensions=limits.extensions,
+    )
+
+
 def read_entries(
-    windows: Iterable[bytes | bytearray | memoryview], *, strict: bool = False, where: str = ""
+    windows: Iterable[bytes | bytearray | memoryview],
+    *,
+    strict: bool = False,
+    where: str = "",
+    limits: TarLimits = LIMITS,
 ) -> Iterator[Entry]:
     """Yield the entries of a tar that passes by in *windows* of any size.
 
@@ -142,9 +173,9 @@ def read_entries(
         strict: refuse what readers understand differently (TarAmbiguous).
         where: what errors call the tar.
     Raises:
-        TarError: after the entries that come before the error.
+        TarError: after the entries that come before the error; TarLimitError where a header exceeds *limits*.
     """
-    scan = tar_scan.TarScan(strict=strict)
+    scan = _scan(strict, limits)
     try:
         for window in windows:
             for record in scan.feed(window):
@@ -155,7 +186,14 @@ def read_entries(
 
 
 def scan_region(
-    fd: int, offset: int, size: int, *, strict: bool = False, where: str = "", window: int = HEADER_WINDOW
+    fd: int,
+    offset: int,
+    size: int,
+    *,
+    strict: bool = False,
+    where: str = "",
+    limits: TarLimits = LIMITS,
+    window: int = HEADER_WINDOW,
 ) -> Iterator[Entry]:
     """Yield the entries of the tar that is *size* bytes of *fd* from *offset* on, without reading contents.
 
@@ -166,12 +204,12 @@ def scan_region(
         TarError: after the entries that come before the error; TarTruncated also where the file ends before the region.
         OSError: the file cannot be read.
     """
-    scan = tar_scan.TarScan(strict=strict)
+    scan = _scan(strict, limits)
     try:
         while scan.offset < size and not scan.ended:
-            if skip := min(scan.skippable, size - scan.offset):
+            if skip := min(scan.skippable, size - scan.offset - 1):
                 scan.skip(skip)
-                continue
+            # The last byte is read even where it need not be seen: a file may end before its region does.
             piece = os.pread(fd, min(window, size - scan.offset), offset + scan.offset)
             if not piece:
                 raise TarTruncated("", scan.offset, "the file ends before the tar does")

@@ -1,4 +1,4 @@
-from typing import Final
+from typing import Final, final
 
 PIECE: Final[int]
 CODEC: Final[str]
@@ -7,6 +7,7 @@ def version() -> str: ...
 def header() -> bytes: ...
 def trailer(crc: int, length: int) -> bytes: ...
 
+@final
 class GzipSegments:
     @property
     def level(self) -> int: ...

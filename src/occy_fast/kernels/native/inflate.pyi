@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class Inflate:
     @property
     def total_in(self) -> int: ...

@@ -1,5 +1,8 @@
+from typing import final
+
 def variants() -> tuple[str, ...]: ...
 
+@final
 class Sha256:
     @property
     def variant(self) -> str: ...

@@ -1,4 +1,4 @@
-from typing import Final
+from typing import Final, final
 
 PIECE: Final[int]
 HISTORY: Final[int]
@@ -8,6 +8,7 @@ CODEC: Final[str]
 def version() -> str: ...
 def encoder_size(level: int) -> int: ...
 
+@final
 class ZstdPieces:
     @property
     def level(self) -> int: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final, NoReturn
+from typing import Final, NoReturn, final
 
 from occy_fast.kernels.status import Status, raise_status
 
@@ -14,6 +14,7 @@ _TRAILER: Final = 8
 _PIECE: Final = 1 << 16
 
 
+@final
 class Inflate:
     """Decode members that follow one another, their headers and trailers verified.  (RFC 1952, section 2)
 

@@ -28,6 +28,7 @@ _OUTPUTS: Final = ("nothing", "source", "tar", "encoded")
 
 def pool_memory(workers: int) -> int:
     """Return the bytes of buffers that a pool of *workers* may touch, codecs not counted."""
+    del workers  # all of them share the one of this twin
     return _QUEUE + zstd_blocks.PIECE + zstd_blocks.HISTORY
 
 
@@ -137,7 +138,9 @@ class Pass:
         self._tar_sha, self._source_sha, self._output_sha = Sha256(), Sha256(), Sha256()
         self._gzip = gzip_blocks.GzipSegments(level) if encode == "gzip" else None
         self._zstd = zstd_blocks.ZstdPieces(level) if encode == "zstd" else None
-        self._decoder = {"gzip": Inflate, "zstd": lambda: Unzstd(window_log_max=window_log_max), "none": lambda: None}[decode]()
+        self._decoder: Inflate | Unzstd | None = None
+        if decode != "none":
+            self._decoder = Inflate() if decode == "gzip" else Unzstd(window_log_max=window_log_max)
         self._scan = TarScan(strict=scan_tar > 1) if scan_tar else None
         self._size = zstd_blocks.PIECE if encode == "zstd" else _TAR_PIECE
         self._crc, self._first = 0, True
@@ -168,7 +171,7 @@ class Pass:
             self._error, self._ended = Cancelled(""), True
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> int:
-        """Take as much of *chunk* as there is room for, without waiting, and return how much; an ended pass takes none."""
+        """Take as much of *chunk* as there is room for, at once, and return how much; an ended pass takes none."""
         if self._ended or self._over or self._queued >= _QUEUE:
             return 0
         self._queue.append(bytes(chunk))
@@ -176,7 +179,7 @@ class Pass:
         return len(chunk)
 
     def end_feed(self) -> bool:
-        """Say that there is no more to feed; False when a buffer must come free first, then ask again after the next event."""
+        """Say that there is no more to feed; False: a buffer must come free first, ask again after the next event."""
         self._over = True
         return True
 

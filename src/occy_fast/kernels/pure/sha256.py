@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import final
 
 
 def variants() -> tuple[str, ...]:
@@ -10,6 +11,7 @@ def variants() -> tuple[str, ...]:
     return ("hashlib",)
 
 
+@final
 class Sha256:
     """Take in a stream piece by piece.  (FIPS 180-4, section 6.2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, final
 
 import zstandard
 
@@ -14,6 +14,7 @@ _DICTIONARY_SIZE: Final = (0, 1, 2, 4)
 _CONTENT_SIZE: Final = (0, 2, 4, 8)
 
 
+@final
 class Unzstd:
     """Decode frames that follow one another; skip the skippable ones.  (RFC 8878, section 3.1)
 

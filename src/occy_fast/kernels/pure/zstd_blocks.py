@@ -6,10 +6,10 @@ from typing import Final
 
 import zstandard
 
-PIECE: Final = 2 << 20
+PIECE: Final = 4 << 20
 """Bytes of content in every piece but the last, which is shorter and may be empty."""
 
-HISTORY: Final = 512 << 10
+HISTORY: Final = 1 << 20
 """Bytes before a piece that a job may refer to."""
 
 JOBS: Final = False
@@ -46,8 +46,8 @@ class ZstdPieces:
         if not 1 <= level <= 19:
             raise ValueError(f"level: expected 1 to 19, found {level}")
         self.level = level
-        compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=False)
-        self._frame = compressor.compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=False)
+        self._frame = self._compressor.compressobj()
 
     def piece(self, window: bytes | bytearray | memoryview, history: int, first: bool, last: bool) -> bytes:
         """Return the blocks of the piece behind the first *history* bytes of *window*.
@@ -62,6 +62,8 @@ class ZstdPieces:
         """
         if history > len(window) or history > HISTORY or len(window) - history > PIECE:
             raise ValueError("window: expected at most HISTORY bytes of history and PIECE bytes behind it")
+        if first:
+            self._frame = self._compressor.compressobj()
         blocks = self._frame.compress(bytes(memoryview(window)[history:]))
         end = zstandard.COMPRESSOBJ_FLUSH_FINISH if last else zstandard.COMPRESSOBJ_FLUSH_BLOCK
         return blocks + self._frame.flush(end)
