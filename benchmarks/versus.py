@@ -173,8 +173,8 @@ class Workshop:
 
     def checked(self, task: Task, known: str | None) -> str:
         """Prove that a result of ours is the image; return its digest.  Later runs need the same digest only."""
-        found = read_image(task.destination)
-        if (found.config_digest, found.diff_ids) != (self.original.config_digest, self.original.diff_ids):
+        found, given = read_image(task.destination), read_image(task.source)
+        if (found.config_digest, found.diff_ids) != (given.config_digest, self.original.diff_ids):
             raise SystemExit(f"{task.destination}: config or diff_ids are not the image's")
         stored = f"{found.digest} {[(layer.size, layer.codec) for layer in found.layers]}"
         if known is None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from benchmarks.peers import Shape, Wish
+from occy_fast.spec.encoding import DEFAULT_LEVELS
 
 Source = Literal["archive", "gzip", "zstd"]
 
@@ -58,8 +59,17 @@ def _encode(codec: Literal["gzip", "zstd"], level: int, hash_source: bool = Fals
     return Stages(hash_source=hash_source, decode=True, encode=(codec, level), write="encoded")
 
 
+_GZIP = DEFAULT_LEVELS["gzip"]
+
 WORKS = (
-    Work("docker-archive to oci, gzip", "archive", "oci", ("--compression", "gzip"), "gzip", _encode("gzip", 1)),
+    Work(
+        "docker-archive to oci, gzip",
+        "archive",
+        "oci",
+        ("--compression", "gzip"),
+        "gzip",
+        _encode("gzip", DEFAULT_LEVELS["gzip"]),
+    ),
     Work("docker-archive to oci, zstd 3", "archive", "oci", ("--compression", "zstd:3"), "zstd:3", _encode("zstd", 3)),
     Work("docker-archive to oci, zstd 2", "archive", "oci", ("--compression", "zstd:2"), "zstd:2", _encode("zstd", 2)),
     Work("oci gzip to oci, zstd 3", "gzip", "oci", ("--compression", "zstd:3"), "zstd:3", _encode("zstd", 3, True)),

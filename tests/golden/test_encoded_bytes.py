@@ -1,7 +1,7 @@
 """Golden digests of encoded layers.
 
 If one changes, the same image gives another digest than yesterday: caches and signatures of users no longer match.
-A codec or the cutting of pieces was changed; then ENGINE_VERSION or the codec's version must tell, and CHANGELOG.md too.
+A codec or the cutting of pieces was changed; then ENGINE_VERSION or the codec's version must tell, CHANGELOG.md too.
 """
 
 from __future__ import annotations
