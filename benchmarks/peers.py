@@ -84,7 +84,7 @@ class Docker(Peer):
         return version if self.empty else None
 
     def before(self) -> list[list[str]]:
-        return [["sh", "-c", f"{self.program} images --quiet | xargs -r {self.program} rmi --force >/dev/null"]]
+        return [["sh", "-c", f"{self.program} images --quiet | xargs -r {self.program} rmi --force >/dev/null 2>&1"]]
 
     def commands(self, task: Task) -> list[list[str]] | None:
         if (task.source_shape, task.shape, task.wish) != ("archive", "archive", "plain"):

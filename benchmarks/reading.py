@@ -1,10 +1,14 @@
-"""Read what a conversion made without any of the library's code, so that its results can be judged."""
+"""Read what a conversion made without any of the library's code, so that its results can be judged.
+
+`python -m benchmarks.reading PATH` decodes every layer of PATH and compares it with its diff_id.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -171,3 +175,7 @@ def _found(path: Path, digest: str, raw_config: bytes, regions: list[tuple[str, 
         for (file, offset, size), diff_id in zip(regions, diff_ids, strict=True)
     )
     return Found(digest, _sha256(raw_config), tuple(layers))
+
+
+if __name__ == "__main__":
+    check_layers(read_image(Path(sys.argv[1])))

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks import corpus
 from benchmarks.peers import NAME, PEERS, Peer, Shape, Task
-from benchmarks.reading import check_layers, read_image, size_on_disk
+from benchmarks.reading import read_image, size_on_disk
 from benchmarks.works import EXTRA, WORKS, Source, Stages, Work, format_stages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,7 +130,7 @@ class Workshop:
             commands = skopeo.commands(task) if skopeo else None
             for command in commands or [self.command(task, ("--compression", source))]:
                 subprocess.run(command, check=True, stdout=sys.stderr, env=_environment())
-            check_layers(read_image(scratch))
+            _decode_all(scratch)
             scratch.rename(path)
         return path
 
@@ -146,16 +146,18 @@ class Workshop:
         """Run *commands* one after the other, with nothing left to be written back from before."""
         os.sync()
         cpu, memory = 0.0, 0
-        start = time.perf_counter()
-        for command in commands:
-            child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=_environment())
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode:
-                raise SystemExit(f"exit status {child.returncode}: {' '.join(command)}")
-            cpu += usage.ru_utime + usage.ru_stime
-            memory = max(memory, usage.ru_maxrss * 1024)
-        return Run(time.perf_counter() - start, cpu, memory)
+        with open(self.runs / "told", "w+") as told:
+            start = time.perf_counter()
+            for command in commands:
+                child = subprocess.Popen(command, stdout=told, stderr=told, env=_environment())
+                _, status, usage = os.wait4(child.pid, 0)
+                child.returncode = os.waitstatus_to_exitcode(status)
+                if child.returncode:
+                    told.seek(0)
+                    raise SystemExit(f"exit status {child.returncode}: {' '.join(command)}\n{told.read()}")
+                cpu += usage.ru_utime + usage.ru_stime
+                memory = max(memory, usage.ru_maxrss * 1024)
+            return Run(time.perf_counter() - start, cpu, memory)
 
     def stages(self, image: Path, stages: Stages) -> dict[str, float]:
         """Measure the stages in a process of their own."""
@@ -178,7 +180,7 @@ class Workshop:
             raise SystemExit(f"{task.destination}: config or diff_ids are not the image's")
         stored = f"{found.digest} {[(layer.size, layer.codec) for layer in found.layers]}"
         if known is None:
-            check_layers(found)
+            _decode_all(task.destination)
             locator = f"{'docker-archive' if task.shape == 'archive' else 'oci'}:{task.destination}"
             command = [sys.executable, "-m", "occy_fast", "verify", "--quiet", locator]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_environment())
@@ -345,11 +347,17 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
+def _decode_all(path: Path) -> None:
+    """Check every layer, in a process of its own: a child's memory is counted from its parent's when it starts."""
+    subprocess.run([sys.executable, "-m", "benchmarks.reading", str(path)], check=True, env=_environment(), cwd=ROOT)
+
+
 def _read_through(path: Path) -> None:
     """Bring *path* into the page cache: the disk is not what is compared."""
+    buffer = bytearray(1 << 20)
     for file in [path] if path.is_file() else sorted(entry for entry in path.rglob("*") if entry.is_file()):
         with open(file, "rb", buffering=0) as raw:
-            while raw.read(1 << 20):
+            while raw.readinto(buffer):
                 pass
 
 

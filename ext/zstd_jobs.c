@@ -40,19 +40,18 @@ struct occy_zstd_encoder {
 #endif
 };
 
-/* libzstd's levels, but for 2 and 3, whose window and tables are too small for what a piece can refer to and
- * what a processor's second cache holds.  Same data as above, 4 MiB + 1 MiB, best of 3:
- *     level 3, its own       219 MB/s    30.67 %        level 2, its own     304 MB/s    32.51 %
- *     22, 17, 17             196 MB/s    30.48 %        22, 17               343 MB/s    31.61 %
- *     22, 18, 16: taken      204 MB/s    30.41 %        22, 17, minMatch 5   327 MB/s    31.43 %: taken
- *     22, 18, 17             192 MB/s    30.36 %        dfast 22, 16, 15     297 MB/s    31.29 %
+/* libzstd's levels, but for 2 and 3: their windows are smaller than what a piece can refer to, and level 2
+ * wins both ways by a larger table.  A Debian with numpy, scipy and pandas, 1.1 GB; Sapphire Rapids, best of 2:
+ *     level 3, window 22                     199 MB/s    29.47 %: taken
+ *     level 3, window 22, hash 18            167 MB/s    28.91 %
+ *     level 3, window 22, minMatch 6         206 MB/s    29.97 %
+ *     level 2, window 22, hash 17, match 5   260 MB/s    30.23 %: taken
  */
 static ZSTD_compressionParameters level_params(int level)
 {
     ZSTD_compressionParameters params = ZSTD_getCParams(level, ZSTD_CONTENTSIZE_UNKNOWN, 0);
     if (level == 3) {
         params.windowLog = 22;
-        params.hashLog = 18;
     } else if (level == 2) {
         params.windowLog = 22;
         params.hashLog = 17;

@@ -41,7 +41,8 @@ scratch=$(mktemp -d "$out/build.XXXXXX")
 dockerd_pid=
 finish() {
     [ -z "$dockerd_pid" ] || { kill "$dockerd_pid"; wait "$dockerd_pid" || true; }
-    umount "$scratch"/rootfs/proc 2>/dev/null || true
+    # debootstrap and dockerd may leave something mounted, which must not be emptied with the directory.
+    awk -v under="$scratch/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
     rm -rf "$scratch"
 }
 trap finish EXIT

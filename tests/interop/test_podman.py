@@ -11,9 +11,9 @@ pytestmark = pytest.mark.interop
 
 
 def _runs(podman: Client, name: str, *command: str) -> str:
-    options = ("--rm", "--network", "none", "--pull", "never", "--log-driver", "none")
     # podman raises limits to the highest there are, which root without CAP_SYS_RESOURCE may not.
-    options += ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+    limits = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+    options = ("--rm", "--network", "none", "--pull", "never", "--log-driver", "none", *limits)
     return podman("run", *options, name, *command)
 
 
