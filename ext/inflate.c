@@ -63,21 +63,21 @@ static int fail(struct occy_inflate *s, int status, uint64_t offset)
     return status;
 }
 
+static void begin(struct occy_inflate *s)
+{
+    memset(&s->progress, 0, sizeof s->progress);
+    s->error = OCCY_OK;
+    begin_member(s);
+}
+
 struct occy_inflate *occy_inflate_create(const struct occy_inflate_limits *limits)
 {
     struct occy_inflate *s = malloc(sizeof *s);
     if (s) {
         s->max_header = limits ? limits->max_header : OCCY_INFLATE_MAX_HEADER;
-        occy_inflate_reset(s);
+        begin(s);
     }
     return s;
-}
-
-void occy_inflate_reset(struct occy_inflate *s)
-{
-    memset(&s->progress, 0, sizeof s->progress);
-    s->error = OCCY_OK;
-    begin_member(s);
 }
 
 void occy_inflate_free(struct occy_inflate *s)

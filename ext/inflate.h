@@ -29,13 +29,12 @@ struct occy_inflate_progress {
 
 /* NULL limits are the defaults (64 KiB).  Returns NULL when memory is short. */
 struct occy_inflate *occy_inflate_create(const struct occy_inflate_limits *limits);
-void occy_inflate_reset(struct occy_inflate *inflate);
 void occy_inflate_free(struct occy_inflate *inflate); /* NULL is allowed */
 const struct occy_inflate_progress *occy_inflate_progress(const struct occy_inflate *inflate);
 
 /* Decode until the input is used up or the output is full, moving both pointers and both lengths along.
  *
- * Returns OCCY_OK or an error of status.h; an error is final until the next reset.  Where output is still
+ * Returns OCCY_OK or an error of status.h; an error is final.  Where output is still
  * pending, *dst_len is 0 on return: a call that leaves room has nothing more to give for this input. */
 int occy_inflate_step(struct occy_inflate *inflate, const uint8_t **src, size_t *src_len, uint8_t **dst,
                       size_t *dst_len);

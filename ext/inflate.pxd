@@ -12,7 +12,6 @@ cdef extern from "inflate.h" nogil:
         uint64_t padding
         uint64_t offset
     occy_inflate* occy_inflate_create(const occy_inflate_limits* limits) noexcept
-    void occy_inflate_reset(occy_inflate* inflate) noexcept
     void occy_inflate_free(occy_inflate* inflate) noexcept
     const occy_inflate_progress_t* occy_inflate_progress(const occy_inflate* inflate) noexcept
     int occy_inflate_step(occy_inflate* inflate, const uint8_t** src, size_t* src_len, uint8_t** dst,

@@ -35,12 +35,11 @@
 /* A piece of tar on its way through the stages.  *history* bytes before *bytes* repeat its predecessor's end. */
 struct piece {
     struct piece *next_free;
-    uint8_t *room;    /* OCCY_ZSTD_HISTORY + PIECE_MAX */
-    uint8_t *bytes;   /* room + OCCY_ZSTD_HISTORY */
+    uint8_t *bytes;   /* PIECE_MAX, and OCCY_ZSTD_HISTORY before it */
     uint8_t *encoded; /* ENCODED_MAX */
     size_t history, length, encoded_length, drained;
     uint32_t crc;
-    bool last, filled, hashed, scanned, encoding, encode_done, drainable, out_done;
+    bool last, hashed, scanned, encoding, encode_done, drainable, out_done;
 };
 
 /* Source bytes that wait for a decoder. */
@@ -48,7 +47,7 @@ struct chunk {
     struct chunk *next_free;
     uint8_t *bytes;
     size_t length, decoded, drained;
-    bool filled, hashed, decode_done, drainable, out_done;
+    bool hashed, decode_done, drainable, out_done;
 };
 
 enum stage {
@@ -62,6 +61,16 @@ enum stage {
     STAGE_READ,        /* read the next piece */
     STAGE_READ_CHUNK,  /* read the next chunk */
     STAGE_ENCODE       /* encode one piece, in any order */
+};
+
+/* What a stage did. */
+struct done {
+    int status, error_number, problem;
+    int64_t offset;
+    uint64_t allowed, value;
+    size_t amount; /* bytes handled */
+    bool ended;    /* reads: the source is at its end; decode: the chunk is used up */
+    bool full;     /* decode: the piece is */
 };
 
 struct occy_pass {
@@ -80,7 +89,7 @@ struct occy_pass {
     int pieces_held;
     int to_encode; /* filled pieces whose encoding has not begun */
     uint64_t hash_next, scan_next, encode_next, out_next, drain_next;
-    bool fill_busy, hash_busy, scan_busy, encode_busy, out_busy;
+    bool hash_busy, scan_busy, encode_busy, out_busy;
     bool tar_ended; /* the last piece is filled */
 
     struct chunk **chunks;
@@ -98,6 +107,7 @@ struct occy_pass {
     struct occy_inflate *inflate;
     struct occy_unzstd *unzstd;
     struct occy_tar_scan *scan;
+    struct done scan_failure; /* the tar's own: told when the stream around it holds */
     uint32_t crc;         /* of everything written out */
     uint64_t crc_length;
 #if OCCY_ZSTD_HAVE_JOBS
@@ -142,13 +152,11 @@ struct occy_pool {
 static int pieces_for(int workers) { return 2 * workers + 2; }
 static int chunks_for(int workers) { return 2 * workers + 6; }
 
-static size_t pool_memory(int workers)
+static size_t buffer_memory(int workers)
 {
     return (size_t)pieces_for(workers) * (OCCY_ZSTD_HISTORY + PIECE_MAX + ENCODED_MAX) +
            (size_t)chunks_for(workers) * CHUNK;
 }
-
-size_t occy_pool_memory(int workers) { return pool_memory(workers); }
 
 static void signal_event(struct occy_pool *pool)
 {
@@ -166,20 +174,23 @@ static bool may_take(const struct occy_pool *pool, const struct occy_pass *pass,
 {
     int available = chunk ? pool->free_chunk_count : pool->free_piece_count;
     int needy = 0, active = 0;
+    bool runs = false; /* what no worker looks at yet must hold nothing */
     const struct occy_pass *other;
 
     if (available == 0)
         return false;
-    if ((chunk ? pass->chunks_held : pass->pieces_held) == 0)
-        return true;
     for (other = pool->passes; other != NULL && active < pool->active_limit; other = other->next) {
         if (other->ended)
             continue;
         active++;
-        if (other != pass && (chunk ? other->chunks_held : other->pieces_held) == 0)
+        if (other == pass)
+            runs = true;
+        else if ((chunk ? other->chunks_held : other->pieces_held) == 0)
             needy++;
     }
-    return available > needy;
+    if (!runs)
+        return false;
+    return (chunk ? pass->chunks_held : pass->pieces_held) == 0 || available > needy;
 }
 
 static bool may_take_piece(const struct occy_pool *pool, const struct occy_pass *pass)
@@ -199,7 +210,7 @@ static struct piece *take_piece(struct occy_pool *pool, struct occy_pass *pass)
     pool->free_piece_count--;
     pass->pieces_held++;
     piece->history = piece->length = piece->encoded_length = piece->drained = 0;
-    piece->last = piece->filled = piece->hashed = piece->scanned = piece->encoding = false;
+    piece->last = piece->hashed = piece->scanned = piece->encoding = false;
     piece->encode_done = piece->drainable = piece->out_done = false;
     return piece;
 }
@@ -219,7 +230,7 @@ static struct chunk *take_chunk(struct occy_pool *pool, struct occy_pass *pass)
     pool->free_chunk_count--;
     pass->chunks_held++;
     chunk->length = chunk->decoded = chunk->drained = 0;
-    chunk->filled = chunk->hashed = chunk->decode_done = chunk->drainable = chunk->out_done = false;
+    chunk->hashed = chunk->decode_done = chunk->drainable = chunk->out_done = false;
     return chunk;
 }
 
@@ -250,6 +261,9 @@ static bool writes_pieces(const struct occy_pass *pass)
     return pass->options.output == OCCY_OUTPUT_TAR || pass->options.output == OCCY_OUTPUT_ENCODED;
 }
 
+/* A tar whose header is wrong is not read any further; whether its stream is whole still counts. */
+static bool scans(const struct occy_pass *pass) { return pass->scan != NULL && pass->scan_failure.status == OCCY_OK; }
+
 static bool fed(const struct occy_pass *pass) { return pass->options.source_fd < 0; }
 
 /* Give back what every stage has seen. */
@@ -258,7 +272,7 @@ static void retire(struct occy_pool *pool, struct occy_pass *pass)
     bool gave = false;
     while (pass->piece_first < pass->piece_next) {
         struct piece *piece = piece_at(pass, pass->piece_first);
-        if (!piece->hashed || (pass->scan != NULL && !piece->scanned) || (writes_pieces(pass) && !piece->out_done))
+        if (!piece->hashed || (scans(pass) && !piece->scanned) || (writes_pieces(pass) && !piece->out_done))
             break;
         pass->piece_first++;
         give_piece(pool, pass, piece);
@@ -285,19 +299,18 @@ static void retire(struct occy_pool *pool, struct occy_pass *pass)
 
 /* ---- the end of a pass ------------------------------------------------------------------------ */
 
-static void fail(struct occy_pass *pass, int status, int64_t offset)
+/* Under the lock: the first failure is the pass's. */
+static void fail(struct occy_pass *pass, const struct done *done)
 {
-    if (pass->result.status == OCCY_OK) {
-        pass->result.status = status;
-        pass->result.offset = offset;
-    }
-}
-
-static void fail_errno(struct occy_pass *pass, int status, int64_t offset, int number)
-{
-    if (pass->result.status == OCCY_OK)
-        pass->result.error_number = number;
-    fail(pass, status, offset);
+    struct occy_pass_result *result = &pass->result;
+    if (result->status != OCCY_OK)
+        return;
+    result->status = done->status;
+    result->error_number = done->error_number;
+    result->problem = done->problem;
+    result->offset = done->offset;
+    result->allowed = done->allowed;
+    result->value = done->value;
 }
 
 static void give_all(struct occy_pool *pool, struct occy_pass *pass)
@@ -325,14 +338,20 @@ static void settle(struct occy_pool *pool, struct occy_pass *pass)
 
     if (pass->ended)
         return;
-    if (result->status == OCCY_OK && pass->cancelled)
-        fail(pass, OCCY_CANCELLED, 0);
+    if (result->status == OCCY_OK && pass->cancelled) {
+        static const struct done cancelled = {.status = OCCY_CANCELLED};
+        fail(pass, &cancelled);
+    }
     retire(pool, pass);
     if (pass->running > 0)
         return;
     if (result->status == OCCY_OK) {
         if (!pass->tar_ended || pass->piece_first < pass->piece_next || pass->chunk_first < pass->chunk_next)
             return;
+        if (pass->scan_failure.status != OCCY_OK)
+            fail(pass, &pass->scan_failure);
+    }
+    if (result->status == OCCY_OK) {
         occy_sha256_final(&pass->tar_sha, result->tar_digest);
         result->tar_size = pass->tar_total;
         result->source_size = pass->read_position;
@@ -380,7 +399,7 @@ static bool pick_from(struct occy_pool *pool, struct occy_pass *pass, struct tas
     task->last = task->first = false;
 
     /* what frees buffers first */
-    if (writes_pieces(pass) && !pass->out_busy && (piece = piece_at(pass, pass->out_next)) != NULL && piece->filled &&
+    if (writes_pieces(pass) && !pass->out_busy && (piece = piece_at(pass, pass->out_next)) != NULL &&
         (pass->options.output == OCCY_OUTPUT_TAR || (piece->encode_done && (!piece->last || piece->hashed)))) {
         pass->out_busy = true;
         task->stage = STAGE_OUT;
@@ -423,7 +442,7 @@ static bool pick_from(struct occy_pool *pool, struct occy_pass *pass, struct tas
         task->chunk = chunk;
         return true;
     }
-    if (pass->scan != NULL && !pass->scan_busy && (piece = piece_at(pass, pass->scan_next)) != NULL) {
+    if (scans(pass) && !pass->scan_busy && (piece = piece_at(pass, pass->scan_next)) != NULL) {
         pass->scan_busy = true;
         task->stage = STAGE_SCAN;
         task->piece = piece;
@@ -438,9 +457,8 @@ static bool pick_from(struct occy_pool *pool, struct occy_pass *pass, struct tas
                 task->chunk = pass->filling_chunk;
                 return true;
             }
-        } else if (!pass->fill_busy && pass->filling == NULL && room && pass->to_encode <= pool->workers) {
+        } else if (pass->filling == NULL && room && pass->to_encode <= pool->workers) {
             /* no further ahead than the encoders need: what is read early leaves the cache */
-            pass->fill_busy = true;
             pass->filling = take_piece(pool, pass);
             task->stage = STAGE_READ;
             task->piece = pass->filling;
@@ -513,7 +531,6 @@ static void close_piece(struct occy_pool *pool, struct occy_pass *pass)
 {
     struct piece *piece = pass->filling;
     pass->filling = NULL;
-    piece->filled = true;
     /* the last piece is the short one, even if that makes it empty: so it needs no look ahead */
     piece->last = piece->length < pass->piece_size;
     pass->pieces[pass->piece_next % (uint64_t)pool->piece_count] = piece;
@@ -526,31 +543,21 @@ static void close_piece(struct occy_pool *pool, struct occy_pass *pass)
         pass->tar_ended = true;
 }
 
-static bool over_limits(struct occy_pass *pass, uint64_t tar, uint64_t source, int *status)
+static void check_limits(const struct occy_pass *pass, uint64_t tar, uint64_t source, struct done *done)
 {
     const struct occy_pass_options *options = &pass->options;
     if (options->max_tar != 0 && tar > options->max_tar) {
-        pass->result.allowed = options->max_tar;
-        pass->result.value = tar;
-        *status = OCCY_BOMB;
-        return true;
+        done->status = OCCY_BOMB;
+        done->offset = (int64_t)tar;
+        done->allowed = options->max_tar;
+        done->value = tar;
+    } else if (options->max_ratio != 0 && tar > options->ratio_floor && tar / options->max_ratio > source) {
+        done->status = OCCY_RATIO;
+        done->offset = (int64_t)tar;
+        done->allowed = options->max_ratio;
+        done->value = source == 0 ? tar : tar / source;
     }
-    if (options->max_ratio != 0 && tar > options->ratio_floor && tar / options->max_ratio > source) {
-        pass->result.allowed = options->max_ratio;
-        pass->result.value = source == 0 ? tar : tar / source;
-        *status = OCCY_RATIO;
-        return true;
-    }
-    return false;
 }
-
-struct done {
-    int status, error_number;
-    int64_t offset;
-    size_t amount; /* bytes handled */
-    bool ended;    /* reads: the source is at its end; decode: the chunk is used up */
-    bool full;     /* decode: the piece is */
-};
 
 static void read_bytes(struct occy_pass *pass, uint8_t *target, size_t room, struct done *done)
 {
@@ -637,21 +644,21 @@ static void run_decode(struct occy_pass *pass, const struct task *task, struct d
         done->offset = (int64_t)(gzip ? occy_inflate_progress(pass->inflate)->offset
                                       : occy_unzstd_progress(pass->unzstd)->offset);
         if (done->status == OCCY_HEADER_LIMIT) {
-            pass->result.allowed = OCCY_INFLATE_MAX_HEADER;
-            pass->result.value = OCCY_INFLATE_MAX_HEADER + 1;
+            done->allowed = OCCY_INFLATE_MAX_HEADER;
+            done->value = OCCY_INFLATE_MAX_HEADER + 1;
         }
         if (done->status == OCCY_WINDOW) {
-            pass->result.allowed = (uint64_t)1 << (pass->options.window_log_max ? pass->options.window_log_max : 27);
-            pass->result.value = occy_unzstd_progress(pass->unzstd)->window;
+            done->allowed = (uint64_t)1 << pass->options.window_log_max;
+            done->value = occy_unzstd_progress(pass->unzstd)->window;
         }
         return;
     }
     if (gzip)
-        over_limits(pass, occy_inflate_progress(pass->inflate)->total_out,
-                    occy_inflate_progress(pass->inflate)->total_in, &done->status);
+        check_limits(pass, occy_inflate_progress(pass->inflate)->total_out,
+                     occy_inflate_progress(pass->inflate)->total_in, done);
     else
-        over_limits(pass, occy_unzstd_progress(pass->unzstd)->total_out,
-                    occy_unzstd_progress(pass->unzstd)->total_in, &done->status);
+        check_limits(pass, occy_unzstd_progress(pass->unzstd)->total_out,
+                     occy_unzstd_progress(pass->unzstd)->total_in, done);
     if (done->status == OCCY_OK && (done->full || task->last))
         keep_tail(pass, piece);
 }
@@ -757,7 +764,7 @@ static void run(struct worker *worker, struct task *task, struct done *done)
         read_bytes(pass, piece->bytes, pass->piece_size, done);
         piece->length = done->amount;
         if (done->status == OCCY_OK)
-            over_limits(pass, pass->tar_total + piece->length, pass->tar_total + piece->length, &done->status);
+            check_limits(pass, pass->tar_total + piece->length, pass->tar_total + piece->length, done);
         if (done->status == OCCY_OK)
             keep_tail(pass, piece);
         break;
@@ -778,9 +785,9 @@ static void run(struct worker *worker, struct task *task, struct done *done)
     case STAGE_SCAN:
         done->status = occy_tar_scan_check(pass->scan, piece->bytes, piece->length, piece->last, &done->offset);
         if (done->status != OCCY_OK) {
-            pass->result.problem = occy_tar_scan_progress(pass->scan)->problem;
-            pass->result.allowed = (uint64_t)occy_tar_scan_progress(pass->scan)->allowed;
-            pass->result.value = (uint64_t)occy_tar_scan_progress(pass->scan)->value;
+            done->problem = occy_tar_scan_progress(pass->scan)->problem;
+            done->allowed = (uint64_t)occy_tar_scan_progress(pass->scan)->allowed;
+            done->value = (uint64_t)occy_tar_scan_progress(pass->scan)->value;
         }
         break;
     case STAGE_DECODE:
@@ -808,11 +815,10 @@ static void finish(struct occy_pool *pool, struct task *task, const struct done 
 {
     struct occy_pass *pass = task->pass;
 
-    if (done->status != OCCY_OK)
-        fail_errno(pass, done->status, done->offset, done->error_number);
+    if (done->status != OCCY_OK && task->stage != STAGE_SCAN)
+        fail(pass, done);
     switch (task->stage) {
     case STAGE_READ:
-        pass->fill_busy = false;
         pass->read_position += done->amount;
         count(&pass->count_source, done->amount);
         if (done->status != OCCY_OK)
@@ -827,7 +833,6 @@ static void finish(struct occy_pool *pool, struct task *task, const struct done 
         if (done->status != OCCY_OK)
             break;
         pass->chunks[pass->chunk_next % (uint64_t)pool->chunk_count] = task->chunk;
-        task->chunk->filled = true;
         pass->filling_chunk = NULL;
         pass->chunk_next++;
         if (done->ended)
@@ -847,6 +852,8 @@ static void finish(struct occy_pool *pool, struct task *task, const struct done 
         pass->scan_busy = false;
         task->piece->scanned = true;
         pass->scan_next++;
+        if (done->status != OCCY_OK)
+            pass->scan_failure = *done;
         break;
     case STAGE_DECODE:
         pass->decode_busy = false;
@@ -953,7 +960,6 @@ static void lay_out(struct occy_pool *pool)
     int i;
     for (i = 0; i < pool->piece_count; i++) {
         struct piece *piece = &pool->pieces[i];
-        piece->room = memory;
         piece->bytes = memory + OCCY_ZSTD_HISTORY;
         piece->encoded = piece->bytes + PIECE_MAX;
         memory += OCCY_ZSTD_HISTORY + PIECE_MAX + ENCODED_MAX;
@@ -995,7 +1001,7 @@ struct occy_pool *occy_pool_create(int workers)
     pool->worker = calloc((size_t)workers, sizeof *pool->worker);
     pool->pieces = calloc((size_t)pool->piece_count, sizeof *pool->pieces);
     pool->chunks = calloc((size_t)pool->chunk_count, sizeof *pool->chunks);
-    pool->memory_size = pool_memory(workers);
+    pool->memory_size = buffer_memory(workers);
     /* pages that no stage touches cost nothing */
     pool->memory = mmap(NULL, pool->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                         -1, 0);
@@ -1042,9 +1048,16 @@ void occy_pool_stop(struct occy_pool *pool)
         pthread_join(pool->worker[i].thread, NULL);
     pool->started = 0;
     pthread_mutex_lock(&pool->lock);
-    for (pass = pool->passes; pass != NULL; pass = pass->next) {
+    /* whoever still feeds or drains leaves first: the buffers go */
+    for (pass = pool->passes; pass != NULL;) {
         pass->cancelled = true;
         settle(pool, pass);
+        if (pass->ended) {
+            pass = pass->next;
+        } else {
+            pthread_cond_wait(&pool->settled, &pool->lock);
+            pass = pool->passes; /* the list may have changed */
+        }
     }
     release_buffers(pool);
     pthread_mutex_unlock(&pool->lock);
@@ -1092,7 +1105,7 @@ static bool prepare(struct occy_pass *pass)
         pass->inflate = occy_inflate_create(NULL);
         ready = ready && pass->inflate != NULL;
     } else if (options->decode == OCCY_CODEC_ZSTD) {
-        struct occy_unzstd_limits limits = {options->window_log_max ? (uint32_t)options->window_log_max : 27};
+        struct occy_unzstd_limits limits = {(uint32_t)options->window_log_max};
         pass->unzstd = occy_unzstd_create(&limits);
         ready = ready && pass->unzstd != NULL;
     }
@@ -1161,7 +1174,7 @@ void occy_pass_free(struct occy_pass *pass)
     for (link = &pool->passes; *link != pass; link = &(*link)->next)
         ;
     *link = pass->next;
-    /* a pass that had succeeded but was not drained still holds nothing: it ended only when it did not */
+    /* an ended pass holds no buffer */
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     release(pass);
@@ -1217,7 +1230,6 @@ static size_t feed_chunk(struct occy_pool *pool, struct occy_pass *pass, const u
     pthread_mutex_lock(&pool->lock);
     chunk->length += more;
     if (chunk->length == CHUNK) {
-        chunk->filled = true;
         pass->filling_chunk = NULL;
         pass->chunks[pass->chunk_next % (uint64_t)pool->chunk_count] = chunk;
         pass->chunk_next++;
@@ -1229,7 +1241,7 @@ static size_t feed_piece(struct occy_pool *pool, struct occy_pass *pass, const u
 {
     struct piece *piece;
     size_t more;
-    int status = OCCY_OK;
+    struct done done = {.status = OCCY_OK};
 
     if (pass->filling == NULL) {
         if (pass->to_encode > pool->workers || !may_take_piece(pool, pass))
@@ -1248,8 +1260,9 @@ static size_t feed_piece(struct occy_pool *pool, struct occy_pass *pass, const u
     }
     pthread_mutex_lock(&pool->lock);
     piece->length += more;
-    if (over_limits(pass, pass->tar_total + piece->length, pass->tar_total + piece->length, &status))
-        fail(pass, status, (int64_t)(pass->tar_total + piece->length));
+    check_limits(pass, pass->tar_total + piece->length, pass->tar_total + piece->length, &done);
+    if (done.status != OCCY_OK)
+        fail(pass, &done);
     else if (piece->length == pass->piece_size)
         close_piece(pool, pass);
     return more;
@@ -1283,8 +1296,7 @@ static int end_feed(struct occy_pool *pool, struct occy_pass *pass)
     if (pass->options.decode != OCCY_CODEC_NONE) {
         struct chunk *chunk = pass->filling_chunk;
         if (chunk != NULL) {
-            chunk->filled = true;
-            pass->filling_chunk = NULL;
+                pass->filling_chunk = NULL;
             pass->chunks[pass->chunk_next % (uint64_t)pool->chunk_count] = chunk;
             pass->chunk_next++;
         }

@@ -6,8 +6,7 @@
  * ready, so every core is busy as long as any stage is, and no stage owns a thread.  Several
  * passes may be under way; earlier ones go first.
  *
- * Every function may be called from any thread unless it says otherwise; a pass is fed and drained
- * by one caller.  Nothing here touches Python. */
+ * Every function may be called from any thread; a pass is fed and drained by one caller.  Nothing here touches Python. */
 #ifndef OCCY_LAYER_PASS_H
 #define OCCY_LAYER_PASS_H
 
@@ -38,12 +37,12 @@ struct occy_pass_options {
     uint64_t max_tar;      /* bytes of tar allowed; 0: any */
     uint64_t max_ratio;    /* tar bytes for one source byte, once the tar is past ratio_floor; 0: any */
     uint64_t ratio_floor;
-    int window_log_max;    /* of a zstd source; 0: 27 */
+    int window_log_max;    /* of a zstd source: 10 to 31 */
 };
 
 struct occy_pass_result {
     int status;            /* of status.h; the fields below hold for OCCY_OK */
-    int error_number;      /* errno of OCCY_READ, OCCY_WRITE, OCCY_THREAD */
+    int error_number;      /* errno of OCCY_READ, OCCY_WRITE */
     int64_t offset;        /* where: of the source for decoders and reads, of the tar for its headers, of the sink for writes */
     int problem;           /* enum occy_tar_problem, beside the status of a tar header */
     uint64_t allowed, value; /* of a limit */
@@ -58,7 +57,7 @@ struct occy_pass;
 #define OCCY_POOL_MAX_WORKERS 256
 struct occy_pool *occy_pool_create(int workers);
 /* Stop every pass, end and join every thread, release the buffers and the eventfd.  Passes stay readable until they
- * are freed.  Nobody may be feeding or draining. */
+ * are freed. */
 void occy_pool_stop(struct occy_pool *pool);
 /* After occy_pool_stop and after every pass of it is freed. */
 void occy_pool_free(struct occy_pool *pool);
@@ -85,8 +84,5 @@ int occy_pass_end_feed(struct occy_pass *pass);
 size_t occy_pass_drainable(struct occy_pass *pass);
 /* Copy up to *room* bytes of output, in order, without waiting; how many. */
 size_t occy_pass_drain(struct occy_pass *pass, uint8_t *target, size_t room);
-
-/* Bytes of buffers that a pool of *workers* may touch, codecs not counted. */
-size_t occy_pool_memory(int workers);
 
 #endif

@@ -46,7 +46,6 @@ cdef extern from "layer_pass.h" nogil:
     void occy_pool_stop(occy_pool *pool) noexcept
     void occy_pool_free(occy_pool *pool) noexcept
     int occy_pool_event_fd(const occy_pool *pool) noexcept
-    size_t occy_pool_memory(int workers) noexcept
     occy_pass *occy_pass_start(occy_pool *pool, const occy_pass_options *options) noexcept
     void occy_pass_free(occy_pass *layer) noexcept
     void occy_pass_cancel(occy_pass *layer) noexcept

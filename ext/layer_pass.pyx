@@ -6,13 +6,13 @@ from libc.string cimport memset
 from libc.stdint cimport uint8_t, uint64_t
 
 from layer_pass cimport *
+from sole_use cimport occy_leave, occy_take, take
 from status cimport (
     OCCY_OK,
     OCCY_READ,
     OCCY_SHORT_READ,
     OCCY_TAR_HEADER,
     OCCY_TAR_LIMIT,
-    OCCY_THREAD,
     OCCY_WRITE,
     check,
 )
@@ -30,10 +30,6 @@ cdef dict OUTPUTS = {
 MAX_WORKERS = OCCY_POOL_MAX_WORKERS
 
 
-def pool_memory(int workers):
-    return occy_pool_memory(workers)
-
-
 @cython.final
 cdef class Pool:
     """Pool(workers)
@@ -41,11 +37,11 @@ cdef class Pool:
 
 """
     cdef occy_pool *pool
-    cdef bint stopped
+    cdef unsigned char closed
 
     def __cinit__(self, int workers):
         self.pool = NULL
-        self.stopped = False
+        self.closed = 0
         if not 1 <= workers <= OCCY_POOL_MAX_WORKERS:
             raise ValueError(f"workers: expected 1 to {OCCY_POOL_MAX_WORKERS}, found {workers}")
         with nogil:
@@ -87,6 +83,10 @@ cdef class Pool:
         options.window_log_max = window_log_max
         if (output == "encoded") != (encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
+        if encode == "gzip" and level not in (1, 2) or encode == "zstd" and not 1 <= level <= 19:
+            raise ValueError(f"level: {encode} has no level {level}")
+        if not 10 <= window_log_max <= 31:
+            raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
         cdef Pass started = Pass(self)
         started.source_size = source_size
         with nogil:
@@ -96,13 +96,13 @@ cdef class Pool:
         return started
 
     def close(self):
-        if not self.stopped:
-            self.stopped = True
+        if occy_take(&self.closed):
             with nogil:
                 occy_pool_stop(self.pool)
 
 
 @cython.final
+@cython.no_gc_clear  # the pool must outlive the pass; no cycle leads through it
 cdef class Pass:
     """Pass(pool)
 --
@@ -111,9 +111,11 @@ cdef class Pass:
     cdef occy_pass *layer
     cdef Pool pool  # outlives the pass
     cdef long long source_size
+    cdef unsigned char in_use
 
     def __cinit__(self, Pool pool not None):
         self.layer = NULL
+        self.in_use = 0
         self.pool = pool
 
     def __init__(self, pool):
@@ -144,15 +146,19 @@ cdef class Pass:
         cdef size_t length = chunk.shape[0]
         cdef size_t taken = 0
         if length > 0:
+            take(&self.in_use)
             with nogil:
                 taken = occy_pass_feed(self.layer, &chunk[0], length)
+            occy_leave(&self.in_use)
         return taken
 
     def end_feed(self):
         self.check()
         cdef int ended
+        take(&self.in_use)
         with nogil:
             ended = occy_pass_end_feed(self.layer)
+        occy_leave(&self.in_use)
         return bool(ended)
 
     def drain(self):
@@ -163,8 +169,10 @@ cdef class Pass:
         cdef bytes drained = PyBytes_FromStringAndSize(NULL, size)
         cdef uint8_t *target = <uint8_t *>PyBytes_AsString(drained)
         cdef size_t got
+        take(&self.in_use)
         with nogil:
             got = occy_pass_drain(self.layer, target, size)
+        occy_leave(&self.in_use)
         return drained if got == size else drained[:got]
 
     def counters(self):
@@ -180,7 +188,7 @@ cdef class Pass:
             raise RuntimeError("the pass has not ended")
         if OCCY_TAR_HEADER <= result.status <= OCCY_TAR_LIMIT:
             raise tar_error(result.problem, result.offset, result.allowed, result.value)
-        elif result.status in (OCCY_READ, OCCY_WRITE, OCCY_THREAD):
+        elif result.status in (OCCY_READ, OCCY_WRITE):
             check(result.status, result.offset, 0, result.error_number)
         elif result.status == OCCY_SHORT_READ:
             check(result.status, result.offset, self.source_size, result.offset)

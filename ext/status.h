@@ -33,8 +33,7 @@ enum occy_status {
     OCCY_WRITE = 42,           /* errno beside it */
     OCCY_CANCELLED = 43,
     OCCY_SHORT_READ = 44,      /* the file ended before the bytes it promised */
-    OCCY_ENCODER = 45,         /* the codec refused its own parameters: our mistake */
-    OCCY_THREAD = 46           /* a thread could not be started; errno beside it */
+    OCCY_ENCODER = 45          /* the codec refused its own parameters: our mistake */
 };
 
 #endif

@@ -26,7 +26,6 @@ cdef extern from "status.h":
         OCCY_CANCELLED
         OCCY_SHORT_READ
         OCCY_ENCODER
-        OCCY_THREAD
 
 cdef inline int check(int status, int64_t offset, int64_t allowed=0, int64_t value=0) except -1:
     """Raise what *status* stands for; *allowed* and *value* fill a limit's message."""

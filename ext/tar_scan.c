@@ -1027,7 +1027,8 @@ static int begin_extension(struct occy_tar_scan *scan, const uint8_t *block, con
         if (scan->options.strict && scan->kinds != 0)
             return fail(scan, OCCY_TAR_DROPPED_EXTENSION, scan->start);
         /* Its own name is shown where no record has another. */
-        memcpy(scan->header, block, BLOCK);
+        if (block != scan->header)
+            memcpy(scan->header, block, BLOCK);
         scan->member = *member;
         scan->member.name.at = scan->header + (member->name.at - block);
         if (member->prefix.length != 0)
@@ -1234,7 +1235,8 @@ static int take_header(struct occy_tar_scan *scan, const uint8_t *block)
         return status;
     if (block[156] == 'S' || scan->has_sparse_key) {
         /* The map may come in later windows: what the header says must stay. */
-        memcpy(scan->header, block, BLOCK);
+        if (block != scan->header)
+            memcpy(scan->header, block, BLOCK);
         block = scan->header;
     }
     status = read_header(scan, block, sum, &member);

@@ -49,6 +49,14 @@ static int fail(struct occy_unzstd *s, int status, uint64_t offset)
     return status;
 }
 
+static void begin(struct occy_unzstd *s)
+{
+    memset(&s->progress, 0, sizeof s->progress);
+    s->error = OCCY_OK;
+    ZSTD_DCtx_reset(s->context, ZSTD_reset_session_only);
+    begin_frame(s);
+}
+
 struct occy_unzstd *occy_unzstd_create(const struct occy_unzstd_limits *limits)
 {
     struct occy_unzstd *s = malloc(sizeof *s);
@@ -61,16 +69,8 @@ struct occy_unzstd *occy_unzstd_create(const struct occy_unzstd_limits *limits)
         occy_unzstd_free(s);
         return 0;
     }
-    occy_unzstd_reset(s);
+    begin(s);
     return s;
-}
-
-void occy_unzstd_reset(struct occy_unzstd *s)
-{
-    memset(&s->progress, 0, sizeof s->progress);
-    s->error = OCCY_OK;
-    ZSTD_DCtx_reset(s->context, ZSTD_reset_session_only);
-    begin_frame(s);
 }
 
 void occy_unzstd_free(struct occy_unzstd *s)

@@ -27,13 +27,12 @@ struct occy_unzstd_progress {
 
 /* NULL limits are the defaults (window log 27).  Returns NULL when memory is short. */
 struct occy_unzstd *occy_unzstd_create(const struct occy_unzstd_limits *limits);
-void occy_unzstd_reset(struct occy_unzstd *unzstd);
 void occy_unzstd_free(struct occy_unzstd *unzstd); /* NULL is allowed */
 const struct occy_unzstd_progress *occy_unzstd_progress(const struct occy_unzstd *unzstd);
 
 /* Decode until the input is used up or the output is full, moving both pointers and both lengths along.
  *
- * Returns OCCY_OK or an error of status.h; an error is final until the next reset.  Where output is still
+ * Returns OCCY_OK or an error of status.h; an error is final.  Where output is still
  * pending, *dst_len is 0 on return: a call that leaves room has nothing more to give for this input. */
 int occy_unzstd_step(struct occy_unzstd *unzstd, const uint8_t **src, size_t *src_len, uint8_t **dst,
                      size_t *dst_len);

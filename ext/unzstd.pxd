@@ -13,7 +13,6 @@ cdef extern from "unzstd.h" nogil:
         uint64_t offset
         uint64_t window
     occy_unzstd* occy_unzstd_create(const occy_unzstd_limits* limits) noexcept
-    void occy_unzstd_reset(occy_unzstd* unzstd) noexcept
     void occy_unzstd_free(occy_unzstd* unzstd) noexcept
     const occy_unzstd_progress_t* occy_unzstd_progress(const occy_unzstd* unzstd) noexcept
     int occy_unzstd_step(occy_unzstd* unzstd, const uint8_t** src, size_t* src_len, uint8_t** dst,

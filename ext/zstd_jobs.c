@@ -146,10 +146,12 @@ int occy_zstd_stream(struct occy_zstd_encoder *encoder, const uint8_t *piece, si
 
     *written = 0;
     if (!encoder->started) {
+        const ZSTD_compressionParameters own = level_params(encoder->level);
         ZSTD_CCtx_reset(encoder->context, ZSTD_reset_session_and_parameters);
         if (ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel, encoder->level)) ||
-            ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_windowLog,
-                                                (int)level_params(encoder->level).windowLog)) ||
+            ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_windowLog, (int)own.windowLog)) ||
+            ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_hashLog, (int)own.hashLog)) ||
+            ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_minMatch, (int)own.minMatch)) ||
             ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_contentSizeFlag, 0)) ||
             ZSTD_isError(ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_checksumFlag, 1)))
             return OCCY_ENCODER;

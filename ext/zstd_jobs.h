@@ -3,8 +3,8 @@
  * A frame is cut at fixed offsets.  Each job compresses its piece with the bytes before it as
  * history, so jobs run on any thread in any order and their outputs, laid end to end, are one
  * frame: job 0 writes the frame header, the last job sets the last-block bit, and
- * occy_zstd_checksum() of the whole content follows.  The bytes depend on the level, the library
- * version, the piece size and the history size alone.
+ * occy_zstd_checksum_final() of the whole content follows.  The bytes depend on the level and what
+ * zstd_jobs.c makes of it, the library version, the piece size and the history size alone.
  *
  * With -DOCCY_SYSTEM_CODECS the shared libzstd does not offer what jobs need; then
  * OCCY_ZSTD_HAVE_JOBS is 0 and the stream calls below make the frame on one thread. */

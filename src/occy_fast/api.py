@@ -54,11 +54,13 @@ def make_goal(
     link: bool = False,
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
-    wanted: Encoding | Keep | None = "keep" if encoding == "keep" else None
-    if isinstance(encoding, str) and encoding != "keep":
-        wanted = parse_encoding(encoding).check_level()
-    elif isinstance(encoding, Encoding):
-        wanted = encoding.check_level()
+    wanted: Encoding | Keep | None
+    if encoding is None or encoding == "keep":
+        wanted = encoding
+    else:
+        wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
+        if isinstance(wanted, Encoding):  # Goal refuses what is none
+            wanted = wanted.check_level()
     parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
     return Goal(wanted, format, parsed, verify, link)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from occy_fast.errors import LimitError
 from occy_fast.image.blob import Blob
-from occy_fast.image.graph import DEEPEST, MOST_NODES, post_order, successors, walk
+from occy_fast.image.graph import DEEPEST, MOST_NODES, post_order, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
@@ -86,25 +86,6 @@ def test_no_recursion() -> None:
         len(list(post_order([0], lambda node: [node + 1] if node < 50_000 else [], int, deepest=60_000, most=60_000)))
         == 50_001
     )
-
-
-def test_successors_of_documents() -> None:
-    layers = [described(f"layer {number}", media_type("oci", "layer", "gzip")) for number in range(2)]
-    config, subject = described("config", OCI_CONFIG), described("subject")
-    manifest = Manifest.parse(
-        format_json(
-            {
-                "schemaVersion": 2,
-                "config": config.document(),
-                "layers": [layer.document() for layer in layers],
-                "subject": subject.document(),
-            }
-        ),
-        "here",
-    )
-    assert successors(manifest) == (config, *layers)
-    listed = Index.parse(format_json({"schemaVersion": 2, "manifests": [subject.document()]}), "here")
-    assert successors(listed) == (subject,)
 
 
 def test_walk() -> None:

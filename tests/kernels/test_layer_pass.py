@@ -342,3 +342,20 @@ def test_gzip_is_one_member_with_a_joined_crc() -> None:
     decoder = zlib.decompressobj(31)
     assert decoder.decompress(output) == content
     assert decoder.eof and not decoder.unused_data
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output": "encoded", "encode": "gzip", "level": 0},
+        {"output": "encoded", "encode": "gzip", "level": 3},
+        {"output": "encoded", "encode": "zstd", "level": 20},
+        {"decode": "zstd", "window_log_max": 9},
+        {"decode": "zstd", "window_log_max": 32},
+    ],
+)
+def test_options_are_checked(layer_pass: ModuleType, options: dict[str, Any]) -> None:
+    pool = layer_pass.Pool(1)
+    with pytest.raises(ValueError, match="level|window_log_max"):
+        pool.start(**options)
+    pool.close()

@@ -39,6 +39,7 @@ ARCHIVE = Capabilities(
     keeps_manifest=True,
     concurrent_unknown=False,
     refs=False,
+    adopts=False,
 )
 
 

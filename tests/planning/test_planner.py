@@ -15,11 +15,13 @@ from occy_fast.errors import (
     LayerCountMismatch,
     MediaTypeConflict,
     MissingPlatform,
+    NotFound,
     OccyError,
     Unsupported,
     UnsupportedMediaType,
+    UsageError,
 )
-from occy_fast.planning.explain import explain_document
+from occy_fast.planning.explain import explain_document, format_size
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import layer_step, make_plan
@@ -144,6 +146,37 @@ without a name
   linux/amd64: oci manifest kept, config kept (151 B)
     1  sha256:ca978112ca1b    1.0 MB  copy              none, kept
 copies 1.0 MB; verifies blobs
+""",
+    ),
+    "an archive can neither link nor share": (
+        lambda: printed(
+            contents(image("a")),
+            goal(link=True),
+            facts=replace(FACTS, links=frozenset({digest("a")}), reflinks=frozenset({digest("a")})),
+            archive=True,
+        ),
+        """\
+oci:in -> docker-archive:out.tar
+without a name
+  linux/amd64: oci manifest kept, config kept (151 B)
+    1  sha256:ca978112ca1b    1.0 MB  copy              none, kept
+copies 1.0 MB; verifies blobs
+note: 1 layer copied, not linked: docker-archive is one file, which shares none of its layers
+""",
+    ),
+    "what is there is read where its tar is to be verified": (
+        lambda: printed(
+            contents(image("a", "b.gzip")),
+            goal(verify="layers"),
+            facts=replace(FACTS, present=frozenset({digest("a"), digest("b.gzip")})),
+        ),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest kept, config kept (225 B)
+    1  sha256:ca978112ca1b    1.0 MB  skip              there already; its tar is verified
+    2  sha256:2f4f42861352    1.0 MB  skip              there already; its tar is verified
+verifies layers
 """,
     ),
     "blocks are shared": (
@@ -391,6 +424,7 @@ without a name
     1  sha256:b7ca5b32b916    1.0 MB  copy              as it is
 copies 1.0 MB; recodes 1.0 MB; writes about 1.3 MB; verifies blobs
 encoder: zstd:3 by libzstd 1.5.7 in segments of 2097152 (native-1)
+note: stays as it is: 1 attestation or artifact of the index
 note: an attestation speaks of the manifest as it was: sha256:055ecb632fb2
 """,
     ),
@@ -422,7 +456,7 @@ note: named by the index, but stays behind: sha256:3e23e8160039594a33894f6564e1b
             contents(
                 image("a", "b.gzip", config_type="application/vnd.example+json", label="application/vnd.example.blob")
             ),
-            goal("zstd", format="docker", verify="layers"),
+            goal("keep", format="oci", verify="blobs"),
         ),
         """\
 oci:in -> oci:out
@@ -430,20 +464,20 @@ without a name
   artifact: oci manifest kept, config kept (225 B)
     1  sha256:ca978112ca1b    1.0 MB  copy              as it is
     2  sha256:2f4f42861352    1.0 MB  copy              as it is
-copies 2.0 MB; verifies layers
+copies 2.0 MB; verifies blobs
 """,
     ),
     "an encrypted layer travels as it is": (
         lambda: printed(
             contents(image("a.gzip", label="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),
-            goal(verify="layers"),
+            goal("keep"),
         ),
         """\
 oci:in -> oci:out
 without a name
   linux/amd64: oci manifest kept, config kept (151 B)
     1  sha256:44ae3d5254d9    1.0 MB  copy              as it is
-copies 1.0 MB; verifies layers
+copies 1.0 MB; verifies blobs
 """,
     ),
     "a wrong label is mended by recoding": (
@@ -591,6 +625,30 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         Unsupported,
         "cannot hold artifacts",
     ),
+    "an artifact is to be recoded": (
+        lambda: plan_of(contents(artifact()), goal("zstd")),
+        Unsupported,
+        "an artifact travels as it is",
+    ),
+    "an artifact is to get docker's types": (
+        lambda: plan_of(contents(artifact()), goal(format="docker")),
+        Unsupported,
+        "an artifact travels as it is",
+    ),
+    "the tar in an encrypted layer is to be verified": (
+        lambda: plan_of(
+            contents(image("a.gzip", label="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),
+            goal(verify="layers"),
+        ),
+        Unsupported,
+        "--verify blobs",
+    ),
+    "no image at all": (lambda: plan_of(contents(), goal()), NotFound, "oci:in: image not found"),
+    "an index whose images are all absent": (
+        lambda: plan_of(contents(index(absent("a"))), goal()),
+        NotFound,
+        "oci:in: image not found",
+    ),
     "an encrypted layer is to be recoded": (
         lambda: plan_of(
             contents(image("a.gzip", label="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")), goal("zstd")
@@ -614,6 +672,10 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         "layers",
     ),
 }
+
+
+def artifact() -> Any:
+    return image("a", config_type="application/vnd.example+json", label="application/vnd.example.blob")
 
 
 def short_config(whole: Any) -> Any:
@@ -640,6 +702,29 @@ def test_the_cheapest_step_is_taken() -> None:
     assert layer_step(only, goal(), replace(all_facts, present=frozenset())) == Adopt(only, "reflink")
     assert layer_step(only, goal(), Facts()) == Copy(only)
     assert layer_step(only, goal("zstd"), FACTS) == Recode(only, Encoding("zstd", 3), ZSTD)
+
+
+@pytest.mark.parametrize("encoding", [3, "zstd", b"keep", False])
+def test_a_goal_is_no_place_for_what_is_no_encoding(encoding: Any) -> None:
+    with pytest.raises(UsageError, match="no encoding"):
+        Goal(encoding)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (999_999_999, "1.0 GB"),
+        (10**12 - 1, "1.0 TB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert format_size(size) == text
 
 
 def test_a_plan_is_a_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import hashlib
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from occy_fast.errors import Cancelled, CorruptStream, OccyError
+from occy_fast.kernels import layer_pass
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass, Run, WorkerPool
 
@@ -93,3 +95,54 @@ def test_counters_may_be_read_from_other_threads() -> None:
             watcher.join()
     assert seen == sorted(seen)
     assert outcome.size_tar == 20 * len(CONTENT) == run.counters.tar
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip"])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_more_fed_layers_than_buffers(workers: int, codec: str) -> None:
+    """What no worker looks at yet holds no buffer: else those under way would wait for it for ever."""
+    content = PACKED if codec == "gzip" else CONTENT
+    with WorkerPool(workers) as pool:
+        runs = [pool.start(LayerPass(FeedSource([content, content]), codec)) for _ in range(4 * workers + 12)]
+        for run in reversed(runs):
+            assert run.wait().size_tar == 2 * len(CONTENT)
+
+
+def test_a_failing_sink_leaves_nothing_to_collect_badly() -> None:
+    """The pool outlives its passes, also when the cyclic collector finds them together."""
+
+    def refuse(_: bytes) -> None:
+        raise ValueError("no")
+
+    for _ in range(5):
+        with WorkerPool(1) as pool, pytest.raises(ValueError, match="no"):
+            pool.start(LayerPass(FeedSource([CONTENT]), sink=DrainSink(refuse))).wait()
+        del pool
+        gc.collect()
+
+
+def test_close_beside_a_feeder() -> None:
+    for _ in range(20):
+        pool = layer_pass.Pool(2)
+        started = pool.start()
+
+        def feed(started: layer_pass.Pass = started) -> None:
+            while not started.ended:
+                started.feed(CONTENT)
+
+        feeder = threading.Thread(target=feed)
+        feeder.start()
+        pool.close()
+        feeder.join()
+        with pytest.raises(Cancelled):
+            started.result()
+
+
+def test_what_a_damaged_layer_is_told_as_does_not_depend_on_the_workers(tmp_path: Path) -> None:
+    """A tar that is wrong inside a stream that is wrong: the stream's error, always."""
+    packed = gzip.compress(b"no tar at all" * 400_000, 1)
+    (tmp_path / "layer").write_bytes(packed[:-8] + bytes(8))
+    for workers in (1, 2, 8):
+        for _ in range(10):
+            with open(tmp_path / "layer", "rb") as file, WorkerPool(workers) as pool, pytest.raises(CorruptStream):
+                pool.start(LayerPass(FdSource(file.fileno()), "gzip", scan_tar="strict")).wait()

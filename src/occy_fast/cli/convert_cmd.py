@@ -124,7 +124,16 @@ def convert(
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    plan = api.plan(source, destination, encoding=wanted, format=family, platforms=platforms, verify=verify, link=link)
+    plan = api.plan(
+        source,
+        destination,
+        encoding=wanted,
+        format=family,
+        platforms=platforms,
+        verify=verify,
+        link=link,
+        workers=jobs,
+    )
     if dry_run:
         from occy_fast.planning.explain import explain_document, explain_text
 
@@ -175,8 +184,8 @@ def result_text(plan: Plan, result: Result) -> str:
             lines.append(f"names     {', '.join(result.names)}")
     else:
         lines.append("")
-    rate = format_rate(bytes_read(plan), result.seconds)
-    sizes = f"read {format_size(bytes_read(plan))}, wrote {format_size(result.size_out)}"
+    rate = format_rate(result.size_in, result.seconds)
+    sizes = f"read {format_size(result.size_in)}, wrote {format_size(result.size_out)}"
     lines.append(f"{sizes} in {format_seconds(result.seconds)} ({rate})")
     return "\n".join(lines)
 
@@ -192,18 +201,11 @@ def result_document(plan: Plan, result: Result) -> dict[str, Any]:
         "config_digest": str(result.config_digest),
         "names": list(result.names),
         "layers": [_layer_document(outcome) for outcome in result.layers],
-        "bytes_read": bytes_read(plan),
+        "bytes_read": result.size_in,
         "bytes_written": result.size_out,
         "seconds": round(result.seconds, 6),
         "notes": list(plan.notes),
     }
-
-
-def bytes_read(plan: Plan) -> int:
-    """Return the bytes of the source's layers that running the plan reads: what is there already is not read."""
-    from occy_fast.planning.steps import Skip
-
-    return sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode)
 
 
 def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding | str | None:

@@ -8,15 +8,24 @@ from collections.abc import Iterable
 
 from occy_fast.errors import OutputError
 from occy_fast.spec.digest import Digest
+from occy_fast.transports.staging import (
+    StagedFile,
+    clean_stale,
+    open_directory,
+    output_errors,
+    replaceable,
+    write_all,
+)
 
 _OPERATION = "write the digest"
 
 
 def check_digest_file(path: str) -> None:
-    """Refuse a place that cannot be written before the work is done rather than after. Raises OutputError."""
-    folder = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise OutputError(path, errno.EISDIR, _OPERATION)
+    """Refuse a place that cannot be written before the work is done rather than after. Raises OutputError, Unsupported.
+
+    A device or pipe is such a place: the file is replaced, never written into.
+    """
+    folder = os.path.dirname(_place(path)) or "."
     if not os.path.isdir(folder):
         raise OutputError(path, errno.ENOENT, _OPERATION)
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -24,23 +33,24 @@ def check_digest_file(path: str) -> None:
 
 
 def write_digest_file(path: str, digests: Iterable[Digest]) -> None:
-    """Write *digests*, one per line, no line end behind the last, by renaming a finished file. Raises OutputError."""
-    unfinished = f"{path}.{os.getpid()}.unfinished"
+    """Write *digests*, one per line, no line end behind the last, in place of what the file holds.
+
+    Raises OutputError, Unsupported.
+    """
+    place = _place(path)
+    with output_errors(path, _OPERATION):
+        directory = open_directory(os.path.dirname(place) or ".")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write("\n".join(str(digest) for digest in digests).encode("ascii"))
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(unfinished, path)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise OutputError(path, error.errno or errno.EIO, _OPERATION) from None
+        clean_stale(directory)
+        with StagedFile(directory, place) as file:
+            with output_errors(path, _OPERATION):
+                write_all(file.fd, "\n".join(str(digest) for digest in digests).encode("ascii"), 0)
+            file.publish(os.path.basename(place))
+    finally:
+        os.close(directory)
+
+
+def _place(path: str) -> str:
+    if os.path.isdir(path):
+        raise OutputError(path, errno.EISDIR, _OPERATION)
+    return replaceable(path)

@@ -43,7 +43,7 @@ class FileRegion:
 
         Raises:
             PlanStale: it is gone, or another one.
-            NotFound: it is not there, and no check was wanted.
+            NotFound: it cannot be read; or it is not there, and no check was wanted.
             BadArchive: it is no regular file, or ends before the region does.
         """
         try:
@@ -56,7 +56,7 @@ class FileRegion:
                 raise NotFound(self.path, "file") from error
             if error.errno in (ELOOP, ENXIO):
                 raise BadArchive(self.path, "a link or socket, where a regular file should be") from error
-            raise
+            raise _unreadable(self.path, error) from error
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
@@ -106,16 +106,24 @@ class OpenRegion:
 
         Raises:
             PlanStale: the file became shorter than the region.
+            NotFound: the system cannot read it.
         """
         end = self.size if length is None else min(self.size, start + length)
         pieces: list[bytes] = []
         while start < end:
-            piece = os.pread(self.fd, min(_PIECE, end - start), self.offset + start)
+            try:
+                piece = os.pread(self.fd, min(_PIECE, end - start), self.offset + start)
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
             if not piece:
                 raise PlanStale(self.path, "the file became shorter while it was read")
             pieces.append(piece)
             start += len(piece)
         return b"".join(pieces)
+
+
+def _unreadable(path: str, error: OSError) -> NotFound:
+    return NotFound(path, f"readable file ({error.strerror})")
 
 
 @dataclass(frozen=True, slots=True)

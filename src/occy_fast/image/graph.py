@@ -1,4 +1,4 @@
-"""Successors and the post-order walk of what refers to one another by digest."""
+"""The post-order walk of what refers to one another by digest, and how far it may go."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import Final, TypeVar
 
 from occy_fast.errors import LimitError
 from occy_fast.image.image import Image, ImageIndex, Opaque
-from occy_fast.spec.descriptor import Descriptor
-from occy_fast.spec.manifest import Index, Manifest
 
 DEEPEST: Final = 8
+"""Indexes inside one another."""
+
 MOST_NODES: Final = 10_000
+"""Images and indexes, each as often as it is named."""
 
 Node = TypeVar("Node")
-
-
-def successors(document: Manifest | Index) -> tuple[Descriptor, ...]:
-    """Return what *document* is made of, in its order; its subject is not, and need not be there."""
-    if isinstance(document, Index):
-        return document.manifests
-    return (document.config, *document.layers)
 
 
 def post_order(

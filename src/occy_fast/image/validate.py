@@ -54,8 +54,11 @@ def validate(image: Image | ImageIndex, where: str = "") -> tuple[Finding, ...]:
         for node in walk(image, where):
             if isinstance(node, Image):
                 found += _image(node, _place(where, node) if node is not image else where)
-            elif isinstance(node, Opaque) and node.blob is None:
+            elif isinstance(node, Opaque):
                 digest = node.descriptor.digest
+                if node.blob is not None:
+                    found += _blob(node.blob, (), f"{where} {digest}".strip())
+                    continue
                 problem = f"{digest} is in the index, but not in the source"
                 found.append(_warning(where, problem, MissingBlob(where, digest)))
     except LimitError as error:

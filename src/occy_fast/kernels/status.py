@@ -35,7 +35,6 @@ class Status(IntEnum):
     CANCELLED = 43
     SHORT_READ = 44
     ENCODER = 45
-    THREAD = 46
 
 
 _STREAM_PROBLEMS = {
@@ -62,7 +61,7 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
         status: any code but OK.
         offset: where in the bytes: of the compressed stream, of the tar, or of the file.
         allowed: the limit that was exceeded; the size that was promised (SHORT_READ).
-        value: what was found or claimed instead; errno (READ, WRITE, THREAD).
+        value: what was found or claimed instead; errno (READ, WRITE).
         where: left empty by kernels; `OccyError.at` fills it.
     """
     code = Status(status)
@@ -93,6 +92,4 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
             raise errors.Cancelled(where)
         case Status.SHORT_READ:
             raise errors.SizeMismatch(where, allowed, value)
-        case Status.THREAD:
-            raise OSError(value, f"cannot start a thread: {os.strerror(value)}")
     raise AssertionError(f"kernel status {code.name} at byte {offset}")

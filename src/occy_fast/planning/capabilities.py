@@ -19,6 +19,7 @@ class Capabilities:
         keeps_manifest: manifest bytes survive; otherwise they are made anew by whoever reads.
         refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
         concurrent_unknown: several blobs whose size is not known may be written at the same time.
+        adopts: a blob may become the destination's by link or shared blocks; otherwise it can only be copied.
     """
 
     encodings: frozenset[str]
@@ -30,3 +31,4 @@ class Capabilities:
     keeps_manifest: bool
     concurrent_unknown: bool
     refs: bool = True
+    adopts: bool = True

@@ -83,12 +83,15 @@ def explain_document(plan: Plan) -> dict[str, Any]:
 
 def format_size(size: int) -> str:
     """Print bytes in decimal units: "812 B", "77.8 MB"."""
+    if size < 1000:
+        return f"{size} B"
     value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+    for unit in ("kB", "MB", "GB"):
         value /= 1000
-    return f"{value:.1f} TB"
+        text = f"{value:.1f} {unit}"
+        if not text.startswith("1000"):
+            return text
+    return f"{value / 1000:.1f} TB"
 
 
 def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:

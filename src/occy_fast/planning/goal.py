@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.errors import UsageError
+from occy_fast.spec.encoding import Encoding
 
 if TYPE_CHECKING:
-    from occy_fast.spec.encoding import Encoding
     from occy_fast.spec.platform import Platform
 
 Format = Literal["keep", "oci", "docker"]
@@ -40,6 +40,8 @@ class Goal:
     link: bool = False
 
     def __post_init__(self) -> None:
+        if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):
+            raise UsageError(f"no encoding: {self.encoding!r}", "it takes an Encoding, or 'keep'")
         if self.format not in FORMATS:
             raise UsageError(f"unknown format '{self.format}'", "known are: " + ", ".join(FORMATS))
         if self.verify not in VERIFY_MODES:

@@ -12,6 +12,7 @@ from occy_fast.errors import (
     DigestMismatch,
     MediaTypeConflict,
     MissingPlatform,
+    NotFound,
     Unsupported,
     UnsupportedMediaType,
 )
@@ -55,7 +56,7 @@ def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
         return Recode(layer, encoding, encoder.identity if encoder else None)
     decode = needs_decoding(layer, goal)
     if layer.digest in facts.present:
-        return Skip(layer, decode)
+        return Skip(layer, decode or (goal.verify == "layers" and layer.diff_id is not None))  # nothing else reads it
     if goal.link and layer.digest in facts.links:
         return Adopt(layer, "link", decode)
     if layer.digest in facts.reflinks:
@@ -114,6 +115,7 @@ def make_plan(
     Raises:
         Unsupported: the destination cannot hold what is demanded.
         UsageError: the demand leaves open which image is meant.
+        NotFound: the source has no image.
         MissingPlatform: a platform that is demanded is not there.
         IntegrityError: the image contradicts itself.
     """
@@ -135,7 +137,7 @@ class _Planner:
         self.contents = contents
         self.goal = goal
         self.capabilities = capabilities
-        self.facts = facts
+        self.facts = facts if capabilities.adopts else replace(facts, links=frozenset(), reflinks=frozenset())
         self.destination = destination
         self.reference = reference
         self.notes: list[str] = []
@@ -143,6 +145,8 @@ class _Planner:
     def plan(self) -> Plan:
         self._check_demands()
         roots = tuple(self._named(named) for named in self.contents.images)
+        if not any(True for named in roots for _ in images_of(named.root)):
+            raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
@@ -212,6 +216,8 @@ class _Planner:
         if isinstance(root, Image):
             if root.artifact and not self.capabilities.artifacts:
                 raise Unsupported(self.destination, "it cannot hold artifacts, only images with a root filesystem")
+            if root.artifact and self._asks_to_change(root):
+                raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression and no format")
             for wanted in self.goal.platforms:
                 if not _is_for(root, wanted):
                     raise MissingPlatform(self.contents.locator, str(wanted), (str(root.platform or "unknown"),))
@@ -236,6 +242,11 @@ class _Planner:
         if len(chosen) == 1 and len(images) > 1:
             return self._single(root, chosen[0])
         return self._index(root)
+
+    def _asks_to_change(self, image: Image) -> bool:
+        """Tell whether a compression or a format is demanded that might change *image*."""
+        family = image.manifest.family if image.manifest else None
+        return isinstance(self.goal.encoding, Encoding) or self.goal.format not in ("keep", family)
 
     def _is_wanted(self, image: Image) -> bool:
         return not self.goal.platforms or any(_is_for(image, wanted) for wanted in self.goal.platforms)
@@ -268,6 +279,9 @@ class _Planner:
                 self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
         if len(kept) < len(index.children):
             self._note_left_behind(index)
+        artifacts = [child.image for child in kept.values() if isinstance(child, ImagePlan) and child.image.artifact]
+        if unmet := sum(map(self._asks_to_change, artifacts)):
+            self.notes.append(f"stays as it is: {_count(unmet, 'attestation or artifact')} of the index")
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
@@ -321,6 +335,8 @@ class _Planner:
                 raise UnsupportedMediaType(
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
+            if self.goal.verify == "layers" and layer.diff_id is not None:
+                raise Unsupported(place, f"the tar inside cannot be read: it is {layer.media_type}", "--verify blobs")
             return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"
@@ -387,9 +403,10 @@ class _Planner:
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
         if self.goal.link and copies:
-            self.notes.append(
-                f"{_count(copies, 'layer')} copied, not linked: no whole file on the destination's file system"
-            )
+            why = "no whole file on the destination's file system"
+            if not self.capabilities.adopts:
+                why = f"{self.destination.partition(':')[0]} is one file, which shares none of its layers"
+            self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 
 def _has_word_for(family: str, codec: str) -> bool:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale, UsageError
+from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.planning.explain import format_size
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
+from occy_fast.running.limits import check_workers, layer_limit
 from occy_fast.running.outcome import LayerOutcome, Result
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
-from occy_fast.streams.layer_pass import MAX_LAYER, FdSink, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
 from occy_fast.transports.locate import open_destination
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
+    from occy_fast.image.publication import Publication, PublishedImage
     from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.digest import Digest
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from occy_fast.transports.base import Sink, Stage
 
 CONFIG_LIMIT = 4 << 20
-LAYER_LIMIT_VARIABLE = "OCCY_FAST_MAX_LAYER"
 
 log = logging.getLogger("occy_fast")
 
@@ -52,12 +53,14 @@ def execute(
         cancel: once set, the call ends with Cancelled.
         max_layer: bytes a layer's tar may have; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
     Raises:
+        UsageError: so many workers, or such a limit, cannot be.
         IntegrityError: bytes are not what they claim to be.
         LimitError: a layer is larger than allowed.
         OutputError: the destination cannot be written.
         PlanStale: source or destination changed since the plan was made.
     """
     began = time.monotonic()
+    check_workers(workers)
     limit = layer_limit(max_layer)
     check_space(plan)
     destination = open_destination(plan.destination)
@@ -68,34 +71,24 @@ def execute(
         outcomes = _Execution(plan, stage, lanes, pool, limit).run()
         publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
         stage.publish(publication)
-    layers = tuple(outcomes[work_of(step)] for image in plan.images() for step in image.steps)
+    layers = tuple(
+        replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
+        for image in plan.images()
+        for step in image.steps
+    )
     digests = tuple(root.root.descriptor.digest for root in publication.roots)
     result = Result(
         digest=digests[0],
         digests=digests,
-        config_digest=next(publication.images()).config.digest,
+        config_digest=_first_image(publication).config.digest,
         layers=layers,
         names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
-        size_in=sum(outcome.size_in for outcome in outcomes.values()),
+        size_in=sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode),
         size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
         seconds=time.monotonic() - began,
     )
     log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
     return result
-
-
-def layer_limit(max_layer: int | None) -> int:
-    """Return *max_layer*, else what OCCY_FAST_MAX_LAYER says, else 64 GiB, of a layer's tar. Raises UsageError."""
-    if max_layer is None:
-        text = os.environ.get(LAYER_LIMIT_VARIABLE)
-        if text is None:
-            return MAX_LAYER
-        if not text.isascii() or not text.isdigit():
-            raise UsageError(f"{LAYER_LIMIT_VARIABLE} is '{text}'", "it takes a number of bytes")
-        max_layer = int(text)
-    if max_layer < 1:
-        raise UsageError(f"a layer limit of {max_layer} bytes", "it takes a positive number of bytes")
-    return max_layer
 
 
 def check_space(plan: Plan) -> None:
@@ -150,6 +143,7 @@ class _Execution:
         diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
         if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
             diff_id = None
+        assert sink is None or isinstance(step, Recode) or decode in NATIVE, "a pass copies only what it reads itself"
         source_files = ExitStack()
 
         def drop() -> None:
@@ -204,6 +198,12 @@ class _Execution:
 
     def _where(self, layer: Layer) -> str:
         return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
+
+
+def _first_image(publication: Publication) -> PublishedImage:
+    """Return the first image that is none of the artifacts, where there is one."""
+    images = list(publication.images())
+    return next((image for image in images if not image.artifact), images[0])
 
 
 def _config_bytes(plan: ImagePlan) -> bytes:

@@ -92,16 +92,20 @@ class Lanes:
         except Cancelled:
             raise
         except OSError as error:
-            raise NotFound(lane.where, f"readable bytes ({error.strerror})") from error
+            self._fail(lane, NotFound(lane.where, f"readable bytes ({error.strerror})"), error)
         except OccyError as error:
-            if lane.fail is None:
-                raise
-            self._active.popleft()
-            lane.drop()
-            self.finish(lane.position)
-            lane.fail(error)
+            self._fail(lane, error)
         else:
             self._active.popleft()
+
+    def _fail(self, lane: _Lane, error: OccyError, cause: OSError | None = None) -> None:
+        """Tell *error* to the lane at the head, once it is dropped; raise it where nobody is to be told."""
+        if lane.fail is None:
+            raise error from cause
+        self._active.popleft()
+        lane.drop()
+        self.finish(lane.position)
+        lane.fail(error)
 
     def _watch(self, _: Counters) -> None:
         self._report()

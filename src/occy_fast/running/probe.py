@@ -11,6 +11,7 @@ from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
+from occy_fast.running.limits import check_workers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.transports.locate import parse_locator
@@ -32,7 +33,8 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def probe(contents: Contents, destination: Destination, goal: Goal, workers: int | None = None) -> Facts:
-    """Ask what metadata cannot tell; headers of layers are read, and nothing is written."""
+    """Ask what metadata cannot tell; headers of layers are read, and nothing is written. Raises UsageError."""
+    check_workers(workers)
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
     present = destination.present(layers)
     directory = nearest_directory(destination.locator)
@@ -50,7 +52,7 @@ def probe(contents: Contents, destination: Destination, goal: Goal, workers: int
 
 def nearest_directory(locator: str) -> str:
     """Return the existing directory that what *locator* names is in, or will be."""
-    path = os.path.abspath(parse_locator(locator).path)
+    path = os.path.realpath(parse_locator(locator).path)
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -62,7 +64,7 @@ def free_space(directory: str) -> int | None:
         status = os.statvfs(directory)
     except OSError:
         return None
-    return status.f_bavail * status.f_frsize
+    return status.f_bavail * status.f_frsize if status.f_blocks else None  # /proc has no blocks, and none is free
 
 
 def _layers(contents: Contents) -> Iterator[Layer]:

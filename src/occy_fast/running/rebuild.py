@@ -56,7 +56,7 @@ def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage
         return _published(plan, raw, kind, manifest, results, config)
     else:
         document = image.manifest.document()
-        for descriptor, step, result in zip(document["layers"], plan.steps, results, strict=True):
+        for descriptor, step, result in zip(document["layers"] or (), plan.steps, results, strict=True):
             if isinstance(step, Recode):
                 _redescribe(descriptor, step, result)
         for edit in plan.edits:

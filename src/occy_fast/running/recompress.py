@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from occy_fast.errors import NotFound, OutputError, UsageError
 from occy_fast.running.feed import NATIVE, decode_foreign
+from occy_fast.running.limits import layer_limit
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.streams.layer_pass import (
-    MAX_LAYER,
     Counters,
     DrainSink,
     FdSink,
@@ -24,7 +24,7 @@ from occy_fast.streams.layer_pass import (
     WorkerPool,
 )
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
-from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors
+from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors, replaceable
 
 STEP = 1 << 20
 
@@ -38,7 +38,7 @@ def recompress(
     encoding: Encoding | str,
     *,
     workers: int | None = None,
-    max_layer: int = MAX_LAYER,
+    max_layer: int | None = None,
     trusted: bool = False,
     progress: Callable[[Counters], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -51,7 +51,7 @@ def recompress(
             stands), a binary file object, or None to make the digests and sizes only.
         encoding: ``none``, ``gzip``, ``zstd``, or with a level as in ``zstd:3``.
         workers: threads; None takes the processors this process may use.
-        max_layer: bytes of tar allowed.
+        max_layer: bytes of tar allowed; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
         trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
         progress: called about four times a second with bytes so far.
         cancelled: asked as often; once it returns True the call ends with Cancelled.
@@ -64,15 +64,17 @@ def recompress(
         DecompressionBomb: there is more tar than *max_layer*, or more than 1000 times the source of a layer
             that is not *trusted*.
         OutputError: the destination cannot be written.
-        NotFound: there is no such path.
-        Unsupported: the encoding is not offered.
+        NotFound: there is no such path, or it cannot be read.
+        Unsupported: the encoding is not offered, or a device or pipe stands where a file is to be replaced.
+        UsageError: a path is a directory, or the limit cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
+    limit = layer_limit(max_layer)
     with ExitStack() as open_files:
         found, origin = _open_source(source, open_files)
         where = _name(source)
         if found not in NATIVE:
-            buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset)
+            buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset, where)
             origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where))
         staged: StagedFile | None = None
         if isinstance(destination, str | os.PathLike):
@@ -86,7 +88,7 @@ def recompress(
                 decode=found if found in NATIVE else "none",
                 encode=wanted,
                 sink=sink,
-                max_tar=max_layer,
+                max_tar=limit,
                 bounded_ratio=not trusted,
                 where=where,
             )
@@ -108,25 +110,37 @@ def _name(place: Readable) -> str:
 
 def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource | FeedSource]:
     """Return the source's codec and what the pass reads."""
+    where = _name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
         return _codec(bytes(view[:SNIFF_SIZE])), FeedSource([view])
     if isinstance(source, str | os.PathLike):
-        try:
-            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            raise NotFound(_name(source), "file") from None
+        with _read_errors(where):
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         open_files.callback(os.close, fd)
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            raise UsageError(f"{_name(source)} is a directory", "name the file that holds the layer")
-        os.set_blocking(fd, True)
+            raise UsageError(f"{where} is a directory", "name the file that holds the layer")
         source = fd
     if isinstance(source, int):
-        if stat.S_ISREG(os.fstat(source).st_mode):
-            offset = os.lseek(source, 0, os.SEEK_CUR)
-            return _codec(os.pread(source, SNIFF_SIZE, offset)), FdSource(source, offset)
-        return _sniff_buffers(_read_pipe(source))
-    return _sniff_buffers(iter(lambda: source.read(STEP), b""))
+        with _read_errors(where):
+            if stat.S_ISREG(os.fstat(source).st_mode):
+                offset = os.lseek(source, 0, os.SEEK_CUR)
+                return _codec(os.pread(source, SNIFF_SIZE, offset)), FdSource(source, offset)
+        fd = source
+        return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where))
+    file = source
+    return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where))
+
+
+@contextmanager
+def _read_errors(where: str) -> Iterator[None]:
+    """Turn an OSError of the source into a NotFound."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(where, "file") from None
+    except OSError as error:
+        raise NotFound(where, f"readable file ({error.strerror})") from error
 
 
 def _codec(head: bytes) -> str:
@@ -145,13 +159,21 @@ def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
     return _codec(head[:SNIFF_SIZE]), FeedSource(all_of_it())
 
 
-def _read_pipe(fd: int) -> Iterator[bytes]:
-    while block := os.read(fd, STEP):
+def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:
+    while True:
+        with _read_errors(where):
+            block = read()
+        if not block:
+            return
         yield block
 
 
-def _read_all(fd: int, offset: int) -> Iterator[bytes]:
-    while block := os.pread(fd, STEP, offset):
+def _read_all(fd: int, offset: int, where: str) -> Iterator[bytes]:
+    while True:
+        with _read_errors(where):
+            block = os.pread(fd, STEP, offset)
+        if not block:
+            return
         offset += len(block)
         yield block
 
@@ -160,11 +182,12 @@ def _open_path(path: str | os.PathLike[str], open_files: ExitStack) -> StagedFil
     text = os.fspath(path)
     if not Path(text).name or Path(text).is_dir():
         raise UsageError(f"{text} is a directory", "name the file that is to hold the layer")
+    place = replaceable(text)
     with output_errors(text, "open the directory of"):
-        directory = open_directory(str(Path(text).parent))
+        directory = open_directory(str(Path(place).parent))
     open_files.callback(os.close, directory)
     clean_stale(directory)
-    return open_files.enter_context(StagedFile(directory, text))
+    return open_files.enter_context(StagedFile(directory, place))
 
 
 def _open_sink(destination: int | BinaryIO | None) -> FdSink | DrainSink:

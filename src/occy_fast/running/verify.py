@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
 from occy_fast.planning.steps import is_tar
-from occy_fast.running.execute import layer_limit
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
+from occy_fast.running.limits import check_workers, layer_limit
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.locate import open_source
@@ -77,6 +77,7 @@ def verify(
     Raises:
         UsageError, NotFound, Cancelled, and nothing that an image could be guilty of.
     """
+    check_workers(workers)
     limit = layer_limit(max_layer)
     with open_source(locator) as source:
         try:
@@ -110,7 +111,7 @@ class _Verification:
         self.images = sum(isinstance(node, Image) for node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
-        """Return the layers, each different claim about one blob once; other blobs nobody has read are among them."""
+        """Return the layers, each different claim about one place once; other blobs nobody has read are among them."""
         layers: list[Layer] = []
         for node in self._nodes():
             if isinstance(node, Image):
@@ -120,7 +121,7 @@ class _Verification:
                 blob = node.blob
             if blob is not None:
                 layers.append(Layer(blob, blob.media_type, Encoding("none"), None))
-        return list({(layer.digest, layer.diff_id, layer.encoding, layer.size): layer for layer in layers}.values())
+        return list({_claim(layer): layer for layer in layers}.values())
 
     def begin(self, lanes: Lanes, pool: WorkerPool, position: int, layer: Layer, *, scan: bool) -> None:
         """Read one layer to its end; one whose tar is bad is read again, so that its digests are told as well."""
@@ -170,15 +171,23 @@ class _Verification:
         lanes.begin(position, where, run, end, files.close, fail)
 
     def _nodes(self) -> Iterator[Image | Opaque]:
-        seen = set()
+        seen: set[Hashable] = set()
         for named in self._contents.images:
             for node in walk(named.image_or_index, self._contents.locator):
                 if isinstance(node, ImageIndex):
                     continue
-                name = node.descriptor.digest if node.descriptor else node  # one image may have several descriptors
+                name: Hashable = id(node)
+                if node.descriptor is not None:  # one image may have several, and one digest may be claimed of several
+                    layers = node.layers if isinstance(node, Image) else ()
+                    name = (node.descriptor.digest, *map(_claim, layers))
                 if name not in seen:
                     seen.add(name)
                     yield node
+
+
+def _claim(layer: Layer) -> Hashable:
+    """Return what is said of a layer's bytes, and where they are: of two members with the same words, both are read."""
+    return (layer.digest, layer.diff_id, layer.encoding, layer.size, layer.blob.address)
 
 
 def _finding(error: OccyError, where: str) -> Finding:

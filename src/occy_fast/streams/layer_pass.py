@@ -200,6 +200,8 @@ class WorkerPool:
         Raises:
             Unsupported: the encoder does not offer that level.
         """
+        if any(isinstance(end, FdSource | FdSink) and end.fd < 0 for end in (job.source, job.sink)):
+            raise ValueError("a descriptor below 0 is no file")
         encode = None if job.encode is None or job.encode.codec == "none" or job.sink is None else job.encode
         identity = None if encode is None else encoder_identity(encode)
         output = "source" if job.copy_source else "encoded" if encode is not None else "tar"
@@ -276,8 +278,7 @@ class Run:
         """
         try:
             self._work(progress, cancelled)
-            if self._failure is not None:
-                raise self._failure
+            self._raise_failure()
             tar, source, output, *sizes = self._pass.result()
         except OutputError as error:
             path = self._job.sink.path if isinstance(self._job.sink, FdSink) else self._job.where
@@ -289,7 +290,19 @@ class Run:
         digests = Digest.from_hash(tar), Digest.from_hash(source), Digest.from_hash(output)
         return Outcome(*digests, sizes[0], sizes[1], sizes[2], self._identity)
 
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None  # kept, it would hold this run in a cycle
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
+
     def _work(self, progress: Callable[[Counters], object] | None, cancelled: Callable[[], bool] | None) -> None:
+        if self._pass.ended:
+            if progress is not None:
+                progress(self.counters)
+            return
         poll = select.poll()
         poll.register(self._pool._fileno(), select.POLLIN)
         tick = None if progress is None and cancelled is None else _TICK
@@ -312,7 +325,7 @@ class Run:
         moved = False
         try:
             moved = self._feed is not None and self._feed.step()
-            while self._drain is not None and (output := self._pass.drain()):
+            if self._drain is not None and (output := self._pass.drain()):
                 self._drain(output)
                 moved = True
         except Exception as failure:

@@ -33,7 +33,7 @@ class MediaTypes:
         """Rewrite every media type. Raises UnsupportedMediaType for one that the family has no word for."""
         _set_media_type(document, media_type(self.family, "manifest"))
         document["config"]["mediaType"] = media_type(self.family, "config")
-        for descriptor in document["layers"]:
+        for descriptor in document["layers"] or ():  # null is how Go writes an empty list
             descriptor["mediaType"] = self._translate(descriptor["mediaType"])
 
     def edit_index(self, document: Document) -> None:

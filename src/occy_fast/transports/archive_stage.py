@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from occy_fast.errors import DigestMismatch, MissingBlob, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
+from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
 from occy_fast.transports.names import index_entries
-from occy_fast.transports.staging import StagedFile, clean_stale, copy_region, open_directory, output_errors
+from occy_fast.transports.staging import (
+    StagedFile,
+    clean_stale,
+    copy_region,
+    open_directory,
+    output_errors,
+    replaceable,
+)
 from occy_fast.transports.tar_output import Region, TarOutput
 
 if TYPE_CHECKING:
@@ -51,20 +58,19 @@ class DockerArchiveStage:
     concurrent_unknown = False
 
     def __init__(self, path: str, locator: str) -> None:
-        # What stands at the path stays a symbolic link if it is one; its target is replaced.
-        self._path, self._locator = os.path.realpath(path) if os.path.islink(path) else path, locator
+        self._path, self._locator = path, locator
         self._mutex = threading.Lock()
         self._staged: dict[Digest, int] = {}
         self._documents: dict[Digest, bytes] = {}
         self._open: list[Region] = []
         with ExitStack() as stack:
-            parent, self._name = os.path.split(self._path)
-            if not self._name:
+            if not os.path.basename(path):
                 raise Unsupported(locator, "the path names a directory", "name a file")
+            self._path = replaceable(path, locator)
+            parent, self._name = os.path.split(self._path)
             with output_errors(path, "open the directory of"):
                 directory = open_directory(parent or ".")
             stack.callback(os.close, directory)
-            self._check_target(directory)
             clean_stale(directory)
             self._file = StagedFile(directory, self._path)
             stack.callback(self._file.close)
@@ -73,12 +79,6 @@ class DockerArchiveStage:
                 self._tar.append_directory("blobs/")
                 self._tar.append_directory("blobs/sha256/")
             self._cleanup = stack.pop_all()
-
-    def _check_target(self, directory: int) -> None:
-        with suppress(FileNotFoundError):
-            mode = os.stat(self._name, dir_fd=directory, follow_symlinks=False).st_mode
-            if not stat.S_ISREG(mode):
-                raise Unsupported(self._locator, "what is at the path is not a regular file", "name a file")
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         with self._mutex:
@@ -129,6 +129,8 @@ class DockerArchiveStage:
         for digest, data in publication.documents():
             self.put_bytes(digest, data)
         index, manifest = archive_index(publication), archive_manifest(publication)
+        self._check_size("index.json", index, MANIFEST_LIMIT)
+        self._check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
             for image in images:
@@ -144,6 +146,11 @@ class DockerArchiveStage:
                 self._tar.append("oci-layout", LAYOUT_FILE)
                 self._tar.finish()
             self._file.publish(self._name)
+
+    def _check_size(self, name: str, document: bytes, limit: int) -> None:
+        """Raise ManifestTooLarge for a document that would not be read again."""
+        if len(document) > limit:
+            raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
 
     def _check_blobs(self, image: PublishedImage) -> None:
         for layer in image.layers:

@@ -33,14 +33,18 @@ from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive_members import ArchiveMembers, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
-from occy_fast.transports.documents import CONFIG_LIMIT, MANIFEST_LIMIT, DocumentReader, sniff_address
+from occy_fast.transports.documents import (
+    CONFIG_LIMIT,
+    DOCKER_MANIFEST_LIMIT,
+    MANIFEST_LIMIT,
+    DocumentReader,
+    sniff_address,
+)
 from occy_fast.transports.names import names_of
 
 if TYPE_CHECKING:
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
-
-DOCKER_MANIFEST_LIMIT = 1 << 20
 
 _WHOLE = {"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2"}
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
@@ -75,10 +79,13 @@ class DockerArchiveSource:
 
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference.
         """
-        members = self._scan()
-        items = self._read_items(members)
-        stored = self._read_stored(members)
-        images = [self._read_image(members, item, where, stored) for where, item in items]
+        try:
+            members = self._scan()
+            items = self._read_items(members)
+            stored = self._read_stored(members)
+            images = [self._read_image(members, item, where, stored) for where, item in items]
+        except OSError as error:
+            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
         return Contents(self.locator, "docker-archive", tuple(self._select(images)))
 
     def close(self) -> None:
@@ -281,6 +288,7 @@ class DockerArchiveDestination:
             keeps_manifest=True,
             concurrent_unknown=False,
             refs=False,
+            adopts=False,
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from occy_fast.errors import (
     ConfigTooLarge,
@@ -11,10 +12,10 @@ from occy_fast.errors import (
     ManifestTooLarge,
     MediaTypeConflict,
     MissingBlob,
-    SizeMismatch,
     UnsupportedMediaType,
 )
 from occy_fast.image.blob import Address, Blob, FileRegion, read_blob
+from occy_fast.image.graph import DEEPEST, MOST_NODES
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.descriptor import Descriptor
@@ -27,20 +28,33 @@ from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
 MANIFEST_LIMIT = 4 << 20
 CONFIG_LIMIT = 4 << 20
-INDEX_DEPTH = 8
-DISTINCT_MANIFESTS = 10_000
+DOCKER_MANIFEST_LIMIT = 1 << 20
 
 Node = Image | ImageIndex | Opaque
 Document = TypeVar("Document", Manifest, Index)
 
 
+class _Tree(NamedTuple):
+    """What a descriptor names, the indexes inside one another there, and its nodes, each as often as it is named."""
+
+    node: Node
+    height: int = 0
+    total: int = 1
+
+
 class DocumentReader:
-    """Reads what descriptors name, each document once."""
+    """Reads what descriptors name, each document once.
+
+    All that it reads is no larger than MOST_NODES where every node stands for itself each time it is named, so that
+    whoever walks through it need not ask how often it comes by.
+    """
 
     def __init__(self, find: Callable[[Digest], FileRegion | None], locator: str) -> None:
         """Read from wherever *find* finds blobs; *locator* goes into messages."""
         self._find, self._locator = find, locator
-        self._nodes: dict[tuple[Digest, str], Node] = {}
+        self._trees: dict[tuple[Digest, str, int], _Tree] = {}
+        self._configs: dict[tuple[Digest, int], ImageConfig | None] = {}
+        self._count = 0
 
     def read(self, descriptor: Descriptor) -> Image | ImageIndex:
         """Read a manifest or index with all below it.
@@ -50,7 +64,7 @@ class DocumentReader:
 
         Raises MissingBlob, UnsupportedMediaType, IntegrityError, LimitError.
         """
-        node = self._read(descriptor, 1, required=True)
+        node = self._root(descriptor, required=True)
         if isinstance(node, Opaque):
             remedy = "an image or an index is expected"
             raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
@@ -58,43 +72,67 @@ class DocumentReader:
 
     def read_present(self, descriptor: Descriptor) -> Node:
         """Read what *descriptor* names as if it were a child."""
-        return self._read(descriptor, 1, required=False)
+        return self._root(descriptor, required=False)
 
     def _where(self, descriptor: Descriptor) -> str:
         return f"{self._locator}: {descriptor.digest}"
 
-    def _read(self, descriptor: Descriptor, depth: int, *, required: bool) -> Node:
+    def _root(self, descriptor: Descriptor, *, required: bool) -> Node:
+        tree = self._read(descriptor, 1, required=required)
+        self._count = self._add(self._count, tree.total)
+        return tree.node
+
+    def _read(self, descriptor: Descriptor, depth: int, *, required: bool) -> _Tree:
         meaning = describe(descriptor.media_type)
         if meaning is None or meaning.kind not in ("manifest", "index"):
-            return Opaque(descriptor, self._blob(descriptor))
-        where = self._where(descriptor)
+            return _Tree(Opaque(descriptor, self._blob(descriptor)))
         if not required and self._is_absent(descriptor):
-            return Opaque(descriptor, None)
-        raw = self._document(descriptor, MANIFEST_LIMIT, ManifestTooLarge)
-        if meaning.kind == "manifest":
-            manifest = _parse(Manifest.parse, raw, where, descriptor.media_type)
-            if not required and self._is_absent(manifest.config):
-                return Opaque(descriptor, None)
-            return self._image(descriptor, manifest)
-        if depth > INDEX_DEPTH:
-            raise LimitError(where, "index depth", INDEX_DEPTH, depth)
-        index = _parse(Index.parse, raw, where, descriptor.media_type)
-        return ImageIndex(index, descriptor, tuple(self._child(child, depth + 1) for child in index.manifests))
+            return _Tree(Opaque(descriptor, None))
+        key = (descriptor.digest, descriptor.media_type, descriptor.size)
+        tree = self._trees.get(key)
+        if tree is None or (required and isinstance(tree.node, Opaque)):
+            if meaning.kind == "manifest":
+                tree = _Tree(self._read_manifest(descriptor, required=required))
+            else:
+                tree = self._read_index(descriptor, depth)
+            self._trees[key] = tree
+        return tree._replace(node=_named(tree.node, descriptor))
 
-    def _child(self, descriptor: Descriptor, depth: int) -> Node:
-        key = (descriptor.digest, descriptor.media_type)
-        node = self._nodes.get(key)
-        if node is None or node.descriptor != descriptor:        # the same manifest may stand for several platforms
-            node = self._nodes[key] = self._read(descriptor, depth, required=False)
-            if len(self._nodes) > DISTINCT_MANIFESTS:
-                raise LimitError(self._locator, "distinct manifests", DISTINCT_MANIFESTS, len(self._nodes))
-        return node
+    def _read_manifest(self, descriptor: Descriptor, *, required: bool) -> Image | Opaque:
+        raw = self._document(descriptor, MANIFEST_LIMIT, ManifestTooLarge)
+        manifest = _parse(Manifest.parse, raw, self._where(descriptor), descriptor.media_type)
+        if not required and self._is_absent(manifest.config):
+            return Opaque(descriptor, None)
+        return self._image(descriptor, manifest)
+
+    def _read_index(self, descriptor: Descriptor, depth: int) -> _Tree:
+        """Read an index; what is too deep or too much ends it before more is read."""
+        where = self._where(descriptor)
+        if depth > DEEPEST:
+            raise LimitError(where, "depth of nested indexes", DEEPEST, depth)
+        index = _parse(
+            Index.parse, self._document(descriptor, MANIFEST_LIMIT, ManifestTooLarge), where, descriptor.media_type
+        )
+        self._add(1, len(index.manifests))
+        height, count = 1, 1
+        children = []
+        for child in index.manifests:
+            tree = self._read(child, depth + 1, required=False)
+            height, count = max(height, tree.height + 1), self._add(count, tree.total)
+            if height > DEEPEST:                     # read before, where it was not so deep
+                raise LimitError(where, "depth of nested indexes", DEEPEST, height)
+            children.append(tree.node)
+        return _Tree(ImageIndex(index, descriptor, tuple(children)), height, count)
+
+    def _add(self, count: int, more: int) -> int:
+        if count + more > MOST_NODES:
+            raise LimitError(self._locator, "number of manifests", MOST_NODES, count + more)
+        return count + more
 
     def _image(self, descriptor: Descriptor, manifest: Manifest) -> Image:
         config = None
         if not manifest.artifact:
-            raw = self._document(manifest.config, CONFIG_LIMIT, ConfigTooLarge)
-            config = _parse_config(raw, self._where(manifest.config))
+            config = self._config(manifest.config)
         elif self._is_absent(manifest.config):
             raise MissingBlob(self._where(manifest.config), manifest.config.digest)
         diff_ids = config.diff_ids if config is not None else ()
@@ -103,6 +141,13 @@ class DocumentReader:
         )
         platform = descriptor.platform or (config.platform if config is not None else None)
         return Image(manifest, config, self._blob(manifest.config), layers, platform, descriptor, config is None)
+
+    def _config(self, descriptor: Descriptor) -> ImageConfig | None:
+        key = (descriptor.digest, descriptor.size)
+        if key not in self._configs:
+            raw = self._document(descriptor, CONFIG_LIMIT, ConfigTooLarge)
+            self._configs[key] = _parse_config(raw, self._where(descriptor))
+        return self._configs[key]
 
     def _layer(self, descriptor: Descriptor, diff_id: Digest | None) -> Layer:
         """Describe a layer. Tools that name the wrong encoding exist, and every consumer looks at the first bytes."""
@@ -125,10 +170,17 @@ class DocumentReader:
         return descriptor.data is None and self._find(descriptor.digest) is None
 
     def _blob(self, descriptor: Descriptor) -> Blob:
-        region = self._find(descriptor.digest)
-        if region is not None and region.size != descriptor.size:
-            raise SizeMismatch(self._where(descriptor), descriptor.size, region.size)
-        return Blob.of(descriptor, region)
+        return Blob.of(descriptor, self._find(descriptor.digest))
+
+
+def _named(node: Node, descriptor: Descriptor) -> Node:
+    """Return a node as another descriptor names it: the same manifest may stand for several platforms."""
+    if node.descriptor == descriptor:
+        return node
+    if isinstance(node, Image):
+        platform = descriptor.platform or (node.config.platform if node.config is not None else None)
+        return replace(node, descriptor=descriptor, platform=platform)
+    return replace(node, descriptor=descriptor)
 
 
 def _parse_config(raw: bytes, where: str) -> ImageConfig | None:

@@ -50,6 +50,8 @@ class LayoutDirectory:
                 raise UnsafePath(where, name, "not a regular file")
             with open(fd, "rb", closefd=False) as file:
                 return file.read(limit + 1)
+        except OSError as error:
+            raise _unsafe(error, where, name) from error
         finally:
             os.close(fd)
 
@@ -72,7 +74,7 @@ class LayoutDirectory:
         return None if raw is None else Index.parse(raw, f"{self.locator}: index.json")
 
     def find(self, digest: Digest) -> FileRegion | None:
-        """Find a blob's file; None if it is not there. Raises UnsafePath."""
+        """Find a blob's file; None if it is not there. Raises UnsafePath, NotFound."""
         where = f"{self.locator}: {blob_name(digest)}"
         directory = self.directory(f"blobs/{digest.algorithm}")
         if directory is None:
@@ -81,6 +83,8 @@ class LayoutDirectory:
             status = os.stat(digest.hex, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unsafe(error, where, digest.hex) from error
         if not stat.S_ISREG(status.st_mode):
             raise UnsafePath(where, digest.hex, "not a regular file")
         return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))

@@ -9,10 +9,18 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from occy_fast.errors import DigestMismatch, MissingBlob, OutputError, SizeMismatch, UnsupportedFormat
+from occy_fast.errors import (
+    DigestMismatch,
+    ManifestTooLarge,
+    MissingBlob,
+    OutputError,
+    SizeMismatch,
+    UnsupportedFormat,
+)
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
+from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout_directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, blob_name
 from occy_fast.transports.names import IMAGE_NAME, REF_NAME, index_entries
 from occy_fast.transports.staging import (
@@ -70,14 +78,15 @@ class OciLayoutStage:
     concurrent_unknown = True
 
     def __init__(self, path: str, locator: str) -> None:
-        self._path, self._locator = path, locator
+        # A symbolic link stays one, and what it points to is written, be it there or not.
+        self._path, self._locator = os.path.realpath(path) if os.path.islink(path) else path, locator
         self._mutex = threading.Lock()
         self._staged: dict[Digest, int] = {}
         self._sinks: dict[str, _FileSink] = {}
         self._counter = 0
         self._target: LayoutDirectory | None = None
         with ExitStack() as stack:
-            parent, self._name = os.path.split(path)
+            parent, self._name = os.path.split(self._path)
             with output_errors(path, "open the directory of"):
                 self._parent_fd = open_directory(parent or ".")
             stack.callback(os.close, self._parent_fd)
@@ -107,6 +116,8 @@ class OciLayoutStage:
             if entries and "oci-layout" not in entries:
                 remedy = "name a new directory, an empty one or a layout"
                 raise UnsupportedFormat(self._locator, "a directory that is neither empty nor an OCI layout", remedy)
+            with locked(fd, self._path):             # a file system that refuses says so before the work, not after
+                pass
             if entries:
                 target.check_version()
                 target.read_index()                  # what cannot be added to is refused before anything is written
@@ -191,7 +202,7 @@ class OciLayoutStage:
         """Rename the staging directory; False if another run has made a layout there meanwhile."""
         with output_errors(self._path, "write to"):
             self._write_part("oci-layout", LAYOUT_FILE)
-            self._write_part("index.json", merged_index(None, publication))
+            self._write_part("index.json", self._merged(None, publication))
         with output_errors(self._path, "fsync"):
             self._sync_staging()
         try:
@@ -211,7 +222,7 @@ class OciLayoutStage:
         made: list[tuple[int, str]] = []
         try:
             with output_errors(self._path, "write to"):
-                self._write_part("index.json", merged_index(index, publication))
+                self._write_part("index.json", self._merged(index, publication))
                 if target.read("oci-layout", LAYOUT_LIMIT) is None:
                     self._write_part("oci-layout", LAYOUT_FILE)
                     self._move("oci-layout", target.fd, "oci-layout", made)
@@ -222,10 +233,18 @@ class OciLayoutStage:
             with output_errors(self._path, "rename into"):
                 os.rename("index.json", "index.json", src_dir_fd=self._staging.fd, dst_dir_fd=target.fd)
         except BaseException:
-            _take_back(made)
+            if _lexists("index.json", self._staging.fd):         # else it is published, and what it names must stay
+                _take_back(made)
             raise
         with output_errors(self._path, "fsync"):
             os.fsync(target.fd)
+
+    def _merged(self, index: Index | None, publication: Publication) -> bytes:
+        """Make the new index.json. Raises ManifestTooLarge for one that nobody here would read again."""
+        raw = merged_index(index, publication)
+        if len(raw) > MANIFEST_LIMIT:
+            raise ManifestTooLarge(f"{self._locator}: index.json", "document size", MANIFEST_LIMIT, len(raw))
+        return raw
 
     def _check_blobs(self, publication: Publication) -> None:
         """Raise MissingBlob or SizeMismatch unless every layer of every image is staged or there."""
@@ -259,15 +278,14 @@ class OciLayoutStage:
             os.fsync(blobs)
 
     def _make_directory(self, at: int, name: str, made: list[tuple[int, str]]) -> None:
-        with suppress(FileExistsError):
+        if not _lexists(name, at):
+            made.append((at, name))                  # before the call: a signal may come right behind it
             os.mkdir(name, dir_fd=at)
-            made.append((at, name))
 
     def _move(self, name: str, at: int, new_name: str, made: list[tuple[int, str]]) -> None:
-        new = not _lexists(new_name, at)
-        os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
-        if new:
+        if not _lexists(new_name, at):
             made.append((at, new_name))
+        os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
 
     def _sync_staging(self) -> None:
         for name in (*(f"blobs/{algorithm}" for algorithm in self._algorithms()), "blobs"):
@@ -308,9 +326,8 @@ class OciLayoutStage:
     def _commit(self, name: str, fd: int, digest: Digest, size: int) -> None:
         with output_errors(self._path, "fsync"):
             written = os.fstat(fd).st_size
-            if written > size:
-                os.ftruncate(fd, size)
-            assert written >= size, f"{written} bytes of {size} were written"
+            if written != size:
+                raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, written)
             os.fsync(fd)
         with self._mutex, output_errors(self._path, "rename into"):
             self._place(name, digest, size)

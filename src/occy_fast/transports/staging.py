@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import OutputError, PlanStale
+from occy_fast.errors import OutputError, PlanStale, SizeMismatch, Unsupported
+from occy_fast.image.blob import identity_of
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion, OpenRegion
@@ -48,6 +49,22 @@ def output_errors(path: str, operation: str) -> Iterator[None]:
 def open_directory(path: str, dir_fd: int | None = None, *, follow: bool = True) -> int:
     """Open a directory for use as dir_fd; the caller closes it."""
     return os.open(path, _DIRECTORY if follow else _DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+
+
+def replaceable(path: str, where: str | None = None) -> str:
+    """Return the path of the file that a new one may replace: what a symbolic link points to, else *path* itself.
+
+    Args:
+        where: what to call the path in messages, if it has another name.
+    Raises:
+        Unsupported: a device, pipe, socket or directory stands there.
+        OutputError: the path cannot be followed.
+    """
+    place = os.path.realpath(path) if os.path.islink(path) else path
+    with output_errors(path, "open"), suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):  # of the path as it was given: /proc/self/fd/1 has no other
+            raise Unsupported(where or path, "what is at the path is not a regular file", "name a file")
+    return place
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:
@@ -98,7 +115,11 @@ def _remove_if_dead(directory_fd: int, name: str) -> None:
 
 @contextmanager
 def locked(directory_fd: int, path: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Hold the exclusive lock of a directory; a peer that never lets go is an OutputError after *seconds*."""
+    """Hold the exclusive lock of a directory; a peer that never lets go is an OutputError after *seconds*.
+
+    Where a file system has no locks, there is none to hold, as for what is staged there.
+    """
+    held = True
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -109,11 +130,15 @@ def locked(directory_fd: int, path: str, seconds: float = LOCK_SECONDS) -> Itera
                 raise OutputError(path, error.errno or errno.EWOULDBLOCK, "lock") from error
             time.sleep(0.02)
         except OSError as error:
-            raise OutputError(path, error.errno or errno.EIO, "lock") from error
+            if error.errno not in _NO_LOCKS:
+                raise OutputError(path, error.errno or errno.EIO, "lock") from error
+            held = False
+            break
     try:
         yield
     finally:
-        fcntl.flock(directory_fd, fcntl.LOCK_UN)
+        if held:
+            fcntl.flock(directory_fd, fcntl.LOCK_UN)
 
 
 class StagedFile:
@@ -162,9 +187,8 @@ class StagedFile:
             os.fsync(self.fd)
         with output_errors(self.path, "link"):
             if self._name is None:
-                temporary = new_temporary_name()
-                os.link(f"/proc/self/fd/{self.fd}", temporary, dst_dir_fd=self._directory_fd, follow_symlinks=True)
-                self._name = temporary
+                self._name = new_temporary_name()    # before the link: a signal may come right behind it
+                os.link(f"/proc/self/fd/{self.fd}", self._name, dst_dir_fd=self._directory_fd, follow_symlinks=True)
         with output_errors(self.path, "rename"):
             os.rename(self._name, name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
         self._name = None
@@ -246,19 +270,22 @@ def _lock(fd: int) -> bool:
 
 
 @contextmanager
-def _opened(origin: FileRegion) -> Iterator[OpenRegion]:
-    """Open what is adopted; an error of its own must not pass for one of the output."""
-    try:
-        region = origin.open()
-    except OSError as error:
-        raise PlanStale(origin.path, f"cannot be opened: {error.strerror}") from error
-    with region:
+def _opened(origin: FileRegion, size: int) -> Iterator[OpenRegion]:
+    """Open what is adopted as a blob of *size*, and see at the end that it is still the file it was.
+
+    Raises SizeMismatch, PlanStale, and what FileRegion.open does.
+    """
+    if origin.size != size:
+        raise SizeMismatch(origin.path, size, origin.size)
+    with origin.open() as region:
         yield region
+        if origin.inode is not None and identity_of(os.fstat(region.fd)) != origin.inode:
+            raise PlanStale(origin.path, "the file changed while it was copied")
 
 
 def link_region(origin: FileRegion, size: int, name: str, directory_fd: int) -> bool:
     """Link the origin's file as *name*; False where it is only part of its file or cannot be linked."""
-    with _opened(origin) as region:
+    with _opened(origin, size) as region:
         if region.offset != 0 or os.fstat(region.fd).st_size != size:
             return False
         try:
@@ -273,7 +300,7 @@ def link_region(origin: FileRegion, size: int, name: str, directory_fd: int) -> 
 
 def reflink_region(origin: FileRegion, size: int, fd: int) -> bool:
     """Share the origin's blocks with the empty file *fd*; False where the file system has no such thing."""
-    with _opened(origin) as region:
+    with _opened(origin, size) as region:
         if region.offset != 0 or os.fstat(region.fd).st_size != size:
             return False
         try:
@@ -287,7 +314,7 @@ def reflink_region(origin: FileRegion, size: int, fd: int) -> bool:
 
 def copy_region(origin: FileRegion, size: int, fd: int, offset: int) -> None:
     """Copy *size* bytes of the origin to *offset* of *fd*, inside the kernel where it can. Raises PlanStale."""
-    with _opened(origin) as region:
+    with _opened(origin, size) as region:
         done = 0
         in_kernel = True
         while done < size:
@@ -301,7 +328,7 @@ def copy_region(origin: FileRegion, size: int, fd: int, offset: int) -> None:
                     in_kernel = False
                     continue
             else:
-                data = os.pread(region.fd, min(step, COPY_STEP), region.offset + done)
+                data = region.read(done, min(step, COPY_STEP))
                 write_all(fd, data, offset + done)
                 moved = len(data)
             if moved == 0:

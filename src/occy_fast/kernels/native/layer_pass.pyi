@@ -2,8 +2,6 @@ from typing import Final, final
 
 MAX_WORKERS: Final[int]
 
-def pool_memory(workers: int) -> int: ...
-
 @final
 class Pool:
     def __init__(self, workers: int) -> None: ...

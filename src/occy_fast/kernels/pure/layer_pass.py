@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from occy_fast.errors import Cancelled, OccyError
+from occy_fast.errors import Cancelled, OccyError, TarError
 from occy_fast.kernels.pure import gzip_blocks, zstd_blocks
 from occy_fast.kernels.pure.crc import crc32_combine
 from occy_fast.kernels.pure.inflate import Inflate
@@ -24,12 +24,6 @@ _TAR_PIECE: Final = 1 << 20
 _QUEUE: Final = 4 << 20
 _CODECS: Final = ("none", "gzip", "zstd")
 _OUTPUTS: Final = ("nothing", "source", "tar", "encoded")
-
-
-def pool_memory(workers: int) -> int:
-    """Return the bytes of buffers that a pool of *workers* may touch, codecs not counted."""
-    del workers  # all of them share the one of this twin
-    return _QUEUE + zstd_blocks.PIECE + zstd_blocks.HISTORY
 
 
 class Pool:
@@ -92,6 +86,10 @@ class Pool:
         """
         if (output == "encoded") != (encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
+        if (encode == "gzip" and level not in (1, 2)) or (encode == "zstd" and not 1 <= level <= 19):
+            raise ValueError(f"level: {encode} has no level {level}")
+        if not 10 <= window_log_max <= 31:
+            raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
         if decode not in _CODECS or encode not in _CODECS or output not in _OUTPUTS:
             raise KeyError(f"{decode}, {encode}, {output}")
         started = Pass(self)
@@ -150,6 +148,7 @@ class Pass:
         self._over = False
         self._drain: deque[bytes] = deque()
         self._error: BaseException | None = None
+        self._tar_error: TarError | None = None
         self._ended = False
         self._steps = self._run()
 
@@ -263,10 +262,23 @@ class Pass:
             yield
         # the last piece is the short one, even if that makes it empty
         yield from self._piece(bytes(pending), last=True)
-        if self._scan is not None:
-            self._scan.finish()
+        self._check_tar(None)
         while self._drain:
             yield
+        if self._tar_error is not None:
+            raise self._tar_error
+
+    def _check_tar(self, piece: bytes | None) -> None:
+        """Read the headers in *piece*, or end the tar; what is wrong is told when the stream around it holds."""
+        if self._scan is None or self._tar_error is not None:
+            return
+        try:
+            if piece is None:
+                self._scan.finish()
+            else:
+                self._scan.feed(piece)
+        except TarError as error:
+            self._tar_error = error
 
     def _check_limits(self, tar: int) -> None:
         max_tar, max_ratio, ratio_floor = self._limits
@@ -278,8 +290,7 @@ class Pass:
     def _piece(self, piece: bytes, last: bool) -> Iterator[None]:
         self._tar_total += len(piece)
         self._tar_sha.update(piece)
-        if self._scan is not None:
-            self._scan.feed(piece)
+        self._check_tar(piece)
         if self._output == "encoded":
             encoded = self._encoded(piece, last)
             self._output_sha.update(encoded)
