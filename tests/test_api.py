@@ -55,6 +55,8 @@ def test_words_become_a_goal(words: dict[str, Any], goal: Goal | None) -> None:
         ({"encoding": "brotli"}, UsageError),
         ({"encoding": "gzip:9"}, Unsupported),
         ({"encoding": "xz"}, Unsupported),
+        ({"encoding": 3}, UsageError),
+        ({"encoding": ""}, UsageError),
         ({"format": "v1"}, UsageError),
         ({"verify": "nothing"}, UsageError),
         ({"platforms": ["linux"]}, UsageError),

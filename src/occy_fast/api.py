@@ -54,10 +54,8 @@ def make_goal(
     link: bool = False,
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
-    wanted: Encoding | Keep | None
-    if encoding is None or encoding == "keep":
-        wanted = encoding
-    else:
+    wanted: Encoding | Keep | None = "keep"
+    if encoding != "keep":
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()

@@ -119,6 +119,17 @@ def test_dry_run_prints_the_plan_and_touches_nothing(capsys: pytest.CaptureFixtu
     assert os.listdir(tmp_path) == ["app.tar"]
 
 
+def test_a_dry_run_counts_the_memory_of_the_jobs_there_will_be(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    docker_archive(tmp_path / "app.tar", [make_image()])
+    one, four = (
+        document(capsys, "convert", "app.tar", "oci:out", "-c", "zstd:19", "-n", "-j", jobs)["memory_above_usual"]
+        for jobs in ("1", "4")
+    )
+    assert four == 4 * one > 0
+
+
 def test_notes_are_told_on_stderr_or_in_the_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     oci_layout(tmp_path / "in", [make_image(codec="zstd")], ["app"])
     assert main(["convert", "oci:in:app", "docker-archive:a.tar:app:1"]) == 0

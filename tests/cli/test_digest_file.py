@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from occy_fast.cli.digest_file import check_digest_file, write_digest_file
-from occy_fast.errors import OutputError
+from occy_fast.errors import OutputError, Unsupported
 from occy_fast.spec.digest import Digest
 
 DIGESTS = [Digest.sha256(b"a"), Digest.sha256(b"b")]
@@ -36,6 +37,24 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(tmp_path: Path, name:
     with pytest.raises(OutputError) as raised:
         check_digest_file(str(tmp_path / name))
     assert raised.value.errno == number
+
+
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for call in (check_digest_file, lambda place: write_digest_file(place, DIGESTS)):
+        with pytest.raises(Unsupported, match="regular file"):       # never a device of this machine
+            call(str(tmp_path / "pipe"))
+    os.symlink("digest", tmp_path / "link")
+    check_digest_file(str(tmp_path / "link"))
+    write_digest_file(str(tmp_path / "link"), DIGESTS[:1])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "digest").read_text() == f"{DIGESTS[0]}"
+
+
+def test_what_a_dead_run_left_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / f"digest.{os.getpid()}.unfinished").write_bytes(b"")
+    write_digest_file(str(tmp_path / "digest"), DIGESTS)
+    assert (tmp_path / "digest").exists()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -16,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from image_builders import BuiltImage, make_image
-from occy_fast.errors import DigestMismatch, MissingBlob, OutputError, SizeMismatch
+from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OutputError, SizeMismatch
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.base import Stage
+from occy_fast.transports import archive_stage, layout_stage
+from occy_fast.transports.base import AdoptBy, Stage
 from occy_fast.transports.locate import open_destination, open_source
 from occy_fast.transports.staging import output_errors
 from publishing import publication, write
@@ -265,6 +267,36 @@ def test_a_layer_of_another_size_is_not_published(place: Place) -> None:
     assert place.left() == []
 
 
+@pytest.mark.parametrize("limit", ["MANIFEST_LIMIT", "DOCKER_MANIFEST_LIMIT"])
+def test_what_would_not_be_read_again_is_not_published(
+    place: Place, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    module = {"oci": layout_stage, "docker-archive": archive_stage}[place.transport]
+    if not hasattr(module, limit):
+        assert (place.transport, limit) == ("oci", "DOCKER_MANIFEST_LIMIT")
+        return
+    put(place, make_image("old", names=("old:1",)))
+    files = [path for path in place.directory.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    monkeypatch.setattr(module, limit, 250)
+    with pytest.raises(ManifestTooLarge) as caught:
+        put(place, make_image("a", "b", names=("a:1", "b:1", "c:1")))
+    assert (caught.value.allowed, caught.value.value > 250) == (250, True)
+    assert before == {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()}
+    monkeypatch.undo()
+    assert [named.names for named in place.read().images] == [("docker.io/library/old:1",)]
+
+
+@pytest.mark.parametrize("how", ["link", "reflink", "copy"])
+def test_a_file_of_another_size_is_not_adopted(place: Place, tmp_path: Path, how: AdoptBy) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 1000)
+    if how != "copy" and place.transport == "docker-archive":
+        return
+    with place.stage() as stage, pytest.raises(SizeMismatch):
+        stage.adopt(Digest.sha256(b"x" * 999), 999, FileRegion(str(tmp_path / "in"), 0, 1000), how)
+    assert place.left() == []
+
+
 def test_documents_are_verified(place: Place) -> None:
     with pytest.raises(DigestMismatch), place.stage() as stage:
         stage.put_bytes(Digest.sha256(b"{}"), b"{ }")
@@ -352,6 +384,47 @@ class FailingCall:
         if self.left == -1:
             raise OSError(errno.EIO, "injected")
         return self.original(*arguments, **more)
+
+
+class InterruptedCall:
+    """A system call behind one of which Ctrl-C comes: it has done its work."""
+
+    def __init__(self, original: Callable[..., object], interrupted: int) -> None:
+        self.original, self.left = original, interrupted
+
+    def __call__(self, *arguments: object, **more: object) -> object:
+        done = self.original(*arguments, **more)
+        self.left -= 1
+        if self.left == -1:
+            raise KeyboardInterrupt
+        return done
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "link", "mkdir"])
+def test_a_signal_behind_any_call_leaves_the_old_or_the_new(
+    place: Place, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """What is published keeps all it names, and nothing else stays."""
+    old, image = make_image("old", names=("old:1",)), make_image("a", "b", names=("new:1",))
+    original = getattr(os, call)
+    for interrupted in range(100):
+        shutil.rmtree(place.directory)
+        place.directory.mkdir()
+        put(place, old)
+        before = place.left()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, InterruptedCall(original, interrupted))
+            with suppress(KeyboardInterrupt):
+                put(place, image)
+                break
+        named = place.read().images
+        if "docker.io/library/new:1" in {name for found in named for name in found.names}:
+            assert blobs_of(named[-1]) == image.blobs
+        else:
+            assert place.left() == before
+    else:
+        pytest.fail("the calls never end")
+    assert interrupted > 0 or call in ("link", "mkdir")
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename", "link", "pwrite", "ftruncate", "mkdir"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import socket
@@ -147,6 +148,20 @@ def test_only_regular_files_are_opened(tmp_path: Path, make: Callable[[Path], No
     before = open_files()
     with pytest.raises(BadArchive):
         FileRegion(str(path), 0, 0).open()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("call", ["open", "pread"])
+def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def refuse(*arguments: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    region = whole(file)
+    before = open_files()
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(NotFound, match=r"readable file \(Input/output error\)"):
+        region.read()
+    monkeypatch.undo()
     assert open_files() == before
 
 

@@ -11,8 +11,8 @@ from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
-from occy_fast.spec.manifest import Index, Manifest
-from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, media_type
+from occy_fast.spec.manifest import Index
+from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 
 
 def described(seed: str, kind: str = OCI_MANIFEST) -> Descriptor:

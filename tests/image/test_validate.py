@@ -150,12 +150,14 @@ def test_all_of_an_index_is_looked_at() -> None:
     bad = replace(image(3, config=config(1)), descriptor=named(b"bad", "amd64"))
     absent = Opaque(named(b"absent", "arm64"), None)
     unknown = Opaque(named(b"unknown", "arm64"), layer().blob)
+    cut = Opaque(named(b"cut", "arm64"), Blob(None, 5, GZIP, InlineBytes(b"x")))
     raw = format_json({"schemaVersion": 2, "manifests": []})
-    whole = ImageIndex(Index.parse(raw, "index"), None, (good, bad, bad, absent, unknown))
+    whole = ImageIndex(Index.parse(raw, "index"), None, (good, bad, bad, absent, unknown, cut))
     found = validate(whole, "here")
     assert [(finding.severity, type(finding.error)) for finding in found] == [
         ("error", LayerCountMismatch),
         ("warning", MissingBlob),
+        ("error", SizeMismatch),
     ]
     assert "linux/amd64" in found[0].where
 

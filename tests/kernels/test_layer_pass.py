@@ -356,6 +356,6 @@ def test_gzip_is_one_member_with_a_joined_crc() -> None:
 )
 def test_options_are_checked(layer_pass: ModuleType, options: dict[str, Any]) -> None:
     pool = layer_pass.Pool(1)
-    with pytest.raises(ValueError, match="level|window_log_max"):
+    with pytest.raises(ValueError, match=r"level|window_log_max"):
         pool.start(**options)
     pool.close()

@@ -24,6 +24,7 @@ from occy_fast.errors import (
     DecompressionBomb,
     DigestMismatch,
     IntegrityError,
+    NotFound,
     OutputError,
     PlanStale,
     Unsupported,
@@ -388,6 +389,118 @@ def test_a_layer_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OCCY_FAST_MAX_LAYER", "lots")
     with pytest.raises(UsageError):
         api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out2:app", encoding="zstd")
+
+
+@pytest.mark.parametrize("text", ["9" * 23, str(1 << 63), "0", "-1", "", "\u0663"])
+def test_a_limit_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    oci_layout(tmp_path / "in", [make_image("one", codec="gzip")], ["app"])
+    monkeypatch.setenv("OCCY_FAST_MAX_LAYER", text)
+    for attempt in (
+        lambda: api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app"),
+        lambda: api.verify(f"oci:{tmp_path}/in:app"),
+    ):
+        with pytest.raises(UsageError):
+            attempt()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_largest_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oci_layout(tmp_path / "in", [make_image("one", codec="gzip")], ["app"])
+    monkeypatch.setenv("OCCY_FAST_MAX_LAYER", str((1 << 63) - 1))
+    assert api.verify(f"oci:{tmp_path}/in:app").findings == ()
+    api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app", encoding="zstd")
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1000])
+def test_workers_that_cannot_be(tmp_path: Path, workers: int) -> None:
+    oci_layout(tmp_path / "in", [make_image("one")], ["app"])
+    source, out = f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app"
+    plan = api.plan(source, out)
+    for attempt in (
+        lambda: api.convert(source, out, workers=workers),
+        lambda: api.plan(source, out, workers=workers),
+        lambda: api.execute(plan, workers=workers),
+        lambda: api.verify(source, workers=workers),
+    ):
+        with pytest.raises(UsageError, match="1 to 256"):
+            attempt()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["oci", "docker"])
+def test_an_image_without_layers_as_go_writes_it(tmp_path: Path, family: Any) -> None:
+    image = make_image(tars=[b""], config_changes={"rootfs": {"type": "layers", "diff_ids": None}, "history": None})
+    manifest = json.loads(image.manifest)
+    manifest["layers"] = None
+    write_manifest(oci_layout(tmp_path / "in", [image], ["app"]), dumps(manifest))
+    api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app", format=family, encoding="zstd")
+    (entry,) = Layout(tmp_path / "out").index["manifests"]
+    written = json.loads(Layout(tmp_path / "out").blob(entry))
+    assert written["layers"] is None
+    assert family in entry["mediaType"]
+
+
+def write_manifest(layout: Path, raw: bytes) -> None:
+    """Make *raw* the only manifest of a layout."""
+    (layout / "blobs" / "sha256" / sha256(raw)).write_bytes(raw)
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"][0].update({"digest": "sha256:" + sha256(raw), "size": len(raw)})
+    (layout / "index.json").write_bytes(dumps(index))
+
+
+@pytest.mark.parametrize("destination", ["oci:out", "docker-archive:out.tar"])
+def test_a_source_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    oci_layout(tmp_path / "in", [])
+    with pytest.raises(NotFound):
+        api.convert("oci:in", destination)
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_an_artifact_travels_alone(tmp_path: Path) -> None:
+    image = make_image("one")
+    manifest = json.loads(image.manifest)
+    manifest["config"]["mediaType"] = "application/vnd.example.config+json"
+    manifest["layers"][0]["mediaType"] = "application/vnd.example.thing"
+    write_manifest(oci_layout(tmp_path / "in", [image], ["thing"]), dumps(manifest))
+    result = api.convert(f"oci:{tmp_path}/in:thing", f"oci:{tmp_path}/out:thing")
+    assert str(result.digest) == "sha256:" + sha256(dumps(manifest))
+    assert str(result.config_digest) == manifest["config"]["digest"]
+    with pytest.raises(Unsupported, match="travels as it is"):
+        api.convert(f"oci:{tmp_path}/in:thing", f"oci:{tmp_path}/out2:thing", encoding="zstd")
+
+
+def test_what_is_there_already_is_read_where_its_tar_is_to_be_verified(tmp_path: Path) -> None:
+    image = make_image("one", "two", codec=["none", "gzip"])
+    oci_layout(tmp_path / "in", [image], ["app"])
+    api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app")
+    again = api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app")
+    assert ([layer.kind for layer in again.layers], again.size_in) == (["skip", "skip"], 0)
+    read = api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app", verify="layers")
+    assert read.size_in == sum(map(len, image.blobs))
+    path = tmp_path / "in" / "blobs" / "sha256" / sha256(image.blobs[0])
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DigestMismatch):
+        api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app", verify="layers")
+
+
+def test_an_archive_copies_what_a_layout_would_link(tmp_path: Path) -> None:
+    image = make_image("one", codec="gzip")
+    oci_layout(tmp_path / "in", [image], ["app"])
+    plan = api.plan(f"oci:{tmp_path}/in:app", f"docker-archive:{tmp_path}/out.tar:app:1", link=True)
+    assert plan.copied_bytes == len(image.blobs[0])
+    assert api.execute(plan).size_out == plan.copied_bytes
+
+
+def test_a_layer_that_was_recoded_for_another_tells_of_its_own_source(tmp_path: Path) -> None:
+    """One tar in two encodings is recoded once, and both layers say what they were."""
+    image = make_image("same", "same", codec=["none", "gzip"], size=70_000)
+    oci_layout(tmp_path / "in", [image], ["app"])
+    result = api.convert(f"oci:{tmp_path}/in:app", f"oci:{tmp_path}/out:app", encoding="zstd:3")
+    assert [str(layer.step.layer.encoding) for layer in result.layers] == ["none", "gzip"]
+    assert [layer.size_in for layer in result.layers] == [len(blob) for blob in image.blobs]
+    assert result.size_in == len(image.blobs[0])
+    assert len({layer.digest for layer in result.layers}) == 1
 
 
 def test_what_cannot_fit_is_refused_before_it_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

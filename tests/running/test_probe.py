@@ -76,8 +76,19 @@ def test_room(tmp_path: Path) -> None:
     assert facts.free is not None and facts.free > 0
     assert nearest_directory(f"oci:{tmp_path}/not/made/yet:app") == str(tmp_path)
     assert free_space(f"{tmp_path}/not") is None
+    assert free_space("/proc") is None
     (encoder,) = facts.encoders
     assert (encoder.identity.codec, encoder.identity.level) == ("zstd", 19)
     assert 20 << 20 < encoder.memory < 200 << 20
     (modest,) = facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out", encoding="zstd").encoders
     assert modest.memory == 0
+
+
+def test_a_link_to_a_directory_is_where_it_leads(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "deep"
+    elsewhere.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(elsewhere)
+    (tmp_path / "dangling").symlink_to(elsewhere / "not-yet")
+    for path in ("link", "link/not/yet", "dangling"):
+        assert nearest_directory(f"oci:{tmp_path}/{path}") == str(elsewhere)
+    assert nearest_directory(f"oci:{tmp_path}/link/../not-yet") == str(elsewhere.parent)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import io
 import lzma
 import os
+import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -149,6 +152,59 @@ def test_what_cannot_be(tmp_path: Path) -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OutputError) as caught:
         recompress(TAR, full, "none")
     assert caught.value.path == "/dev/full"
+
+
+@pytest.mark.parametrize("codec", ["gzip", "xz"])
+def test_a_pipe_by_its_path_is_read_to_its_end(tmp_path: Path, codec: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    packed = SOURCES[codec](TAR)
+
+    def feed() -> None:
+        time.sleep(0.1)                              # the reader is there first
+        (tmp_path / "pipe").write_bytes(packed)
+
+    feeder = threading.Thread(target=feed, daemon=True)          # nobody reads what it feeds if the test fails
+    feeder.start()
+    assert recompress(tmp_path / "pipe", None, "none").diff_id.hex == DIFF_ID
+    feeder.join(10)
+
+
+@pytest.mark.parametrize("kind", ["file above", "refused", "broken"])
+def test_what_cannot_be_read_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    path = tmp_path / "layer"
+    path.write_bytes(lzma.compress(TAR))
+    call, original = {"refused": "open", "broken": "pread"}.get(kind, ""), os.open
+
+    def refuse(place: object, *arguments: Any, **more: Any) -> int:
+        if call == "open" and place != path:
+            return original(place, *arguments, **more)  # type: ignore[arg-type]
+        raise OSError(errno.EIO, "Input/output error")
+
+    if call:
+        monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(NotFound, match="readable file"):
+        recompress(path / "below" if kind == "file above" else path, None, "gzip")
+
+
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("layer", tmp_path / "link")
+    with pytest.raises(Unsupported, match="regular file"):       # never a device of this machine: it could be replaced
+        recompress(TAR, tmp_path / "pipe", "gzip")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+    recompress(TAR, tmp_path / "link", "none")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "layer").read_bytes() == TAR
+
+
+def test_the_limit_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCCY_FAST_MAX_LAYER", str(len(TAR) - 1))
+    with pytest.raises(DecompressionBomb):
+        recompress(TAR, None, "gzip")
+    assert recompress(TAR, None, "gzip", max_layer=len(TAR)).size_tar == len(TAR)
+    for wrong in (0, -1, 1 << 63):
+        with pytest.raises(UsageError, match="layer limit"):
+            recompress(TAR, None, "gzip", max_layer=wrong)
 
 
 def test_cancel() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from outputs import tree
 from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import CorruptStream, DecompressionBomb, DigestMismatch, MissingBlob, NotFound, TarError
+from occy_fast.streams.layer_pass import Outcome, Run
 
 
 def blob_of(layout: Path, data: bytes) -> Path:
@@ -174,6 +177,52 @@ def test_a_child_of_unknown_kind_is_proved(tmp_path: Path) -> None:
     assert api.verify(f"oci:{layout}").findings == ()
     damage(blob_of(layout, thing))
     assert [type(finding.error) for finding in api.verify(f"oci:{layout}").errors] == [DigestMismatch]
+
+
+def test_equal_claims_are_no_reason_to_read_one_of_two_members(tmp_path: Path) -> None:
+    """Two members of one size, and the config says of both what is true of one; both orders are forgeries."""
+    good, bad = (make_tar([("file", text)]) for text in (b"good", b"evil"))
+    for first, second in ((good, bad), (bad, good)):
+        forged = make_image(tars=[first, second], config_changes={"rootfs": {"type": "layers", "diff_ids": []}})
+        diff_id = "sha256:" + sha256(good)
+        forged.config_changes["rootfs"]["diff_ids"] += [diff_id, diff_id]
+        report = api.verify(str(docker_archive(tmp_path / "in.tar", [forged])))
+        assert [type(finding.error) for finding in report.errors] == [DigestMismatch]
+        assert (report.layers, report.exit_code) == (1, 4)
+
+
+def test_equal_images_of_unequal_members_are_read_both(tmp_path: Path) -> None:
+    tars = [make_tar([("file", text)]) for text in (b"good", b"evil")]
+    rootfs = {"type": "layers", "diff_ids": ["sha256:" + sha256(tars[0])]}
+    images = [
+        make_image(tars=[tar], names=[name], config_changes={"rootfs": rootfs})
+        for tar, name in zip(tars, ("app:1", "app:2"), strict=True)
+    ]
+    report = api.verify(str(docker_archive(tmp_path / "in.tar", images)))
+    assert [type(finding.error) for finding in report.errors] == [DigestMismatch]
+    assert (report.images, report.layers) == (2, 1)
+
+
+def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = oci_layout(tmp_path / "in", [make_image("one", "two", "three")], ["app"])
+    wait, calls = Run.wait, []
+
+    def failing(run: Run, *rest: Any) -> Outcome:
+        calls.append(run)
+        outcome = wait(run, *rest)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return outcome
+
+    monkeypatch.setattr(Run, "wait", failing)
+    report = api.verify(f"oci:{layout}")
+    (finding,) = report.errors
+    assert isinstance(finding.error, NotFound)
+    assert "Input/output error" in finding.problem
+    assert (report.layers, report.exit_code) == (2, 3)
+    calls.clear()
+    with pytest.raises(NotFound, match="Input/output error"):
+        api.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
 
 
 def test_progress_tells_of_every_layer(tmp_path: Path) -> None:

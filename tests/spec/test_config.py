@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import BadDigest, BadJSON, BadManifest, ConfigTooLarge, DuplicateKey, IntegrityError, OccyError
-from occy_fast.spec.config import History, ImageConfig, chain_id
+from occy_fast.spec.config import History, ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.platform import Platform
@@ -130,16 +130,6 @@ def test_size() -> None:
     with pytest.raises(ConfigTooLarge) as caught:
         ImageConfig.parse(raw, "here", len(raw) - 1)
     assert (caught.value.allowed, caught.value.value) == (len(raw) - 1, len(raw))
-
-
-def test_chain_id() -> None:
-    assert chain_id([ONE]) == ONE
-    two = Digest.sha256(f"{ONE} {TWO}".encode())
-    assert chain_id([ONE, TWO]) == two
-    assert chain_id(iter([ONE, TWO, THREE])) == Digest.sha256(f"{two} {THREE}".encode())
-    assert chain_id([ONE, ONE]) != ONE
-    with pytest.raises(ValueError, match="at least one"):
-        chain_id([])
 
 
 def test_vectors_of_the_image_spec(shared: Path) -> None:

@@ -52,6 +52,11 @@ def test_a_manifest_without_media_type_gets_one_behind_its_version() -> None:
     assert list(made)[:2] == ["schemaVersion", "mediaType"]
 
 
+def test_no_layers_as_go_writes_them() -> None:
+    document = {**json.loads(make_image("a").manifest), "layers": None}
+    assert edited(MediaTypes("docker"), Manifest.parse(dumps(document), "empty"))["layers"] is None
+
+
 def test_foreign_layers_stay_foreign() -> None:
     document = json.loads(make_image("a", codec="gzip", docker=True).manifest)
     document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"

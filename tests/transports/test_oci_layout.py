@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -10,11 +12,12 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import occy_fast
-from image_builders import OCI_INDEX, BuiltImage, dumps, make_image, oci_layout, sha256
+from image_builders import OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, oci_layout, sha256
 from occy_fast import errors
 from occy_fast.errors import (
     AmbiguousReference,
@@ -28,10 +31,12 @@ from occy_fast.errors import (
     UnsafePath,
     UnsupportedFormat,
 )
+from occy_fast.image.blob import Blob
 from occy_fast.image.image import Contents, Image, ImageIndex, Opaque
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
+from occy_fast.transports import documents
 from occy_fast.transports.locate import open_destination, open_source
 from occy_fast.transports.staging import is_temporary_name
 from publishing import publication, published, write
@@ -161,13 +166,44 @@ def test_damaged_documents_are_refused(tmp_path: Path, what: str, damage: str, e
         read(layout)
 
 
-@pytest.mark.parametrize("damage", [b"", b"x" * 10])
-def test_a_layer_of_another_size_is_refused(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("to", ["oci", "docker-archive"])
+@pytest.mark.parametrize("damage", [b"", b"x" * 10, b"x" * 100_000])
+def test_a_layer_of_another_size_is_refused(tmp_path: Path, damage: bytes, to: str) -> None:
     image = make_image("a")
     layout = oci_layout(tmp_path / "o", [image])
     (layout / "blobs/sha256" / sha256(image.blobs[0])).write_bytes(damage)
-    with pytest.raises(SizeMismatch):
-        read(layout)
+    assert only_image(read(layout)).layers[0].size == len(image.blobs[0])        # so that verify can tell all there is
+    with pytest.raises(SizeMismatch) as caught:
+        occy_fast.convert(f"oci:{layout}", f"{to}:{tmp_path}/out")
+    assert caught.value.exit_code == 4
+    assert os.listdir(tmp_path) == ["o"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 10, b"x" * 100_000])
+@pytest.mark.parametrize("kind", ["config", "layer", "opaque"])
+def test_a_blob_of_another_size_is_refused_whatever_it_is_of(tmp_path: Path, kind: str, damage: bytes) -> None:
+    """Blobs of an artifact, and one of a kind unknown here."""
+    layout = oci_layout(tmp_path / "o", [make_image("a")])
+    blobs = {name: name.encode() * 10 for name in ("config", "layer", "opaque")}
+    named = {
+        name: {"mediaType": f"application/x-{name}", "digest": "sha256:" + sha256(data), "size": len(data)}
+        for name, data in blobs.items()
+    }
+    manifest = dumps({"schemaVersion": 2, "config": named["config"], "layers": [named["layer"]]})
+    entry = {"mediaType": OCI_MANIFEST, "digest": "sha256:" + sha256(manifest), "size": len(manifest)}
+    index = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry, named["opaque"]]})
+    root = {"mediaType": OCI_INDEX, "digest": "sha256:" + sha256(index), "size": len(index)}
+    for data in (*blobs.values(), manifest, index):
+        (layout / "blobs/sha256" / sha256(data)).write_bytes(data)
+    (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [root]}))
+    assert occy_fast.verify(f"oci:{layout}").exit_code == 0
+    (layout / "blobs/sha256" / sha256(blobs[kind])).write_bytes(damage)
+    report = occy_fast.verify(f"oci:{layout}")
+    assert [type(finding.error) for finding in report.errors] == [SizeMismatch]
+    if kind != "opaque":                             # which stays behind
+        with pytest.raises(SizeMismatch):
+            occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
+        assert os.listdir(tmp_path) == ["o"]
 
 
 @pytest.mark.parametrize(
@@ -330,20 +366,166 @@ def test_depth_of_indexes(tmp_path: Path, depth: int, fits: bool) -> None:
     else:
         with pytest.raises(LimitError) as caught:
             read(layout)
-        assert (caught.value.limit, caught.value.value) == ("index depth", 9)
+        assert (caught.value.limit, caught.value.value) == ("depth of nested indexes", 9)
 
 
-def test_a_diamond_of_indexes_is_read_in_linear_time(tmp_path: Path) -> None:
-    """Seven levels of ten entries each, all the same: ten million paths, eight documents."""
+def test_a_diamond_of_indexes_is_read_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three levels of ten entries each, all the same: a thousand paths, four documents; eight are too much to walk."""
+    layout = nested(tmp_path / "o", 3, 10)
+    reads = count_reads(monkeypatch)
+    assert isinstance(read(layout).images[0].image_or_index, ImageIndex)
+    assert len(reads) == 5                           # and the config
+    layout = nested(tmp_path / "p", 8, 100)
+    with pytest.raises(LimitError, match="number of manifests"):
+        read(layout)
+    assert len(reads) < 20
+
+
+def nested(layout: Path, levels: int, width: int) -> Path:
+    """Write a layout of indexes inside one another, each of which names the next *width* times."""
     image = make_image("a")
-    layout = oci_layout(tmp_path / "o", [image])
+    oci_layout(layout, [image])
     entry = image.descriptor()
-    for _ in range(7):
-        raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] * 10})
+    for _ in range(levels):
+        raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] * width})
         (layout / "blobs/sha256" / sha256(raw)).write_bytes(raw)
         entry = {"mediaType": OCI_INDEX, "digest": "sha256:" + sha256(raw), "size": len(raw)}
     (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [entry]}))
-    assert isinstance(read(layout).images[0].image_or_index, ImageIndex)
+    return layout
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    reads: list[str] = []
+    original = documents.read_blob
+
+    def counted(blob: Blob, *arguments: Any, **more: Any) -> bytes:
+        reads.append(str(blob.digest))
+        return original(blob, *arguments, **more)
+
+    monkeypatch.setattr(documents, "read_blob", counted)
+    return reads
+
+
+@pytest.mark.parametrize("top", [True, False])
+def test_aliases_of_a_manifest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, top: bool) -> None:
+    """They differ in what the descriptor says, and each image says it."""
+    image = make_image("a")
+    layout = oci_layout(tmp_path / "o", [image])
+    reads = count_reads(monkeypatch)
+
+    def read_aliases(count: int) -> tuple[Any, ...]:
+        entries = [image.descriptor(platform={"os": "linux", "architecture": f"a{at}"}) for at in range(count)]
+        if not top:
+            raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+            (layout / "blobs/sha256" / sha256(raw)).write_bytes(raw)
+            entries = [{"mediaType": OCI_INDEX, "digest": "sha256:" + sha256(raw), "size": len(raw)}]
+        (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": entries}))
+        found = tuple(named.image_or_index for named in read(layout).images)
+        return found if top else found[0].children
+
+    found = read_aliases(50)
+    assert [str(one.platform) for one in found] == [f"linux/a{at}" for at in range(50)]
+    assert [one.descriptor.platform for one in found] == [one.platform for one in found]
+    assert len(reads) == (2 if top else 3)
+    with pytest.raises(LimitError, match="number of manifests"):
+        read_aliases(10_001)
+    assert len(reads) < 8
+
+
+def test_an_index_of_too_many_is_refused_before_they_are_looked_for() -> None:
+    manifests = [{**make_image("a").descriptor(), "digest": f"sha256:{at:064x}"} for at in range(10_001)]
+    raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+    looked: list[Digest] = []
+    reader = documents.DocumentReader(looked.append, "here")  # type: ignore[func-returns-value]
+    with pytest.raises(LimitError, match="number of manifests"):
+        reader.read(Descriptor(OCI_INDEX, Digest.sha256(raw), len(raw), data=raw))
+    assert len(looked) < 5
+
+
+def test_an_index_read_before_is_too_deep_below_others(tmp_path: Path) -> None:
+    """Its own depth is seen first where it is not too deep, and added to what is above it later."""
+    layout = oci_layout(tmp_path / "o", [make_image("a")])
+
+    def put_index(*entries: dict[str, Any]) -> dict[str, Any]:
+        raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)})
+        (layout / "blobs/sha256" / sha256(raw)).write_bytes(raw)
+        return {"mediaType": OCI_INDEX, "digest": "sha256:" + sha256(raw), "size": len(raw)}
+
+    deep = make_image("a").descriptor()
+    for _ in range(6):
+        deep = put_index(deep)
+    chain = deep
+    for _ in range(2):
+        chain = put_index(chain)
+    root = put_index(deep, chain)
+    (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [root]}))
+    with pytest.raises(LimitError) as caught:
+        read(layout)
+    assert (caught.value.limit, caught.value.value) == ("depth of nested indexes", 9)
+
+
+@pytest.mark.parametrize("where", ["find", "read", "open"])
+def test_no_error_of_the_system_escapes_from_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    image = make_image("a")
+    layout = oci_layout(tmp_path / "o", [image])
+    digest = sha256(image.config)
+    name = {"find": "stat", "read": "pread", "open": "open"}[where]
+    original = getattr(os, name)
+
+    def refuse(path: Any, *arguments: Any, **more: Any) -> Any:
+        if name == "pread" or digest in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(path, *arguments, **more)
+
+    monkeypatch.setattr(os, name, refuse)
+    with pytest.raises(NotFound, match="Permission denied"):
+        read(layout)
+
+
+def test_a_link_to_what_is_not_there_yet_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    os.symlink("deep/real", tmp_path / "o")
+    put(tmp_path / "o", make_image("a"))
+    assert (tmp_path / "o").is_symlink()
+    assert len(read(tmp_path / "deep/real").images) == 1
+    put(tmp_path / "o", make_image("b", names=("b:1",)))
+    assert len(read(tmp_path / "o").images) == 2
+    assert sorted(os.listdir(tmp_path)) == ["deep", "o"]
+    assert os.listdir(tmp_path / "deep") == ["real"]
+
+
+@pytest.mark.parametrize(("number", "works"), [(errno.ENOLCK, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, works: bool) -> None:
+    """Where there are none it works without; an error of them is told before anything is written."""
+    put(tmp_path / "o", make_image("a"))
+    before = tree(tmp_path)
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(number, "injected")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    if works:
+        put(tmp_path / "o", make_image("b", names=("b:1",)))
+        assert len(read(tmp_path / "o").images) == 2
+        return
+    with pytest.raises(OutputError) as caught:
+        open_destination(f"oci:{tmp_path}/o").stage()
+    assert caught.value.operation == "lock"
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("written", [5, 7])
+def test_a_blob_of_another_size_is_not_committed(tmp_path: Path, written: int) -> None:
+    with open_destination(f"oci:{tmp_path}/o").stage() as stage:
+        sink = stage.open_blob(None)
+        os.pwrite(sink.fd, b"x" * written, 0)
+        with pytest.raises(SizeMismatch) as caught:
+            sink.commit(Digest.sha256(b"x" * 6), 6)
+        assert (caught.value.expected, caught.value.found) == (6, written)
+        assert not stage.has(Digest.sha256(b"x" * 6))
+        sink.abort()
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from occy_fast.errors import OutputError, PlanStale
+from occy_fast.errors import OutputError, PlanStale, Unsupported
 from occy_fast.image.blob import FileRegion
 from occy_fast.transports import staging
 from occy_fast.transports.staging import (
@@ -24,6 +27,8 @@ from occy_fast.transports.staging import (
     new_temporary_name,
     open_directory,
     output_errors,
+    reflink_region,
+    replaceable,
     write_all,
 )
 
@@ -200,6 +205,63 @@ def test_a_file_that_shrank_is_stale(directory: int, tmp_path: Path) -> None:
     os.truncate(tmp_path / "in", 500)
     with StagedFile(directory, "out") as file, pytest.raises(PlanStale):
         copy_region(region, 1000, file.fd, 0)
+
+
+@pytest.mark.parametrize("how", ["copy", "reflink"])
+def test_a_file_that_changes_while_it_is_copied_is_stale(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 1000)
+    region = region_of(tmp_path / "in")
+
+    def changing(*arguments: object) -> int:
+        os.utime(tmp_path / "in", ns=(1, 1))
+        return 1000
+
+    monkeypatch.setattr(os, "copy_file_range", changing)
+    monkeypatch.setattr(fcntl, "ioctl", changing)
+    with StagedFile(directory, "out") as file, pytest.raises(PlanStale, match="while it was copied"):
+        if how == "copy":
+            copy_region(region, 1000, file.fd, 0)
+        else:
+            reflink_region(region, 1000, file.fd)
+
+
+def test_what_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    os.symlink("file", tmp_path / "link")
+    os.symlink("absent", tmp_path / "dangling")
+    os.symlink("circle", tmp_path / "circle")
+    os.mkfifo(tmp_path / "pipe")
+    os.symlink("pipe", tmp_path / "to pipe")
+    for name, found in [("file", "file"), ("link", "file"), ("absent", "absent"), ("dangling", "absent")]:
+        assert replaceable(str(tmp_path / name)) == str(tmp_path / found)
+    for path in (tmp_path / "pipe", tmp_path / "to pipe", tmp_path, "/dev/null"):
+        with pytest.raises(Unsupported, match="regular file"):
+            replaceable(str(path))
+    with pytest.raises(OutputError):
+        replaceable(str(tmp_path / "circle"))
+    reading, writing = os.pipe()
+    with pytest.raises(Unsupported):
+        replaceable(f"/proc/self/fd/{writing}")
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="unnamed files need /proc")
+def test_a_signal_behind_the_link_leaves_nothing(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.link
+
+    def interrupted(*arguments: Any, **more: Any) -> None:
+        original(*arguments, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", interrupted)
+    with suppress(KeyboardInterrupt), StagedFile(directory, "out") as file:
+        file.publish("out")
+    assert [name for name in os.listdir(tmp_path) if name != "out"] == []
 
 
 def test_only_whole_files_are_linked(directory: int, tmp_path: Path) -> None:

@@ -78,3 +78,12 @@ def walk(root: Image | ImageIndex | Opaque, where: str = "") -> Iterator[Image |
         return digest if digest is not None else id(node)
 
     return post_order([root], children, name, where)
+
+
+def leaves(root: Image | ImageIndex | Opaque) -> Iterator[Image | Opaque]:
+    """Yield what stands under *root* and is no index, in the indexes' order, repeats included."""
+    if not isinstance(root, ImageIndex):
+        yield root
+        return
+    for child in root.children:
+        yield from leaves(child)

@@ -88,9 +88,8 @@ def format_size(size: int) -> str:
     value = float(size)
     for unit in ("kB", "MB", "GB"):
         value /= 1000
-        text = f"{value:.1f} {unit}"
-        if not text.startswith("1000"):
-            return text
+        if round(value, 1) < 1000:
+            return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
 
 

@@ -16,6 +16,7 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedMediaType,
 )
+from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.planning.steps import (
@@ -217,7 +218,7 @@ class _Planner:
             if root.artifact and not self.capabilities.artifacts:
                 raise Unsupported(self.destination, "it cannot hold artifacts, only images with a root filesystem")
             if root.artifact and self._asks_to_change(root):
-                raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression and no format")
+                raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
             for wanted in self.goal.platforms:
                 if not _is_for(root, wanted):
                     raise MissingPlatform(self.contents.locator, str(wanted), (str(root.platform or "unknown"),))
@@ -256,7 +257,7 @@ class _Planner:
         others = [str(other.platform or "unknown") for other in _real_images(index) if other is not image]
         if others:
             self.notes.append("stays behind: " + ", ".join(others))
-        extras = sum(1 for leaf in _leaves(index) if not _is_real(leaf))
+        extras = sum(1 for leaf in leaves(index) if not _is_real(leaf))
         if extras:
             self.notes.append(f"stays behind: {_count(extras, 'attestation or artifact')} of the index")
         return self._image(image)
@@ -417,17 +418,9 @@ def _has_word_for(family: str, codec: str) -> bool:
     return True
 
 
-def _leaves(index: ImageIndex) -> Iterator[Image | Opaque]:
-    for child in index.children:
-        if isinstance(child, ImageIndex):
-            yield from _leaves(child)
-        else:
-            yield child
-
-
 def _real_images(index: ImageIndex) -> Iterator[Image]:
     """Walk the images a user means by "the image": no attestations, no artifacts, nothing that is absent."""
-    return (leaf for leaf in _leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
+    return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
 
 
 def _is_real(leaf: Image | Opaque) -> bool:

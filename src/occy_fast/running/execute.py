@@ -21,6 +21,7 @@ from occy_fast.running.outcome import LayerOutcome, Result
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
+from occy_fast.transports.documents import CONFIG_LIMIT
 from occy_fast.transports.locate import open_destination
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.base import Sink, Stage
-
-CONFIG_LIMIT = 4 << 20
 
 log = logging.getLogger("occy_fast")
 

@@ -16,7 +16,8 @@ LARGEST_NUMBER = (1 << 63) - 1
 def check_workers(workers: int | None) -> None:
     """Raise UsageError unless a pool may have so many; None stands for what this process may use."""
     if workers is not None and not 1 <= workers <= layer_pass.MAX_WORKERS:
-        raise UsageError(f"{workers} workers", f"it takes 1 to {layer_pass.MAX_WORKERS}, or none named for every processor")
+        remedy = f"name 1 to {layer_pass.MAX_WORKERS}, or none to use every processor"
+        raise UsageError(f"no pool has {workers} workers", remedy)
 
 
 def layer_limit(max_layer: int | None) -> int:

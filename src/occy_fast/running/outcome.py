@@ -43,7 +43,7 @@ class Result:
     Attributes:
         digest: of the first published manifest or index.
         digests: of every root, in the plan's order.
-        config_digest: of the first image's config, which is its image id; of the first artifact's, where there is no image.
+        config_digest: of the first image's config, which is its image id; without an image, of an artifact's.
         layers: of every image, in the plan's order, bottom layer first.
         names: all that was published.
         size_in: bytes of the layers that were read, each once.

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from occy_fast.image.blob import FileRegion
-from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.graph import leaves
+from occy_fast.image.image import Image
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.running.limits import check_workers
@@ -68,15 +69,10 @@ def free_space(directory: str) -> int | None:
 
 
 def _layers(contents: Contents) -> Iterator[Layer]:
-    def walk(node: object) -> Iterator[Layer]:
-        if isinstance(node, Image):
-            yield from node.layers
-        elif isinstance(node, ImageIndex):
-            for child in node.children:
-                yield from walk(child)
-
     for named in contents.images:
-        yield from walk(named.image_or_index)
+        for node in leaves(named.image_or_index):
+            if isinstance(node, Image):
+                yield from node.layers
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:

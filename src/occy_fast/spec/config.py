@@ -1,8 +1,7 @@
-"""ImageConfig and History; chain_id."""
+"""ImageConfig and History."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -99,20 +98,6 @@ class ImageConfig:
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
         return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
-
-
-def chain_id(diff_ids: Iterable[Digest]) -> Digest:
-    """Return the name of the stack of layers *diff_ids*, lowest first.  (image-spec, "Layer ChainID")
-
-    Raises:
-        ValueError: there is no layer.
-    """
-    chain: Digest | None = None
-    for diff_id in diff_ids:
-        chain = diff_id if chain is None else Digest.sha256(f"{chain} {diff_id}".encode("ascii"))
-    if chain is None:
-        raise ValueError("a chain has at least one layer")
-    return chain
 
 
 class _HistoryShape(msgspec.Struct):

@@ -33,15 +33,12 @@ def parse_json(
     where: str,
     limit: int = LARGEST_DOCUMENT,
     limit_error: type[LimitError] = ManifestTooLarge,
-    *,
-    free_keys: bool = False,
 ) -> Any:
     """Read one JSON document, and refuse what two readers could understand differently.  (RFC 8259, RFC 7493)
 
     Args:
         where: what the bytes are, for messages.
         limit: the most bytes that are accepted; *limit_error* is raised beyond it.
-        free_keys: the document maps words that people chose, which may differ in case (the old `repositories` file).
 
     Raises:
         DuplicateKey: an object has a key twice, or two that differ in case only.
@@ -81,7 +78,7 @@ def parse_json(
     except _BadNumber as error:
         raise BadJSON(where, str(error)) from None
     if clashing:
-        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where, free_keys)
+        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where)
     if _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value, where)
     return value
@@ -123,12 +120,12 @@ def _depth(raw: bytes) -> int:
     return max(accumulate(map(_STEP.__getitem__, _NOT_BRACKETS.sub(b"", raw))), default=0)
 
 
-def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, free_keys: bool) -> None:
+def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str) -> None:
     """Raise for the first object of *clashing* (keys by object) that has a key twice, or a field name in two spellings.
 
     An object that is no longer in *root* was the value of a key that came twice; then the object with that key is.
     """
-    stack: list[tuple[Any, _Path, bool]] = [(root, (), free_keys)]
+    stack: list[tuple[Any, _Path, bool]] = [(root, (), False)]
     while stack:
         value, path, free = stack.pop()
         if isinstance(value, dict):
@@ -137,13 +134,13 @@ def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, free_
             if clash:
                 raise DuplicateKey(where, _written(path), *clash)
             stack += [
-                (item, (path, key), free_keys or key.casefold() in FREE_MAPS)
+                (item, (path, key), key.casefold() in FREE_MAPS)
                 for key, item in reversed(value.items())
                 if isinstance(item, (dict, list))
             ]
         elif isinstance(value, list):
             stack += [
-                (value[number], (path, number), free_keys)
+                (value[number], (path, number), False)
                 for number in reversed(range(len(value)))
                 if isinstance(value[number], (dict, list))
             ]

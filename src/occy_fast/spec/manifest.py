@@ -138,24 +138,6 @@ class Index:
         return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
 
 
-def parse_document(
-    raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT
-) -> Manifest | Index:
-    """Read a manifest or an index, whichever *media_type* says it is, else the document; otherwise as `Manifest.parse`.
-
-    A document that says nothing is an index if it has manifests.  (image-spec, "OCI Image Index", mediaType)
-    """
-    stated = media_type
-    if stated is None:
-        document = parse_json(raw, where, limit)
-        if isinstance(document, dict):
-            stated = document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
-    described = describe(stated) if isinstance(stated, str) else None
-    if described is not None and described.kind == "index":
-        return Index.parse(raw, where, media_type, limit)
-    return Manifest.parse(raw, where, media_type, limit)
-
-
 class _DocumentShape(msgspec.Struct, rename="camel"):
     schema_version: int
     media_type: str | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Final
 
 from occy_fast.errors import BadDigest, BadReference
@@ -66,12 +65,6 @@ class Reference:
     def with_default_tag(self) -> Reference:
         """Return the reference with the tag ``latest`` if it has neither tag nor digest."""
         return self if self.tag is not None or self.digest is not None else replace(self, tag=DEFAULT_TAG)
-
-    def matches(self, pattern: str) -> bool:
-        """Tell whether the familiar form, with or without tag, meets a shell pattern; ``*`` does not match ``/``."""
-        wanted = pattern.split("/")
-        forms = (self.familiar().split("/"), self.familiar_name().split("/"))
-        return any(len(form) == len(wanted) and all(map(fnmatchcase, form, wanted)) for form in forms)
 
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag is not None else ""

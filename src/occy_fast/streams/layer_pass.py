@@ -299,12 +299,9 @@ class Run:
             del failure
 
     def _work(self, progress: Callable[[Counters], object] | None, cancelled: Callable[[], bool] | None) -> None:
-        if self._pass.ended:
-            if progress is not None:
-                progress(self.counters)
-            return
         poll = select.poll()
-        poll.register(self._pool._fileno(), select.POLLIN)
+        if (event := self._pool._fileno()) >= 0:  # a closed pool has none, and all its passes have ended
+            poll.register(event, select.POLLIN)
         tick = None if progress is None and cancelled is None else _TICK
         told = time.monotonic()
         while not self._pass.ended:

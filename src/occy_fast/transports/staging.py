@@ -221,20 +221,32 @@ class StagedDirectory:
         """Make a directory that serves *path*, inside *parent_fd*, which stays the caller's."""
         self.path = path
         self.name = ""
+        self.fd = -1
         self._parent_fd = parent_fd
-        with output_errors(path, "create"):
-            for _ in range(_ATTEMPTS):
-                name = new_temporary_name()
-                os.mkdir(name, dir_fd=parent_fd)
-                try:
-                    fd = open_directory(name, parent_fd, follow=False)
-                except FileNotFoundError:            # another run's clean-up came first
-                    continue
-                if _lock_or_lose(fd):
-                    self.name, self.fd = name, fd
-                    return
-                os.close(fd)
-            raise OSError(errno.EBUSY, "temporary directories vanish as they are made")
+        try:
+            with output_errors(path, "create"):
+                self._make()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self) -> None:
+        for _ in range(_ATTEMPTS):
+            self.name = new_temporary_name()         # before the call: a signal may come right behind it
+            try:
+                os.mkdir(self.name, dir_fd=self._parent_fd)
+            except OSError:
+                self.name = ""
+                raise
+            try:
+                self.fd = open_directory(self.name, self._parent_fd, follow=False)
+            except FileNotFoundError:                # another run's clean-up came first
+                continue
+            if _lock_or_lose(self.fd):
+                return
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+        raise OSError(errno.EBUSY, "temporary directories vanish as they are made")
 
     def rename(self, name: str) -> None:
         """Give the directory its final name, where nothing or an empty directory has it. Raises OSError."""
