@@ -56,8 +56,8 @@ class Measured:
 
     @property
     def bounds(self) -> list[float]:
-        """Seconds that the stages alone would take on all cores; waiting for the disk is not among them."""
-        return [sum(cost for name, cost in run.items() if name != "fsync") / self.cores for run in self.stages]
+        """Seconds that the stages alone would take, spread over all cores."""
+        return [sum(run.values()) / self.cores for run in self.stages]
 
     @property
     def share(self) -> float | None:
@@ -265,15 +265,14 @@ def workers(workshop: Workshop, pairs: int) -> list[Measured]:
     return list(results.values())
 
 
-HEADINGS = ("work", "peer", "ours", "CPU", "MiB", "peer", "CPU", "MiB", "ratio", "size", "bound", "share", "fsync")
+HEADINGS = ("work", "peer", "ours", "CPU", "MiB", "peer", "CPU", "MiB", "ratio", "size", "bound", "share")
 
 LEGEND = """
 ours, peer  seconds, medians; the numbers behind them are CPU seconds and the largest resident set
 ratio       the peer's time over ours, median of the pairs
 size        of the result, ours over the peer's; bytes where there is no peer
-bound       the CPU seconds of every stage on one core, over the cores
+bound       every stage's seconds on one core, over the cores: processor time, and elapsed time for write and sync
 share       bound over our time, median
-fsync       seconds one thread waits for the disk at the ends of the layers, not part of the bound
 """
 
 
@@ -309,7 +308,6 @@ def table_row(measured: Measured) -> tuple[str, ...]:
         size,
         f"{statistics.median(bounds):.2f}" if bounds else "",
         f"{measured.share:.0%}" if measured.share else "",
-        f"{statistics.median(run['fsync'] for run in measured.stages):.2f}" if measured.stages else "",
     )
 
 
@@ -320,7 +318,6 @@ def stage_lines(results: Sequence[Measured]) -> Iterator[str]:
             parts = (
                 f"{name} {statistics.median(run[name] for run in measured.stages):.2f}"
                 for name in measured.stages[0]
-                if name != "fsync"
             )
             yield f"{measured.work}: {', '.join(parts)}; over {measured.cores} cores"
 
