@@ -143,22 +143,28 @@ def test_same_tar_same_bytes(size: int, wanted: tuple[str, int], tmp_path: Path)
     codec, level = wanted
     whole = tmp_path / "layer"
     whole.write_bytes(b"before" + content + b"after")
-    seen = set()
+    made: dict[str, bytes] = {}
     with open(whole, "rb") as file:
         for workers in (1, 2, 3, 8, 16):
             for decode in ("none", "gzip", "zstd"):
-                _, output = run(
+                result, made[f"{decode}, {workers} workers"] = run(
                     "native", ENCODE[decode](content), workers, lambda: source.randrange(1, 4 << 20),
                     decode=decode, output="encoded", encode=codec, level=level,
                 )  # fmt: skip
-                seen.add(output)
+                assert result[0] == hashlib.sha256(content).digest()
             pool = TWINS["native"].Pool(workers)
             started = pool.start(
                 output="encoded", encode=codec, level=level, source_fd=file.fileno(), source_offset=6, source_size=size
             )
-            seen.add(drive(pool, started, None, lambda: 0, True))
+            made[f"file, {workers} workers"] = drive(pool, started, None, lambda: 0, True)
+            assert started.result()[0] == hashlib.sha256(content).digest()
             pool.close()
-    assert len(seen) == 1
+    first = made["none, 1 workers"]
+    for road, output in made.items():
+        assert DECODE[codec](output) == content, road
+        if output != first:
+            place = next(at for at in range(len(first)) if output[at : at + 1] != first[at : at + 1])
+            pytest.fail(f"{road}: differs at byte {place} of {len(first)}")
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
