@@ -39,7 +39,7 @@ sanitize: .venv/ready
 	    $(PY) -m pytest --capture=sys -o pythonpath= tests/kernels tests/streams $(PYTEST)
 
 bench: build
-	$(PY) -m pytest benchmarks/bench_kernels.py benchmarks/bench_recompress.py --benchmark-only
+	$(PY) -m pytest benchmarks/bench_*.py --benchmark-only
 
 versus: build
 	$(PY) -m benchmarks.versus $(if $(IMAGE),--image "$(IMAGE)")

@@ -1,4 +1,5 @@
 """Find the entries of a tar stream."""
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -47,7 +48,12 @@ def parse_records(const uint8_t[::1] body not None):
     return tuple(records)
 
 
+@cython.final
 cdef class TarScan:
+    """TarScan(*, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True)
+--
+
+"""
     cdef occy_tar_scan* scan
     cdef unsigned char in_use
 
@@ -66,6 +72,11 @@ cdef class TarScan:
         self.scan = occy_tar_scan_open(&options)
         if self.scan == NULL:
             raise MemoryError
+
+    def __init__(
+        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True
+    ):
+        pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
     def __dealloc__(self):
         occy_tar_scan_free(self.scan)

@@ -1,9 +1,12 @@
+from typing import final
+
 from occy_fast.kernels.tar_records import TarBatch
 
 def parse_number(field: bytes | bytearray | memoryview) -> int: ...
 def parse_time(text: bytes | bytearray | memoryview) -> int: ...
 def parse_records(body: bytes | bytearray | memoryview) -> tuple[tuple[bytes, bytes], ...]: ...
 
+@final
 class TarScan:
     def __init__(
         self,
