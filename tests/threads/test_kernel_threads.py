@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -57,6 +58,7 @@ def test_an_object_in_use_says_so(shared: Any, use: Any, look: Any) -> None:
     worker.start()
     seen = False
     while worker.is_alive() and not seen:
+        time.sleep(0.001)  # each look lets the GIL go while it holds the object: without a pause the user never gets in
         seen = refuses(look, shared)
     worker.join()
     assert seen
