@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -16,6 +17,10 @@ ROOT = TESTS.parent
 
 # What several test modules share lies beside them, and is imported by its bare name.
 sys.path.extend(str(path) for path in (TESTS, *sorted(TESTS.iterdir())) if path.is_dir() and path.name != "__pycache__")
+
+# What runs in a shell's background ignores Ctrl-C, and so would all that the tests send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A time limit for one example fails on a busy machine without telling anything.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

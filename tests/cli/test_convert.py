@@ -239,7 +239,7 @@ def test_a_signal_leaves_nothing_behind(slow: Path, tmp_path: Path, number: sign
 
 def test_bars_are_drawn_on_a_terminal_and_the_answer_is_not(slow: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    line = [*COMMAND, "convert", str(slow), "oci:out:app", "-c", "zstd:12", "--jobs", "1"]
+    line = [*COMMAND, "convert", str(slow), "oci:out:app", "-c", "zstd:19", "--jobs", "1"]
     with subprocess.Popen(
         line, env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "100"}, stdout=subprocess.PIPE, stderr=theirs
     ) as process:
