@@ -340,8 +340,9 @@ def _lines(path: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
+    """Return the environment of what is measured: an installed package is compiled, so ours may keep its bytecode."""
     path = os.pathsep.join(filter(None, (str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def _decode_all(path: Path) -> None:

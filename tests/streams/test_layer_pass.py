@@ -165,5 +165,5 @@ def test_workers_follow_the_cgroup(tmp_path: Path, own: str, files: dict[str, st
         (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fs" / name).write_text(text + "\n")
     (tmp_path / "own").write_text(own)
-    assert layer_pass._cgroup_quota(tmp_path / "fs", tmp_path / "own") == quota
-    assert layer_pass._cgroup_quota(tmp_path / "fs", tmp_path / "absent") is None
+    assert layer_pass._cgroup_quota(str(tmp_path / "fs"), str(tmp_path / "own")) == quota
+    assert layer_pass._cgroup_quota(str(tmp_path / "fs"), str(tmp_path / "absent")) is None

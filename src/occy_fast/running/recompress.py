@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from occy_fast.errors import NotFound, OutputError, UsageError
@@ -94,7 +93,7 @@ def recompress(
             )
             outcome = pool.start(job).wait(progress, cancelled)
         if staged is not None:
-            staged.publish(Path(staged.path).name)
+            staged.publish(os.path.basename(staged.path))
         elif isinstance(sink, FdSink):
             os.lseek(sink.fd, sink.offset + outcome.size_out, os.SEEK_SET)
     return outcome
@@ -180,11 +179,11 @@ def _read_all(fd: int, offset: int, where: str) -> Iterator[bytes]:
 
 def _open_path(path: str | os.PathLike[str], open_files: ExitStack) -> StagedFile:
     text = os.fspath(path)
-    if not Path(text).name or Path(text).is_dir():
+    if not os.path.basename(text) or os.path.isdir(text):
         raise UsageError(f"{text} is a directory", "name the file that is to hold the layer")
     place = replaceable(text)
     with output_errors(text, "open the directory of"):
-        directory = open_directory(str(Path(place).parent))
+        directory = open_directory(os.path.dirname(place) or ".")
     open_files.callback(os.close, directory)
     clean_stale(directory)
     return open_files.enter_context(StagedFile(directory, place))

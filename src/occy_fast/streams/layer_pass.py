@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -148,10 +147,10 @@ def default_workers() -> int:
     return min(allowed, layer_pass.MAX_WORKERS)
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+def _cgroup_quota(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
     """Return the processors that the tightest cgroup above this process grants, None where none does."""
     try:
-        lines = own.read_text().splitlines()
+        lines = _text(own).splitlines()
     except OSError:
         return None
     quotas = []
@@ -160,18 +159,22 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
         names = ("cpu.max",) if not controllers else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
         if controllers and "cpu" not in controllers.split(","):
             continue
-        base = root if not controllers else root / controllers
-        here = base / path.lstrip("/")
-        for place in (here, *here.parents):
+        base = f"{root}/{controllers}".rstrip("/")
+        parts = [part for part in path.split("/") if part]
+        for depth in range(len(parts) + 1):
+            place = "/".join((base, *parts[:depth]))
             try:
-                words = " ".join((place / name).read_text() for name in names).split()
+                words = " ".join(_text(f"{place}/{name}") for name in names).split()
             except OSError:
-                words = []
+                continue
             if len(words) == 2 and words[0] not in ("max", "-1"):
                 quotas.append(int(words[0]) / int(words[1]))
-            if place == base:
-                break
     return min(quotas, default=None)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 class WorkerPool:

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -77,7 +76,7 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
 
 def new_temporary_name() -> str:
     """Make a name that clean_stale recognises."""
-    return f".occy-fast-{secrets.token_hex(8)}.part"
+    return f".occy-fast-{os.urandom(8).hex()}.part"
 
 
 def is_temporary_name(name: str) -> bool:
