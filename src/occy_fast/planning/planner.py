@@ -337,7 +337,8 @@ class _Planner:
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
             if self.goal.verify == "layers" and layer.diff_id is not None:
-                raise Unsupported(place, f"the tar inside cannot be read: it is {layer.media_type}", "--verify blobs")
+                remedy = "the tar inside cannot be read: --verify blobs"
+                raise UnsupportedMediaType(place, layer.media_type, remedy)
             return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"

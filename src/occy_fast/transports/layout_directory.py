@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from occy_fast.errors import BadManifest, NotFound, UnsafePath, UnsupportedFormat
+from occy_fast.errors import BadArchive, BadManifest, NotFound, UnsupportedFormat
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
@@ -37,7 +37,7 @@ class LayoutDirectory:
             self.fd = -1
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """Read a small file at the top of the layout; None if there is none. Raises UnsafePath."""
+        """Read a small file at the top of the layout; None if there is none. Raises BadArchive."""
         where = f"{self.locator}: {name}"
         try:
             fd = os.open(name, _FILE, dir_fd=self.fd)
@@ -47,7 +47,7 @@ class LayoutDirectory:
             raise _unsafe(error, where, name) from error
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise UnsafePath(where, name, "not a regular file")
+                raise BadArchive(where, "not a regular file")
             with open(fd, "rb", closefd=False) as file:
                 return file.read(limit + 1)
         except OSError as error:
@@ -56,7 +56,7 @@ class LayoutDirectory:
             os.close(fd)
 
     def check_version(self) -> None:
-        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, UnsafePath."""
+        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
         where = f"{self.locator}: oci-layout"
         raw = self.read("oci-layout", LAYOUT_LIMIT)
         if raw is None:
@@ -74,7 +74,7 @@ class LayoutDirectory:
         return None if raw is None else Index.parse(raw, f"{self.locator}: index.json")
 
     def find(self, digest: Digest) -> FileRegion | None:
-        """Find a blob's file; None if it is not there. Raises UnsafePath, NotFound."""
+        """Find a blob's file; None if it is not there. Raises BadArchive, NotFound."""
         where = f"{self.locator}: {blob_name(digest)}"
         directory = self.directory(f"blobs/{digest.algorithm}")
         if directory is None:
@@ -86,11 +86,11 @@ class LayoutDirectory:
         except OSError as error:
             raise _unsafe(error, where, digest.hex) from error
         if not stat.S_ISREG(status.st_mode):
-            raise UnsafePath(where, digest.hex, "not a regular file")
+            raise BadArchive(where, "not a regular file")
         return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
 
     def directory(self, name: str) -> int | None:
-        """Open "blobs" or a directory in it, once; None if it is not there. Raises UnsafePath."""
+        """Open "blobs" or a directory in it, once; None if it is not there. Raises BadArchive."""
         if name in self._directories:
             return self._directories[name]
         parent, _, last = name.rpartition("/")
@@ -112,9 +112,9 @@ def blob_name(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def _unsafe(error: OSError, where: str, name: str) -> UnsafePath | NotFound:
+def _unsafe(error: OSError, where: str, name: str) -> BadArchive | NotFound:
     if error.errno == errno.ELOOP:
-        return UnsafePath(where, name, "a symbolic link")
+        return BadArchive(where, "a symbolic link, and none is followed below a layout")
     if error.errno == errno.ENOTDIR:
-        return UnsafePath(where, name, "not a directory")
+        return BadArchive(where, "not a directory")
     return NotFound(where, f"{name}: {error.strerror}")

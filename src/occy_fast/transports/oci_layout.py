@@ -110,7 +110,7 @@ class OciLayoutDestination:
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
-        """Find blobs in the layout if there is one. Raises UnsafePath."""
+        """Find blobs in the layout if there is one. Raises BadArchive."""
         try:
             fd = open_directory(self._path)
         except OSError:
