@@ -21,7 +21,7 @@ def decompress(raw: bytes) -> bytes:
         code = piece >> at % 8 & (1 << width) - 1
         at += width
         if clears and code == CLEAR:
-            at = group + -(-(at - group) // (8 * width)) * 8 * width    # codes come in groups of eight
+            at = group + -(-(at - group) // (8 * width)) * 8 * width  # codes come in groups of eight
             del words[first:]
             width, group, before = 9, at, b""
             continue

@@ -124,7 +124,7 @@ def test_nothing_is_written_outside(shared: Path, tmp_path: Path) -> None:
         opened = re.search(r"= [0-9]+<([^>]*)>$", call)
         names = [opened[1] if opened else match["opened"] or match["first"], match["second"]]
         if call.startswith(("symlink", "link")):
-            names[0] = None                          # where a link leads, not what is made
+            names[0] = None  # where a link leads, not what is made
         outside += [call for name in names if name is not None and not (base / name).is_relative_to(place)]
     assert found > 100
     assert outside == []

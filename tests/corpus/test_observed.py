@@ -23,7 +23,7 @@ from occy_fast.streams import tar as tar_module
 from occy_fast.streams.tar import Entry, read_content, read_entries, scan_region
 
 STREAMS = 285
-WITHOUT_DIGEST = 5                                   # contents of more than 96 MiB, which the listing leaves out
+WITHOUT_DIGEST = 5  # contents of more than 96 MiB, which the listing leaves out
 
 
 @pytest.fixture(params=["native", "pure"])

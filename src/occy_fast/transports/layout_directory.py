@@ -10,8 +10,8 @@ from occy_fast.errors import BadArchive, BadManifest, NotFound, UnsupportedForma
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
-from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.staging import open_directory
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -23,9 +23,9 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class LayoutDirectory:
     """An existing layout, opened by its directory: no name below it leads through a symbolic link."""
 
-    def __init__(self, fd: int, path: str, locator: str) -> None:
+    def __init__(self, fd: int, path: str, locator: str, limits: Limits = LIMITS) -> None:
         """Take over *fd*; *path* is where blobs can be opened again."""
-        self.fd, self.path, self.locator = fd, path, locator
+        self.fd, self.path, self.locator, self._limits = fd, path, locator, limits
         self._directories: dict[str, int] = {}
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class LayoutDirectory:
         raw = self.read("oci-layout", LAYOUT_LIMIT)
         if raw is None:
             raise UnsupportedFormat(self.locator, "a directory without oci-layout")
-        document = parse_json(raw, where, LAYOUT_LIMIT)
+        document = parse_json(raw, where, LAYOUT_LIMIT, deepest=self._limits.json_depth)
         version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
         if not isinstance(version, str):
             raise BadManifest(where, "imageLayoutVersion is no text")
@@ -70,8 +70,9 @@ class LayoutDirectory:
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
-        raw = self.read("index.json", MANIFEST_LIMIT)
-        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json")
+        limit, deepest = self._limits.manifest, self._limits.json_depth
+        raw = self.read("index.json", limit)
+        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json", None, limit, deepest)
 
     def find(self, digest: Digest) -> FileRegion | None:
         """Find a blob's file; None if it is not there. Raises BadArchive, NotFound."""
