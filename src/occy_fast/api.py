@@ -17,6 +17,7 @@ from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
+from occy_fast.running.limits import limits_of_call
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
@@ -30,18 +31,21 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.limits import Limits
 
 __all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
 
 
 @contextmanager
-def open_image(locator: str) -> Iterator[Contents]:
+def open_image(locator: str, *, limits: Limits | None = None) -> Iterator[Contents]:
     """Open what *locator* names and show it as plain data: documents and addresses, no layer's bytes.
 
+    Args:
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
     """
-    with open_source(locator) as source:
+    with open_source(locator, limits_of_call(limits)) as source:
         yield source.read()
 
 
@@ -73,6 +77,7 @@ def plan(
     verify: Verify = "blobs",
     link: bool = False,
     workers: int | None = None,
+    limits: Limits | None = None,
 ) -> Plan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
 
@@ -85,18 +90,26 @@ def plan(
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
         workers: what execute will be given, for the memory it takes.
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
         A Plan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
     goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
+    limits = limits_of_call(limits)
     target = open_destination(destination)
-    with open_source(source) as opened:
+    with open_source(source, limits) as opened:
         contents = opened.read()
         facts = probe(contents, target, goal, workers)
         return make_plan(
-            contents, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+            contents,
+            goal,
+            target.capabilities(),
+            facts,
+            destination=destination,
+            reference=target.reference,
+            limits=limits,
         )
 
 
@@ -113,6 +126,7 @@ def convert(
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Result:
     """Plan and execute in one call; the arguments are theirs.
 
@@ -130,5 +144,6 @@ def convert(
         verify=verify,
         link=link,
         workers=workers,
+        limits=limits,
     )
-    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)
+    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer, limits=limits)

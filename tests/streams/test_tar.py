@@ -16,8 +16,9 @@ import tar_strategies as build
 from hypothesis import given
 
 from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeaderError, TarLimitError, TarTruncated
+from occy_fast.spec.limits import Limits
 from occy_fast.streams import tar as tar_module
-from occy_fast.streams.tar import Entry, TarLimits, is_local, read_content, read_entries, scan_region
+from occy_fast.streams.tar import Entry, is_local, read_content, read_entries, scan_region
 
 
 @contextmanager
@@ -147,18 +148,18 @@ def test_a_region_behind_the_end_of_its_file_is_truncated() -> None:
 def test_limits_hold() -> None:
     tar = build.long_name(b"n" * 9) + build.header()
     with opened(tar) as fd:
-        for limits in (TarLimits(extension=10), TarLimits(extensions=1)):
+        for limits in (Limits(tar_extension=10), Limits(tar_extension_count=1)):
             assert len(list(read_entries([tar], limits=limits))) == 1
             assert len(list(scan_region(fd, 0, len(tar), limits=limits))) == 1
-        for limits in (TarLimits(extension=9), TarLimits(extensions=0)):
+        for limits in (Limits(tar_extension=9), Limits(tar_extension_count=0)):
             with pytest.raises(TarLimitError):
                 list(read_entries([tar], limits=limits))
             with pytest.raises(TarLimitError):
                 list(scan_region(fd, 0, len(tar), limits=limits))
     sparse = build.old_sparse(b"s", 99, [(i, 1) for i in range(5)], b"12345")
-    assert len(list(read_entries([sparse], limits=TarLimits(sparse_map=512)))) == 1
+    assert len(list(read_entries([sparse], limits=Limits(tar_sparse_map=512)))) == 1
     with pytest.raises(TarLimitError):
-        list(read_entries([sparse], limits=TarLimits(sparse_map=511)))
+        list(read_entries([sparse], limits=Limits(tar_sparse_map=511)))
 
 
 def test_what_follows_the_end_of_the_archive_is_not_read() -> None:

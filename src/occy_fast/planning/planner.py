@@ -34,6 +34,7 @@ from occy_fast.planning.steps import (
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import describe, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transforms.media_types import MediaTypes
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
+    from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
 
 ATTESTATION_TYPE = "vnd.docker.reference.type"
@@ -107,12 +109,14 @@ def make_plan(
     *,
     destination: str,
     reference: str | None = None,
+    limits: Limits = LIMITS,
 ) -> Plan:
     """Choose the cheapest way to bring what the source shows to the destination.
 
     Args:
         destination: its locator.
         reference: what the image is to be called there; None keeps the source's names.
+        limits: what the source was read with.
     Raises:
         Unsupported: the destination cannot hold what is demanded.
         UsageError: the demand leaves open which image is meant.
@@ -120,7 +124,7 @@ def make_plan(
         MissingPlatform: a platform that is demanded is not there.
         IntegrityError: the image contradicts itself.
     """
-    return _Planner(contents, goal, capabilities, facts, destination, reference).plan()
+    return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
 
 
 class _Planner:
@@ -134,7 +138,9 @@ class _Planner:
         facts: Facts,
         destination: str,
         reference: str | None,
+        limits: Limits,
     ) -> None:
+        self.limits = limits
         self.contents = contents
         self.goal = goal
         self.capabilities = capabilities
@@ -310,7 +316,7 @@ class _Planner:
 
     def _image(self, image: Image) -> ImagePlan:
         where = self._where(image)
-        for finding in validate(image, where):
+        for finding in validate(image, where, self.limits):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
         original = image.manifest.family if image.manifest else None
@@ -337,7 +343,8 @@ class _Planner:
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
             if self.goal.verify == "layers" and layer.diff_id is not None:
-                raise Unsupported(place, f"the tar inside cannot be read: it is {layer.media_type}", "--verify blobs")
+                remedy = "the tar inside cannot be read: --verify blobs"
+                raise UnsupportedMediaType(place, layer.media_type, remedy)
             return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"

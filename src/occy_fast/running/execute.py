@@ -16,12 +16,11 @@ from occy_fast.planning.explain import format_size
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
-from occy_fast.running.limits import check_workers, layer_limit
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.outcome import LayerOutcome, Result
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
-from occy_fast.transports.documents import CONFIG_LIMIT
 from occy_fast.transports.locate import open_destination
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.base import Sink, Stage
 
@@ -43,6 +43,7 @@ def execute(
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Result:
     """Run *plan*: move and prove every blob, then publish all of it in one operation, or nothing.
 
@@ -50,7 +51,8 @@ def execute(
         workers: threads for decoding, hashing and encoding; None takes what this process may use.
         progress: called a few times a second, by the calling thread.
         cancel: once set, the call ends with Cancelled.
-        max_layer: bytes a layer's tar may have; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
+        max_layer: bytes a layer's tar may have, in place of what *limits* say.
+        limits: what the layers may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Raises:
         UsageError: so many workers, or such a limit, cannot be.
         IntegrityError: bytes are not what they claim to be.
@@ -60,15 +62,17 @@ def execute(
     """
     began = time.monotonic()
     check_workers(workers)
-    limit = layer_limit(max_layer)
+    limits = limits_of_call(limits, max_layer)
     check_space(plan)
     destination = open_destination(plan.destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
     # the pool is left first: its threads write into what the other two close
     with destination.stage() as stage, Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-        outcomes = _Execution(plan, stage, lanes, pool, limit).run()
-        publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
+        outcomes = _Execution(plan, stage, lanes, pool, limits).run()
+        publication = rebuild(
+            plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config)
+        )
         stage.publish(publication)
     layers = tuple(
         replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
@@ -102,8 +106,8 @@ def check_space(plan: Plan) -> None:
 class _Execution:
     """One call of execute, until every blob is staged."""
 
-    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limit: int) -> None:
-        self._plan, self._stage, self._lanes, self._pool, self._limit = plan, stage, lanes, pool, limit
+    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
+        self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
         self._outcomes: dict[tuple[object, ...], LayerOutcome] = {}
 
     def run(self) -> dict[tuple[object, ...], LayerOutcome]:
@@ -164,7 +168,7 @@ class _Execution:
             self._record(step, digest, layer.diff_id, size, outcome)
 
         try:
-            source, hasher = open_blob(layer.blob, decode, where, source_files)
+            source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
             run = self._pool.start(
                 LayerPass(
                     source=source,
@@ -172,7 +176,8 @@ class _Execution:
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
                     sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
-                    max_tar=self._limit if diff_id is not None else 0,
+                    max_tar=self._limits.layer if diff_id is not None else 0,
+                    limits=self._limits,
                     where=where,
                 )
             )
@@ -205,8 +210,8 @@ def _first_image(publication: Publication) -> PublishedImage:
     return next((image for image in images if not image.artifact), images[0])
 
 
-def _config_bytes(plan: ImagePlan) -> bytes:
+def _config_bytes(plan: ImagePlan, limit: int) -> bytes:
     if plan.image.config is not None:
         return plan.image.config.raw
     blob = plan.image.config_blob
-    return read_blob(blob, CONFIG_LIMIT, f"config {blob.digest}", ConfigTooLarge)
+    return read_blob(blob, limit, f"config {blob.digest}", ConfigTooLarge)

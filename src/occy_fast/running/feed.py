@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from occy_fast.errors import CorruptStream, DigestMismatch, LimitError, NotFound, SizeMismatch
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import FdSource, FeedSource
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ STEP = 1 << 20
 NATIVE = frozenset({"none", "gzip", "zstd"})
 """What the pass decodes itself."""
 
-XZ_MEMORY = 256 << 20
-"""Bytes a foreign xz stream may make its decoder allocate; xz -9 asks for 65 MiB."""
-
 
 class _Decompressor(Protocol):
     @property
@@ -38,7 +36,9 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def open_blob(blob: Blob, codec: str, where: str, stack: ExitStack) -> tuple[FdSource | FeedSource, _Hash | None]:
+def open_blob(
+    blob: Blob, codec: str, where: str, stack: ExitStack, limits: Limits = LIMITS
+) -> tuple[FdSource | FeedSource, _Hash | None]:
     """Open *blob* for a pass that is to see what *codec* encodes; *stack* keeps it open.
 
     The second value takes the blob's digest where the pass does not, and is complete when the pass has ended. Buffers
@@ -55,7 +55,7 @@ def open_blob(blob: Blob, codec: str, where: str, stack: ExitStack) -> tuple[FdS
         return FdSource(region.fd, region.offset, region.size), None
     hasher = blob.digest.hasher() if blob.digest is not None else hashlib.sha256()
     buffers = _read(region, where, hasher)
-    return FeedSource(buffers if codec in NATIVE else decode_foreign(codec, buffers, where)), hasher
+    return FeedSource(buffers if codec in NATIVE else decode_foreign(codec, buffers, where, limits.xz_memory)), hasher
 
 
 def prove_blob(blob: Blob, outcome: Outcome, hasher: _Hash | None, where: str) -> Digest:
@@ -83,9 +83,12 @@ def _read(region: OpenRegion, where: str, digest: _Hash) -> Iterator[bytes]:
         yield data
 
 
-def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[bytes]:
+def decode_foreign(
+    codec: str, source: Iterator[bytes], where: str, xz_memory: int = LIMITS.xz_memory
+) -> Iterator[bytes]:
     """Yield the tar inside an xz or bzip2 stream, in steps of a mebibyte at most.
 
+    An xz stream may make its decoder allocate *xz_memory* bytes; xz -9 asks for 65 MiB.
     Several streams may follow one another, as `xz -d` and `bzip2 -d` read them; anything else behind one is an error,
     and so is an end inside one. Raises CorruptStream, LimitError.
     """
@@ -103,7 +106,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
         if padding % 4:
             break
         padding = 0
-        decompressor = _new(codec)
+        decompressor = _new(codec, xz_memory)
         while not decompressor.eof:
             if decompressor.needs_input and not rest and not (rest := next(source, b"")):
                 raise CorruptStream(where, position, f"the {codec} stream ends early")
@@ -112,7 +115,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
                 data = decompressor.decompress(rest, STEP)
             except lzma.LZMAError as error:
                 if "memory" in str(error).lower():
-                    raise LimitError(where, "memory of an xz decoder", XZ_MEMORY, XZ_MEMORY + 1) from None
+                    raise LimitError(where, "memory of an xz decoder", xz_memory, xz_memory + 1) from None
                 raise CorruptStream(where, position, f"no xz: {error}") from None
             except (OSError, ValueError, EOFError) as error:
                 raise CorruptStream(where, position, f"no {codec}: {error}") from None
@@ -128,7 +131,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
         raise CorruptStream(where, 0, f"the {codec} stream is empty")
 
 
-def _new(codec: str) -> _Decompressor:
+def _new(codec: str, xz_memory: int) -> _Decompressor:
     if codec == "xz":
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=xz_memory)
     return bz2.BZ2Decompressor()

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.image.image import Image, ImageIndex
+from occy_fast.running.limits import limits_of_call
 from occy_fast.transports.locate import open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer, NamedImage, Opaque
+    from occy_fast.spec.limits import Limits
 
 SCHEMA = 1
 
 
-def inspect(locator: str) -> dict[str, Any]:
+def inspect(locator: str, *, limits: Limits | None = None) -> dict[str, Any]:
     """Describe every image a locator selects, from headers and documents alone.
 
+    Args:
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
         {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, artifact, config, layers:
         [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its order;
@@ -23,7 +27,7 @@ def inspect(locator: str) -> dict[str, Any]:
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError.
     """
-    with open_source(locator) as source:
+    with open_source(locator, limits_of_call(limits)) as source:
         contents = source.read()
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}

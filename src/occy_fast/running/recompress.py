@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from occy_fast.errors import NotFound, OutputError, UsageError
 from occy_fast.running.feed import NATIVE, decode_foreign
-from occy_fast.running.limits import layer_limit
+from occy_fast.running.limits import limits_of_call
 from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.layer_pass import (
     Counters,
     DrainSink,
@@ -38,6 +39,7 @@ def recompress(
     *,
     workers: int | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
     trusted: bool = False,
     progress: Callable[[Counters], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -50,7 +52,8 @@ def recompress(
             stands), a binary file object, or None to make the digests and sizes only.
         encoding: ``none``, ``gzip``, ``zstd``, or with a level as in ``zstd:3``.
         workers: threads; None takes the processors this process may use.
-        max_layer: bytes of tar allowed; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
+        max_layer: bytes of tar allowed, in place of what *limits* say.
+        limits: what the layer may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
         progress: called about four times a second with bytes so far.
         cancelled: asked as often; once it returns True the call ends with Cancelled.
@@ -68,13 +71,13 @@ def recompress(
         UsageError: a path is a directory, or the limit cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
-    limit = layer_limit(max_layer)
+    limits = limits_of_call(limits, max_layer)
     with ExitStack() as open_files:
         found, origin = _open_source(source, open_files)
         where = _name(source)
         if found not in NATIVE:
             buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset, where)
-            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where))
+            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where, limits.xz_memory))
         staged: StagedFile | None = None
         if isinstance(destination, str | os.PathLike):
             staged = _open_path(destination, open_files)
@@ -87,7 +90,8 @@ def recompress(
                 decode=found if found in NATIVE else "none",
                 encode=wanted,
                 sink=sink,
-                max_tar=limit,
+                max_tar=limits.layer,
+                limits=limits,
                 bounded_ratio=not trusted,
                 where=where,
             )

@@ -15,7 +15,7 @@ from occy_fast.image.validate import Finding, validate
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
-from occy_fast.running.limits import check_workers, layer_limit
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.locate import open_source
@@ -23,6 +23,7 @@ from occy_fast.transports.locate import open_source
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
@@ -66,6 +67,7 @@ def verify(
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Report:
     """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
 
@@ -73,18 +75,18 @@ def verify(
 
     Args:
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
-        workers, progress, cancel, max_layer: as execute takes them.
+        workers, progress, cancel, max_layer, limits: as execute takes them.
     Raises:
         UsageError, NotFound, Cancelled, and nothing that an image could be guilty of.
     """
     check_workers(workers)
-    limit = layer_limit(max_layer)
-    with open_source(locator) as source:
+    limits = limits_of_call(limits, max_layer)
+    with open_source(locator, limits) as source:
         try:
             contents = source.read()
         except OccyError as error:
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
-        check = _Verification(contents, strict, limit)
+        check = _Verification(contents, strict, limits)
         check.look_at_documents()
         layers = check.distinct_layers()
         watched = [(layer, "verify") for layer in layers]
@@ -98,8 +100,8 @@ def verify(
 class _Verification:
     """One call of verify."""
 
-    def __init__(self, contents: Contents, strict: bool, limit: int) -> None:
-        self._contents, self._limit = contents, limit
+    def __init__(self, contents: Contents, strict: bool, limits: Limits) -> None:
+        self._contents, self._limits = contents, limits
         self._scan_tar = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
         self.images = self.proved = self.size = 0
@@ -107,7 +109,7 @@ class _Verification:
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
         for named in self._contents.images:
-            self.findings += validate(named.image_or_index, self._contents.locator)
+            self.findings += validate(named.image_or_index, self._contents.locator, self._limits)
         self.images = sum(isinstance(node, Image) for node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
@@ -153,7 +155,7 @@ class _Verification:
                 self.begin(lanes, pool, position, layer, scan=False)
 
         try:
-            source, hasher = open_blob(layer.blob, codec, where, files)
+            source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
         except OccyError as error:
             files.close()
             self.findings.append(_finding(error, where))
@@ -164,7 +166,8 @@ class _Verification:
                 source=source,
                 decode=codec if codec in NATIVE else "none",
                 scan_tar=self._scan_tar if tar and scan else None,
-                max_tar=self._limit if tar else 0,
+                max_tar=self._limits.layer if tar else 0,
+                limits=self._limits,
                 where=where,
             )
         )
@@ -173,7 +176,7 @@ class _Verification:
     def _nodes(self) -> Iterator[Image | Opaque]:
         seen: set[Hashable] = set()
         for named in self._contents.images:
-            for node in walk(named.image_or_index, self._contents.locator):
+            for node in walk(named.image_or_index, self._contents.locator, self._limits):
                 if isinstance(node, ImageIndex):
                     continue
                 name: Hashable = id(node)

@@ -9,29 +9,12 @@ from dataclasses import dataclass
 from occy_fast.errors import TarError, TarHeaderError, TarTruncated
 from occy_fast.kernels import tar_scan
 from occy_fast.kernels.tar_records import TarFormat, TarRecord, merge_records
+from occy_fast.spec.limits import LIMITS, Limits
 
 WINDOW = 1 << 20
 # A region read for its headers alone: one header and the next ones where contents are small.
 HEADER_WINDOW = 1 << 14
 XATTR_PREFIX = b"SCHILY.xattr."
-
-
-@dataclass(frozen=True, slots=True)
-class TarLimits:
-    """What a tar may ask for before an entry of it is seen.
-
-    Attributes:
-        extension: bytes of one PAX header or GNU long name.
-        sparse_map: bytes of one sparse map.
-        extensions: extension headers on one entry.
-    """
-
-    extension: int = 1 << 20
-    sparse_map: int = 1 << 20
-    extensions: int = 16
-
-
-LIMITS = TarLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +133,12 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def _scan(strict: bool, limits: TarLimits) -> tar_scan.TarScan:
+def _scan(strict: bool, limits: Limits) -> tar_scan.TarScan:
     return tar_scan.TarScan(
         strict=strict,
-        max_extension=limits.extension,
-        max_sparse_map=limits.sparse_map,
-        max_extensions=limits.extensions,
+        max_extension=limits.tar_extension,
+        max_sparse_map=limits.tar_sparse_map,
+        max_extensions=limits.tar_extension_count,
     )
 
 
@@ -164,7 +147,7 @@ def read_entries(
     *,
     strict: bool = False,
     where: str = "",
-    limits: TarLimits = LIMITS,
+    limits: Limits = LIMITS,
 ) -> Iterator[Entry]:
     """Yield the entries of a tar that passes by in *windows* of any size.
 
@@ -192,7 +175,7 @@ def scan_region(
     *,
     strict: bool = False,
     where: str = "",
-    limits: TarLimits = LIMITS,
+    limits: Limits = LIMITS,
     window: int = HEADER_WINDOW,
 ) -> Iterator[Entry]:
     """Yield the entries of the tar that is *size* bytes of *fd* from *offset* on, without reading contents.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import FileRegion
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.tar import Entry, scan_region
 
-MEMBERS = 200_000
-NAME_BYTES = 32 << 20
 LONGEST_NAME = 4095                                  # PATH_MAX: no loader could unpack a longer one
 
 
@@ -34,13 +33,21 @@ class Member:
 class ArchiveMembers:
     """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them."""
 
-    def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
+    def __init__(
+        self,
+        fd: int,
+        size: int,
+        path: str,
+        inode: tuple[int, int, int, int],
+        locator: str,
+        limits: Limits = LIMITS,
+    ) -> None:
         """Scan the headers of *fd*. Raises TarError, LimitError."""
-        self._path, self._inode, self._locator = path, inode, locator
+        self._path, self._inode, self._locator, self._links = path, inode, locator, limits.link_count
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
         length = 0
-        for entry in scan_region(fd, 0, size, where=locator):
+        for entry in scan_region(fd, 0, size, where=locator, limits=limits):
             member = _member(entry)
             if member is None:
                 continue
@@ -48,10 +55,10 @@ class ArchiveMembers:
                 self._twice.add(member.name)
             self._members[member.name] = member
             length += len(member.name) + len(member.link or "")
-            if len(self._members) > MEMBERS:
-                raise LimitError(locator, "members of an archive", MEMBERS, len(self._members))
-            if length > NAME_BYTES:
-                raise LimitError(locator, "bytes of names in an archive", NAME_BYTES, length)
+            if len(self._members) > limits.member_count:
+                raise LimitError(locator, "members of an archive", limits.member_count, len(self._members))
+            if length > limits.member_names:
+                raise LimitError(locator, "bytes of names in an archive", limits.member_names, length)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -60,14 +67,16 @@ class ArchiveMembers:
         return iter(self._members)
 
     def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
-        """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
+        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
 
         Raises DuplicateEntry, BadArchive.
         """
         member = self._get(name)
         if member is None:
             return None
-        if follow and member.link is not None:
+        for _ in range(self._links if follow else 0):
+            if member.link is None:
+                break
             target = self._get(member.link)
             if target is None:
                 raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")

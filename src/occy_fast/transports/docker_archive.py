@@ -15,6 +15,7 @@ from occy_fast.errors import (
     ConfigTooLarge,
     DigestMismatch,
     LayerCountMismatch,
+    LimitError,
     ManifestTooLarge,
     MissingBlob,
     NotFound,
@@ -27,19 +28,14 @@ from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import RECODABLE
 from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive_members import ArchiveMembers, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
-from occy_fast.transports.documents import (
-    CONFIG_LIMIT,
-    DOCKER_MANIFEST_LIMIT,
-    MANIFEST_LIMIT,
-    DocumentReader,
-    sniff_address,
-)
+from occy_fast.transports.documents import DocumentReader, sniff_address
 from occy_fast.transports.names import names_of
 
 if TYPE_CHECKING:
@@ -54,9 +50,10 @@ _LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 class DockerArchiveSource:
     """Reads images from an archive in a regular file."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Open the file. Raises NotFound, UnsupportedFormat."""
         self.locator = locator.text
+        self._limits = limits
         self._wanted = locator
         self._fd = -1
         try:
@@ -106,7 +103,7 @@ class DockerArchiveSource:
         if codec != "none":
             remedy = f"decompress it first, with {_WHOLE[codec]}"
             raise UnsupportedFormat(self.locator, f"an archive compressed as a whole ({codec})", remedy)
-        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator)
+        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
 
     def _read_items(self, members: ArchiveMembers) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
@@ -114,9 +111,10 @@ class DockerArchiveSource:
         region = members.find("manifest.json", follow=False)
         if region is None:
             raise self._foreign(members)
-        if region.size > DOCKER_MANIFEST_LIMIT:
-            raise ManifestTooLarge(where, "document size", DOCKER_MANIFEST_LIMIT, region.size)
-        items = parse_json(region.read(), where, DOCKER_MANIFEST_LIMIT)
+        limit = self._limits.docker_manifest
+        if region.size > limit:
+            raise ManifestTooLarge(where, "document size", limit, region.size)
+        items = parse_json(region.read(), where, limit, deepest=self._limits.json_depth)
         if not isinstance(items, list):
             raise BadManifest(where, "a list of images is expected")
         if not items:
@@ -141,11 +139,14 @@ class DockerArchiveSource:
         if region is None or "oci-layout" not in members:
             return []
         where = f"{self.locator}: index.json"
-        if region.size > MANIFEST_LIMIT:
-            raise ManifestTooLarge(where, "document size", MANIFEST_LIMIT, region.size)
-        reader = DocumentReader(lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator)
+        limits = self._limits
+        if region.size > limits.manifest:
+            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+        reader = DocumentReader(
+            lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
+        )
         stored: list[tuple[tuple[str, ...], Image]] = []
-        for descriptor in Index.parse(region.read(), where).manifests:
+        for descriptor in Index.parse(region.read(), where, None, limits.manifest, limits.json_depth).manifests:
             node = reader.read_present(descriptor)
             stored += [(names_of(descriptor), image) for image in _images_of(node)]
         return stored
@@ -156,15 +157,18 @@ class DockerArchiveSource:
         names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where)))
         config_name = clean_name(item["Config"], where)
         config_region = _get(members, config_name, where)
-        if config_region.size > CONFIG_LIMIT:
-            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", CONFIG_LIMIT, config_region.size)
+        limits = self._limits
+        if config_region.size > limits.config:
+            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", limits.config, config_region.size)
         raw = config_region.read()
         config_digest = Digest.sha256(raw)
         # A name such as <64 hex>.json proves nothing: Docker takes any, and tools that edit a config leave it as it is.
         named = _BLOB_NAME.fullmatch(config_name)
         if named and named[2] != config_digest.hex:
             raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
-        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}")
+        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}", limits.config, limits.json_depth)
+        if len(item.get("Layers") or ()) > limits.layer_count:
+            raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
         paths = [clean_name(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))

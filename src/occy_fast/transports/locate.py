@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -72,17 +73,20 @@ def parse_locator(text: str) -> Locator:
     raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
 
 
-def open_source(text: str) -> Source:
-    """Open what a locator names for reading; the caller closes it. Raises what parse_locator does, and NotFound."""
+def open_source(text: str, limits: Limits = LIMITS) -> Source:
+    """Open what a locator names for reading, within *limits*; the caller closes it.
+
+    Raises what parse_locator does, and NotFound.
+    """
     locator = parse_locator(text)
     transport = locator.transport or _detect(locator)
     if transport == "oci":
         from occy_fast.transports.oci_layout import OciLayoutSource
 
-        return OciLayoutSource(locator)
+        return OciLayoutSource(locator, limits)
     from occy_fast.transports.docker_archive import DockerArchiveSource
 
-    return DockerArchiveSource(locator)
+    return DockerArchiveSource(locator, limits)
 
 
 def open_destination(text: str) -> Destination:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout_directory import LayoutDirectory
 from occy_fast.transports.layout_stage import OciLayoutStage
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 class OciLayoutSource:
     """Reads images from a layout."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Open the directory. Raises NotFound, UnsupportedFormat."""
         self.locator = locator.text
+        self._limits = limits
         self._wanted = locator
         try:
             fd = open_directory(locator.path)
@@ -38,7 +40,7 @@ class OciLayoutSource:
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
             raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
-        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text)
+        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
 
     def read(self) -> Contents:
         """Read the selected images. Raises NotFound, AmbiguousReference, IntegrityError, LimitError, PathError."""
@@ -46,7 +48,7 @@ class OciLayoutSource:
         index = self._layout.read_index()
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
-        reader = DocumentReader(self._layout.find, self.locator)
+        reader = DocumentReader(self._layout.find, self.locator, self._limits)
         images = []
         for descriptor in select_entries(index, self._wanted):
             node = reader.read(descriptor)
@@ -110,7 +112,7 @@ class OciLayoutDestination:
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
-        """Find blobs in the layout if there is one. Raises UnsafePath."""
+        """Find blobs in the layout if there is one. Raises BadArchive."""
         try:
             fd = open_directory(self._path)
         except OSError:

@@ -63,9 +63,8 @@ class Unzstd:
         Room left in *dst* means that this input has nothing more to give.
 
         Raises:
-            CorruptStream: the bytes break the format, or do not match their checksum.
+            CorruptStream: the bytes break the format, do not match their checksum, or need a dictionary.
             WindowTooLarge: a frame asks for more than *window_log_max* allows.
-            UnsupportedFormat: a frame needs a dictionary.
         """
         source, target = memoryview(src).cast("B"), memoryview(dst).cast("B")
         if target.readonly:
