@@ -152,11 +152,11 @@ def convert(
 
         write_digest_file(digest_file, result.digests)
     if voice.json:
-        print_json(result_document(plan, result))
+        print_json(result_document(result.plan, result))
     elif voice.quiet:
         print_text("\n".join(map(str, result.digests)))
     else:
-        print_text(result_text(plan, result))
+        print_text(result_text(result.plan, result))
     return 0
 
 

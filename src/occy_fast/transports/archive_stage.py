@@ -136,6 +136,9 @@ class DockerArchiveStage:
             for image in images:
                 self._check_blobs(image)
             with output_errors(self._path, "write to"):
+                for digest in self._staged.keys() - publication.digests():
+                    self._tar.drop_member(self._member_name(digest))
+                    del self._staged[digest]
                 self._tar.close_gaps()
                 for digest, data in self._documents.items():
                     if digest not in self._staged:
