@@ -162,7 +162,7 @@ class _Planner:
         self.facts = facts if capabilities.adopts else replace(facts, links=frozenset(), reflinks=frozenset())
         self.destination = destination
         self.reference = reference
-        self.notes: list[str] = []
+        self.notes = list(capabilities.notes)
 
     def plan(self) -> Plan:
         self._check_demands()

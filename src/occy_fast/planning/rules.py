@@ -124,7 +124,7 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=_notes(goal),
+        notes=(*_notes(goal), *capabilities.notes),
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )

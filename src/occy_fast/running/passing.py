@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,9 +47,9 @@ class Passed:
 
     Attributes:
         rule: None where nothing was to be written.
-        address: with its digests, where it was read to its end.
-        outcome: None where it was not.
-        error: why not.
+        address: with its digests, as far as they are known.
+        outcome: of the pass; None where it failed.
+        error: why it failed.
     """
 
     rule: Rule | None
@@ -60,7 +59,10 @@ class Passed:
 
 
 class Passage:
-    """One pass over an archive; what is wrong with a member is kept until something names that member."""
+    """One pass over an archive; what is wrong with a member is kept until something names that member.
+
+    Where tars are scanned, the digest is known also of a blob whose tar is bad, or that is none.
+    """
 
     def __init__(
         self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limit: int, scan_tar: str | None = None
@@ -93,36 +95,39 @@ class Passage:
         """Start the one read of a blob, and wait until all of it has been taken."""
         where = f"{self._source.locator}: {arrival.name}"
         address = PassedBytes(arrival.name, arrival.size, arrival.head)
-        recode = rule is not None and rule.act == "recode"
-        codec = "none" if arrival.kind == "other" else arrival.kind
-        is_layer = arrival.kind != "other"
-        if codec not in NATIVE and not recode and rule is not None:
-            codec, is_layer = "none", False              # kept as it is, and a pass copies only what it reads itself
+        encoding = None if rule is None else rule.encoding
+        codec, is_tar = ("none", False) if arrival.kind == "other" else (arrival.kind, True)
+        if codec not in NATIVE and rule is not None and encoding is None:
+            codec, is_tar = "none", False                # a pass copies only what it reads itself
         hasher: _Hash | None = None
-        buffers: Iterator[bytes] | Iterator[memoryview] = arrival.buffers
-        if codec not in NATIVE:
+        stored = arrival.buffers
+        if codec not in NATIVE or self._scan_tar is not None:
             hasher = hashlib.sha256()
-            buffers = decode_foreign(codec, _hashed(arrival.buffers, hasher), where)
+            stored = _hashed(arrival.buffers, hasher)
+        buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
         sink: Sink | None = None
         if stage is not None and rule is not None and rule.act != "refuse":
-            sink = stage.open_blob(None if recode else arrival.size)
-        cleanup = ExitStack()
-        if sink is not None:
-            cleanup.callback(sink.abort)
+            sink = stage.open_blob(arrival.size if encoding is None else None)
+
+        def drop() -> None:
+            if sink is not None:
+                sink.abort()
 
         def end(outcome: Outcome) -> None:
             digest = outcome.source_digest if hasher is None else Digest.from_hash(hasher.digest())
-            if sink is not None:
-                sink.commit(*((outcome.digest, outcome.size_out) if recode else (digest, arrival.size)))
-            cleanup.pop_all()
-            found = replace(address, digest=digest, diff_id=outcome.diff_id if is_layer else None)
+            if sink is not None and encoding is None:
+                sink.commit(digest, arrival.size)
+            elif sink is not None:
+                sink.commit(outcome.digest, outcome.size_out)
+            found = replace(address, digest=digest, diff_id=outcome.diff_id if is_tar else None)
             self.passed[arrival.name] = Passed(rule, found, outcome)
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
             if not isinstance(error, IntegrityError | LimitError):
                 raise error
-            self.passed[arrival.name] = Passed(rule, address, error=error)
+            digest = None if hasher is None else Digest.from_hash(hasher.digest())
+            self.passed[arrival.name] = Passed(rule, replace(address, digest=digest), error=error)
 
         layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
         position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
@@ -131,26 +136,29 @@ class Passage:
                 LayerPass(
                     source=FeedSource(buffers),
                     decode=codec if codec in NATIVE else "none",
-                    encode=rule.encoding if recode and rule is not None else None,
-                    copy_source=not recode,
+                    encode=encoding,
+                    copy_source=encoding is None,
                     sink=None if sink is None else FdSink(sink.fd, sink.offset, destination),
-                    scan_tar=self._scan_tar if is_layer else None,
+                    scan_tar=self._scan_tar if is_tar else None,
                     max_tar=self._limit,
                     bounded_ratio=True,
                     where=where,
                 )
             )
         except BaseException:
-            cleanup.close()
+            drop()
             raise
-        self._lanes.begin(position, where, run, end, cleanup.close, fail)
+        self._lanes.begin(position, where, run, end, drop, fail)
         self._lanes.hand_over()
+        if hasher is not None:
+            for _ in stored:                             # what a pass that failed has left of them
+                pass
 
 
-def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[bytes]:
+def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview]:
     for piece in buffers:
         hasher.update(piece)
-        yield bytes(piece)
+        yield piece
 
 
 def execute_rules(
@@ -194,9 +202,12 @@ def _match(plan: Plan, passage: Passage) -> Outcomes:
 
 
 def _outcome(step: LayerStep, passed: Passed, where: str) -> LayerOutcome:
-    rule = passed.rule
+    if passed.error is not None:
+        raise passed.error
+    prove_passed(step.layer, passed.address, where)
+    rule, outcome = passed.rule, passed.outcome
     assert rule is not None
-    outcome = prove_passed(step.layer, passed, where)
+    assert outcome is not None
     if isinstance(step, Recode):
         if rule.encoding != step.encoding:
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
@@ -209,26 +220,24 @@ def _outcome(step: LayerStep, passed: Passed, where: str) -> LayerOutcome:
     return LayerOutcome(step, digest, step.layer.diff_id, step.layer.size, size, outcome.identity)
 
 
-def prove_passed(layer: Layer, passed: Passed, where: str) -> Outcome:
-    """Return the outcome of a layer that has come by, if it is what the documents say.
+def prove_passed(layer: Layer, address: PassedBytes, where: str) -> None:
+    """Check that a layer that has come by is what the documents say.
 
-    Raises IntegrityError, LimitError, and Unsupported for what one look was not enough.
+    Raises SizeMismatch, DigestMismatch, and Unsupported for what one look was not enough.
     """
-    if passed.error is not None:
-        raise passed.error
-    assert passed.outcome is not None
-    address = passed.address
     if layer.size != address.size:
         raise SizeMismatch(where, layer.size, address.size)
-    tar = is_tar(layer)
-    for name, wanted, found in (("", layer.digest, address.digest), (": diff_id", layer.diff_id, address.diff_id)):
-        if wanted is None or (name and not tar):
+    diff_id = layer.diff_id if is_tar(layer) else None
+    for place, wanted, found in (
+        (where, layer.digest, address.digest),
+        (f"{where}: diff_id", diff_id, address.diff_id),
+    ):
+        if wanted is None:
             continue
         if found is None or wanted.algorithm != found.algorithm:
-            raise Unsupported(f"{where}{name}", f"{wanted} cannot be told from one look", SAVE_FIRST)
+            raise Unsupported(place, f"one look was not enough for {wanted}", SAVE_FIRST)
         if wanted != found:
-            raise DigestMismatch(f"{where}{name}", wanted, found)
-    return passed.outcome
+            raise DigestMismatch(place, wanted, found)
 
 
 def _words(rule: Rule) -> str:

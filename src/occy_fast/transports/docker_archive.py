@@ -40,6 +40,7 @@ from occy_fast.transports.documents import (
     sniff_address,
 )
 from occy_fast.transports.names import names_of
+from occy_fast.transports.stream_output import stream_notes
 
 if TYPE_CHECKING:
     from occy_fast.transports.documents import Node
@@ -295,6 +296,7 @@ class DockerArchiveDestination:
             concurrent_unknown=False,
             refs=False,
             adopts=False,
+            notes=stream_notes(self._path),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
