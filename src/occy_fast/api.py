@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
+from occy_fast.planning.rules import make_rules
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
 from occy_fast.running.limits import limits_of_call
@@ -23,11 +25,12 @@ from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents
     from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
@@ -78,8 +81,10 @@ def plan(
     link: bool = False,
     workers: int | None = None,
     limits: Limits | None = None,
-) -> Plan:
+) -> Plan | RulePlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
+
+    An archive from a pipe, or compressed as a whole, is not touched: for what comes by once the plan is one of rules.
 
     Args:
         source, destination: locators.
@@ -92,7 +97,7 @@ def plan(
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
-        A Plan, which may be printed, pickled and executed elsewhere.
+        A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
@@ -100,6 +105,11 @@ def plan(
     limits = limits_of_call(limits)
     target = open_destination(destination)
     with open_source(source, limits) as opened:
+        if isinstance(opened, ArchiveStream):
+            facts = probe(Contents(source, "", ()), target, goal, workers)
+            return make_rules(
+                source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+            )
         contents = opened.read()
         facts = probe(contents, target, goal, workers)
         return make_plan(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.planning.explain import format_size
+from occy_fast.planning.rules import RulePlan
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("occy_fast")
 
+Outcomes = dict[tuple[object, ...], LayerOutcome]
+"""What became of each different work, by `work_of`."""
+
 
 def execute(
-    plan: Plan,
+    plan: Plan | RulePlan,
     *,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
@@ -59,21 +63,42 @@ def execute(
         LimitError: a layer is larger than allowed.
         OutputError: the destination cannot be written.
         PlanStale: source or destination changed since the plan was made.
+        Unsupported: a plan of rules turns out to be none for what came.
     """
     began = time.monotonic()
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
+    if isinstance(plan, RulePlan):
+        from occy_fast.running.passing import execute_rules
+
+        return execute_rules(plan, workers, progress, cancel, limits)
     check_space(plan)
     destination = open_destination(plan.destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
+    with destination.stage() as stage:
+        outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
+        return publish(plan, stage, outcomes, limits, began)
+
+
+def run_steps(
+    plan: Plan,
+    stage: Stage,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limits: Limits,
+) -> Outcomes:
+    """Stage what the plan's steps make, and return what became of each different work."""
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
-    # the pool is left first: its threads write into what the other two close
-    with destination.stage() as stage, Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-        outcomes = _Execution(plan, stage, lanes, pool, limits).run()
-        publication = rebuild(
-            plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config)
-        )
-        stage.publish(publication)
+    # the pool is left first: its threads write into what the other closes
+    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+        return _Execution(plan, stage, lanes, pool, limits).run()
+
+
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> Result:
+    """Make the plan's documents, publish all of it, and say what it came to since *began*."""
+    publication = rebuild(plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config))
+    stage.publish(publication)
     layers = tuple(
         replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
         for image in plan.images()
@@ -89,6 +114,7 @@ def execute(
         size_in=sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode),
         size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
         seconds=time.monotonic() - began,
+        plan=plan,
     )
     log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
     return result
@@ -108,9 +134,9 @@ class _Execution:
 
     def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
-        self._outcomes: dict[tuple[object, ...], LayerOutcome] = {}
+        self._outcomes: Outcomes = {}
 
-    def run(self) -> dict[tuple[object, ...], LayerOutcome]:
+    def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._lanes.check()
             alone = self._plan.one_by_one and isinstance(step, Recode)

@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from occy_fast.errors import NotFound, OutputError, UsageError
-from occy_fast.running.feed import NATIVE, decode_foreign
+from occy_fast.running.feed import NATIVE
 from occy_fast.running.limits import limits_of_call
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
+from occy_fast.streams.decode import decode_foreign
 from occy_fast.streams.layer_pass import (
     Counters,
     DrainSink,

@@ -133,7 +133,7 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def _scan(strict: bool, limits: Limits) -> tar_scan.TarScan:
+def new_scan(strict: bool, limits: Limits) -> tar_scan.TarScan:
     return tar_scan.TarScan(
         strict=strict,
         max_extension=limits.tar_extension,
@@ -158,7 +158,7 @@ def read_entries(
     Raises:
         TarError: after the entries that come before the error; TarLimitError where a header exceeds *limits*.
     """
-    scan = _scan(strict, limits)
+    scan = new_scan(strict, limits)
     try:
         for window in windows:
             for record in scan.feed(window):
@@ -187,7 +187,7 @@ def scan_region(
         TarError: after the entries that come before the error; TarTruncated also where the file ends before the region.
         OSError: the file cannot be read.
     """
-    scan = _scan(strict, limits)
+    scan = new_scan(strict, limits)
     try:
         while scan.offset < size and not scan.ended:
             if skip := min(scan.skippable, size - scan.offset - 1):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
-from occy_fast.image.blob import FileRegion
+from occy_fast.image.blob import Address, FileRegion
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.tar import Entry, scan_region
 
@@ -30,8 +31,80 @@ class Member:
     link: str | None = None
 
 
-class ArchiveMembers:
-    """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them."""
+class MemberTable:
+    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them."""
+
+    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+        self._locator, self._limits = locator, limits
+        self._members: dict[str, Member] = {}
+        self._twice: set[str] = set()
+        self._length = 0
+
+    def add(self, entry: Entry) -> Member | None:
+        """Take in an entry of the archive; None where nothing can ask for it. Raises LimitError."""
+        member = _member(entry)
+        if member is None:
+            return None
+        if member.name in self._members:
+            self._twice.add(member.name)
+        self._members[member.name] = member
+        self._length += len(member.name) + len(member.link or "")
+        if len(self._members) > self._limits.member_count:
+            raise LimitError(self._locator, "members of an archive", self._limits.member_count, len(self._members))
+        if self._length > self._limits.member_names:
+            raise LimitError(self._locator, "bytes of names in an archive", self._limits.member_names, self._length)
+        return member
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def find_member(self, name: str, *, follow: bool = True) -> Member | None:
+        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
+
+        Raises DuplicateEntry, BadArchive.
+        """
+        member = self._get(name)
+        if member is None:
+            return None
+        for _ in range(self._limits.link_count if follow else 0):
+            if member.link is None:
+                break
+            target = self._get(member.link)
+            if target is None:
+                raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")
+            member = target
+        if member.problem:
+            raise BadArchive(self._where(name), f"a regular file is expected, found {member.problem}")
+        return member
+
+    def _get(self, name: str) -> Member | None:
+        if name in self._twice:
+            raise DuplicateEntry(self._locator, name)
+        return self._members.get(name)
+
+    def _where(self, name: str) -> str:
+        return f"{self._locator}: {name}"
+
+
+class Members(Protocol):
+    """What a reader asks of an archive's members, be they in a file or gone by."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def find(self, name: str, *, follow: bool = True) -> Address | None:
+        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
+
+        Raises DuplicateEntry, BadArchive.
+        """
+
+
+class ArchiveMembers(MemberTable):
+    """The members of an archive in a regular file."""
 
     def __init__(
         self,
@@ -43,55 +116,32 @@ class ArchiveMembers:
         limits: Limits = LIMITS,
     ) -> None:
         """Scan the headers of *fd*. Raises TarError, LimitError."""
-        self._path, self._inode, self._locator, self._links = path, inode, locator, limits.link_count
-        self._members: dict[str, Member] = {}
-        self._twice: set[str] = set()
-        length = 0
+        super().__init__(locator, limits)
+        self._path, self._inode = path, inode
         for entry in scan_region(fd, 0, size, where=locator, limits=limits):
-            member = _member(entry)
-            if member is None:
-                continue
-            if member.name in self._members:
-                self._twice.add(member.name)
-            self._members[member.name] = member
-            length += len(member.name) + len(member.link or "")
-            if len(self._members) > limits.member_count:
-                raise LimitError(locator, "members of an archive", limits.member_count, len(self._members))
-            if length > limits.member_names:
-                raise LimitError(locator, "bytes of names in an archive", limits.member_names, length)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._members
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+            self.add(entry)
 
     def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
-        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
+        """Find a regular file; see Members."""
+        member = self.find_member(name, follow=follow)
+        return None if member is None else FileRegion(self._path, member.offset, member.size, self._inode)
 
-        Raises DuplicateEntry, BadArchive.
-        """
-        member = self._get(name)
-        if member is None:
-            return None
-        for _ in range(self._links if follow else 0):
-            if member.link is None:
-                break
-            target = self._get(member.link)
-            if target is None:
-                raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")
-            member = target
-        if member.problem:
-            raise BadArchive(self._where(name), f"a regular file is expected, found {member.problem}")
-        return FileRegion(self._path, member.offset, member.size, self._inode)
 
-    def _get(self, name: str) -> Member | None:
-        if name in self._twice:
-            raise DuplicateEntry(self._locator, name)
-        return self._members.get(name)
+class PassedMembers(MemberTable):
+    """The members of an archive that came by once, each with the address that was made for it as it came."""
 
-    def _where(self, name: str) -> str:
-        return f"{self._locator}: {name}"
+    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+        super().__init__(locator, limits)
+        self._addresses: dict[str, Address] = {}
+
+    def settle(self, name: str, address: Address) -> None:
+        """Say where the bytes of the regular file *name* are, or what became of them."""
+        self._addresses[name] = address
+
+    def find(self, name: str, *, follow: bool = True) -> Address | None:
+        """Find a regular file; see Members."""
+        member = self.find_member(name, follow=follow)
+        return None if member is None else self._addresses[member.name]
 
 
 def clean_name(name: str, where: str) -> str:

@@ -14,7 +14,7 @@ from occy_fast.errors import (
     MissingBlob,
     UnsupportedMediaType,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion, read_blob
+from occy_fast.image.blob import Address, Blob, read_blob, read_head
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.descriptor import Descriptor
@@ -50,7 +50,7 @@ class DocumentReader:
     whoever walks through it need not ask how often it comes by.
     """
 
-    def __init__(self, find: Callable[[Digest], FileRegion | None], locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, find: Callable[[Digest], Address | None], locator: str, limits: Limits = LIMITS) -> None:
         """Read from wherever *find* finds blobs; *locator* goes into messages."""
         self._find, self._locator, self._limits = find, locator, limits
         self._trees: dict[tuple[Digest, str, int], _Tree] = {}
@@ -211,5 +211,4 @@ def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
 
 def sniff_address(address: Address) -> Encoding:
     """Recognise how a blob is encoded. Raises PlanStale."""
-    with address.open() as region:
-        return sniff(region.read(0, SNIFF_SIZE))
+    return sniff(read_head(address, SNIFF_SIZE))
