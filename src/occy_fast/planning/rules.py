@@ -26,6 +26,8 @@ Act = Literal["copy", "recode", "refuse"]
 KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
 """What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
 
+_UNLINKED = "no layer is linked: what comes by once is no file"
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -124,7 +126,7 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=(*_notes(goal), *capabilities.notes),
+        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes,
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )
@@ -144,10 +146,3 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
         return Rule(kind, "recode", step.encoding, step.identity)
     assert isinstance(step, Copy), "without a digest, nothing is known to be there already"
     return Rule(kind, "copy")
-
-
-def _notes(goal: Goal) -> tuple[str, ...]:
-    notes = ["the archive comes by once: its manifest is matched at the end, and what it does not name is dropped"]
-    if goal.link:
-        notes.append("no layer is linked: what comes by once is no file")
-    return tuple(notes)
