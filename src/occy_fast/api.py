@@ -59,6 +59,7 @@ def make_goal(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -67,7 +68,7 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    return Goal(wanted, format, parsed, verify, link)
+    return Goal(wanted, format, parsed, verify, link, strict)
 
 
 def plan(
@@ -79,6 +80,7 @@ def plan(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
     workers: int | None = None,
     limits: Limits | None = None,
 ) -> Plan | RulePlan:
@@ -94,6 +96,7 @@ def plan(
         platforms: such as "linux/arm64"; none takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
+        strict: refuse layers whose tars readers are known to disagree about; each is read for it.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
@@ -101,7 +104,7 @@ def plan(
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
+    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, strict=strict)
     limits = limits_of_call(limits)
     target = open_destination(destination)
     with open_source(source, limits) as opened:
@@ -132,6 +135,7 @@ def convert(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -153,6 +157,7 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        strict=strict,
         workers=workers,
         limits=limits,
     )

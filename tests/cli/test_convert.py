@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_layout, sha256
+from image_builders import docker_archive, make_image, make_layer, oci_layout, sha256
 from occy_fast.cli import main
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
@@ -96,6 +96,21 @@ def test_json_is_versioned_and_complete(capsys: pytest.CaptureFixture[str], tmp_
         blob = tmp_path / "out" / "blobs" / layer["digest"].replace(":", "/")
         assert blob.stat().st_size == layer["size_out"]
         assert "zstd:5" in layer["encoder"]
+
+
+def test_strict_is_off_unless_demanded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    hidden = make_layer("first") + make_layer("hidden")
+    oci_layout(tmp_path / "in", [make_image(tars=[hidden], codec="gzip")], ["app"])
+    for arguments, strict in (((), False), (("--no-strict",), False), (("--strict",), True)):
+        plan = document(capsys, "convert", "oci:in:app", "oci:out:app", "--dry-run", *arguments)
+        (layer,) = plan["images"][0]["manifests"][0]["layers"]
+        assert (plan["goal"]["strict"], layer["strict"]) == (strict, strict)
+    assert main(["convert", "oci:in:app", "oci:out:app", "--strict", "--json"]) == 4
+    assert json.loads(capsys.readouterr().err)["error"]["name"] == "TarAmbiguous"
+    assert not (tmp_path / "out" / "index.json").exists()
+    answer(capsys, "convert", "oci:in:app", "oci:out:app")
+    answer(capsys, "verify", "oci:out:app", code=4)
+    answer(capsys, "verify", "oci:out:app", "--no-strict")
 
 
 def test_quiet_prints_the_digest_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

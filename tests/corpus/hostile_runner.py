@@ -53,7 +53,7 @@ def scan(case: dict[str, Any]) -> None:
 def decode(case: dict[str, Any]) -> None:
     fd = os.open(case["file"], os.O_RDONLY)
     with WorkerPool(2) as pool:
-        pool.start(LayerPass(FdSource(fd), decode=case["codec"], max_tar=64 << 30)).wait()
+        pool.start(LayerPass(FdSource(fd), decode=case["codec"], bounded_ratio=True)).wait()
 
 
 def verify(case: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,10 @@ from go_listings import agrees, nanoseconds, octets, same_text
 from lzw import decompress
 
 from occy_fast.errors import TarError, TarLimitError
-from occy_fast.streams import tar as tar_module
 from occy_fast.streams.tar import Entry, read_content, read_entries, scan_region
 
 STREAMS = 285
 WITHOUT_DIGEST = 5  # contents of more than 96 MiB, which the listing leaves out
-
-
-@pytest.fixture(params=["native", "pure"])
-def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let entries be read by one side of the kernel."""
-    side: str = request.param
-    monkeypatch.setattr(tar_module, "tar_scan", import_module(f"occy_fast.kernels.{side}.tar_scan"))
-    return side
 
 
 def decoded(raw: bytes, how: str | None) -> bytes:

@@ -58,8 +58,8 @@ def test_order_of_children_is_kept() -> None:
 
 
 def test_depth() -> None:
-    nodes = post_order([0], lambda node: [node + 1] if node < LIMITS.index_depth else [], int)
-    assert list(nodes) == list(range(8, -1, -1))
+    assert LIMITS.index_depth == 8
+    assert list(post_order([0], lambda node: [node + 1] if node < 8 else [], int)) == list(range(8, -1, -1))
     with pytest.raises(LimitError) as caught:
         list(post_order([0], lambda node: [node + 1], int, "here"))
     assert (caught.value.where, caught.value.allowed, caught.value.value) == ("here", 8, 9)

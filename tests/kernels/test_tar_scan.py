@@ -185,16 +185,6 @@ def test_truncation_is_told_where_go_tells_it(tar_scan: ModuleType, shared: Path
         )
 
 
-def test_types_without_content_have_none_whatever_their_size(tar_scan: ModuleType, shared: Path) -> None:
-    records, error, _ = scanned(tar_scan, go_file(shared, "hdr-only.tar"))
-    assert error is None
-    assert len(records) == 16
-    for first, second in zip(records[:8], records[8:], strict=True):
-        assert (first.name, first.type) == (second.name, second.type)
-        assert second.size != 0
-        assert first.type == b"0" or second.stored == 0
-
-
 def test_pax_records_are_parsed_as_go_does(tar_scan: ModuleType, shared: Path) -> None:
     vectors = go_vectors(shared)
     for vector in vectors["parse_pax"]:

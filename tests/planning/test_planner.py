@@ -108,6 +108,33 @@ without a name
 copies 1.0 MB; recodes 2.0 MB; writes about 6.7 MB; verifies blobs
 """,
     ),
+    "strict reading looks into every layer": (
+        lambda: printed(
+            contents(image("a", "b.gzip", "c.zstd")),
+            goal("gzip", strict=True),
+            facts=replace(FACTS, present=frozenset({digest("b.gzip")})),
+        ),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest edited, config kept (299 B)
+    1  sha256:ca978112ca1b    1.0 MB  none -> gzip:2    asked for; its tar is read strictly
+    2  sha256:2f4f42861352    1.0 MB  skip              there already; its tar is read strictly
+    3  sha256:f4816ab7ffd3    1.0 MB  zstd -> gzip:2    asked for; its tar is read strictly
+recodes 2.0 MB; writes about 1.5 MB; verifies blobs, reads tars strictly
+""",
+    ),
+    "strict copies": (
+        lambda: printed(contents(image("a", "b.gzip")), goal(strict=True)),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest kept, config kept (225 B)
+    1  sha256:ca978112ca1b    1.0 MB  copy              none, kept; its tar is read strictly
+    2  sha256:2f4f42861352    1.0 MB  copy              gzip, kept; its tar is read strictly
+copies 2.0 MB; verifies blobs, reads tars strictly
+""",
+    ),
     "there already": (
         lambda: printed(
             contents(image("a", "b.gzip")), goal(), facts=replace(FACTS, present=frozenset({digest("b.gzip")}))

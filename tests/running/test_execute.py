@@ -27,6 +27,7 @@ from occy_fast.errors import (
     NotFound,
     OutputError,
     PlanStale,
+    TarAmbiguous,
     Unsupported,
     UsageError,
 )
@@ -373,6 +374,29 @@ def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     last = reports[-1]
     assert [layer.state for layer in last.layers] == ["done", "done"]
     assert last.source == last.total == sum(map(len, image.blobs))
+
+
+# A member behind the end of the archive: some readers go on to it.
+AMBIGUOUS = make_layer("first") + make_layer("hidden")
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["copied", "linked"])
+@pytest.mark.parametrize("encoding", [None, "gzip:1", "zstd:1", "none"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_strict_reading_is_on_demand(tmp_path: Path, codec: str, encoding: str | None, link: bool) -> None:
+    """Whatever becomes of a layer, its tar is looked at where that is asked for, and nothing is left of a failure."""
+    good, bad = (make_image(name, tars=[tar], codec=codec) for name, tar in (("g", make_layer()), ("b", AMBIGUOUS)))
+    oci_layout(tmp_path / "good", [good], ["app"])
+    oci_layout(tmp_path / "bad", [bad], ["app"])
+    api.convert(f"oci:{tmp_path}/good:app", f"oci:{tmp_path}/out:good", encoding=encoding, link=link, strict=True)
+    before = tree(tmp_path / "out")
+    with pytest.raises(TarAmbiguous, match="behind the end of the archive"):
+        api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:bad", encoding=encoding, link=link, strict=True)
+    assert tree(tmp_path / "out") == before
+    result = api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:bad", encoding=encoding, link=link)
+    assert [str(layer.diff_id) for layer in result.layers] == bad.diff_ids
+    with pytest.raises(TarAmbiguous):  # also where nothing is to be written
+        api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:again", encoding=encoding, strict=True)
 
 
 def test_a_layer_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,11 @@ SCHEMA = 1
     help="blobs: every byte that is moved against its digest, and the diff_id of every layer that is decoded;"
     " layers: decode the others too.",
 )
+@click.option(
+    "--strict/--no-strict",
+    default=False,
+    help="Refuse layers whose tars readers are known to disagree about; each is read for it, also where it is copied.",
+)
 @click.option("--link", is_flag=True, help="Blobs may be hard links to the source's files, and share their fate.")
 @click.option(
     "-j", "--jobs", type=JobsType(), metavar="N", help="Workers. Default: the processors this process may use."
@@ -102,6 +107,7 @@ def convert(
     level: int | None,
     family: Format,
     verify: Verify,
+    strict: bool,
     link: bool,
     jobs: int | None,
     platforms: tuple[Platform, ...],
@@ -141,6 +147,7 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        strict=strict,
         workers=jobs,
     )
     if dry_run:

@@ -72,6 +72,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "platforms": [str(platform) for platform in goal.platforms],
             "verify": goal.verify,
             "link": goal.link,
+            "strict": goal.strict,
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,
@@ -190,7 +191,7 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         return _verb(step), "the same as above, done once"
     if isinstance(step, Recode):
         why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
-        return _verb(step), why
+        return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already"
     elif isinstance(step, Adopt):
@@ -201,7 +202,11 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         why = f"{codec}, as asked for"
     else:
         why = f"{codec}, kept"
-    return _verb(step), f"{why}; its tar is verified" if step.decode else why
+    if step.strict:
+        why += "; its tar is read strictly"
+    elif step.decode:
+        why += "; its tar is verified"
+    return _verb(step), why
 
 
 def _verb(step: LayerStep) -> str:
@@ -236,7 +241,7 @@ def _totals(plan: Plan) -> str:
         parts.append(f"writes about {format_size(estimate_written(plan))}")
     if plan.free is not None:
         parts.append(f"{format_size(plan.free)} free")
-    parts.append(f"verifies {plan.goal.verify}")
+    parts.append(f"verifies {plan.goal.verify}" + (", reads tars strictly" if plan.goal.strict else ""))
     return "; ".join(parts)
 
 
@@ -277,5 +282,6 @@ def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
         "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
         "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
         "verifies_tar": isinstance(step, Recode) or step.decode,
+        "strict": step.strict,
         "why": describe_step(step, plan)[1],
     }

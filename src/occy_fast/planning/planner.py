@@ -56,15 +56,16 @@ def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
     if isinstance(goal.encoding, Encoding) and not goal.encoding.met_by(layer.encoding):
         encoding = Encoding(goal.encoding.codec, goal.encoding.effective_level)
         encoder = facts.find_encoder(encoding)
-        return Recode(layer, encoding, encoder.identity if encoder else None)
-    decode = needs_decoding(layer, goal)
+        return Recode(layer, encoding, encoder.identity if encoder else None, goal.strict)
+    decode, strict = needs_decoding(layer, goal), goal.strict and layer.diff_id is not None
     if layer.digest in facts.present:
-        return Skip(layer, decode or (goal.verify == "layers" and layer.diff_id is not None))  # nothing else reads it
+        wanted = strict or (goal.verify == "layers" and layer.diff_id is not None)
+        return Skip(layer, decode or wanted, strict)  # nothing else reads it
     if goal.link and layer.digest in facts.links:
-        return Adopt(layer, "link", decode)
+        return Adopt(layer, "link", decode, strict)
     if layer.digest in facts.reflinks:
-        return Adopt(layer, "reflink", decode)
-    return Copy(layer, decode)
+        return Adopt(layer, "reflink", decode, strict)
+    return Copy(layer, decode, strict)
 
 
 def needs_decoding(layer: Layer, goal: Goal) -> bool:
@@ -75,7 +76,7 @@ def needs_decoding(layer: Layer, goal: Goal) -> bool:
     return (
         layer.diff_id is not None
         and layer.encoding.codec != "none"
-        and (goal.verify == "layers" or layer.digest is None)
+        and (goal.verify == "layers" or goal.strict or layer.digest is None)
     )
 
 
@@ -325,7 +326,7 @@ class _Planner:
                 raise finding.error
         original = image.manifest.family if image.manifest else None
         if image.artifact:  # its manifest has words of its own: it travels as it is
-            goal = replace(self.goal, encoding=None, verify="blobs")
+            goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
         family = self._family(original)
@@ -346,10 +347,10 @@ class _Planner:
                 raise UnsupportedMediaType(
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
-            if self.goal.verify == "layers" and layer.diff_id is not None:
-                remedy = "the tar inside cannot be read: --verify blobs"
+            if (self.goal.verify == "layers" or self.goal.strict) and layer.diff_id is not None:
+                remedy = "the tar inside cannot be read: --verify blobs, and no --strict"
                 raise UnsupportedMediaType(place, layer.media_type, remedy)
-            return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
+            return layer_step(layer, replace(self.goal, encoding=None, verify="blobs", strict=False), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"
         comparable = digest is not None and digest.algorithm == diff_id.algorithm

@@ -19,10 +19,14 @@ AdoptHow = Literal["link", "reflink"]
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The destination has the blob: nothing is written. With *decode* the source's is proved all the same."""
+    """The destination has the blob: nothing is written. With *decode* the source's is proved all the same.
+
+    Here and in the other steps, *strict* refuses a tar that readers are known to disagree about.
+    """
 
     layer: Layer
     decode: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Adopt:
     layer: Layer
     how: AdoptHow
     decode: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Copy:
 
     layer: Layer
     decode: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Recode:
     layer: Layer
     encoding: Encoding
     identity: EncoderIdentity | None = None
+    strict: bool = False
 
 
 LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
@@ -67,8 +74,8 @@ def work_of(step: LayerStep) -> tuple[object, ...]:
     """
     layer = step.layer
     if isinstance(step, Recode):
-        return (Recode, layer.diff_id or layer.digest, step.encoding)
-    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode)
+        return (Recode, layer.diff_id or layer.digest, step.encoding, step.strict)
+    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict)
 
 
 @dataclass(frozen=True, slots=True)

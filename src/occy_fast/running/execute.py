@@ -201,6 +201,7 @@ class _Execution:
                     decode=decode if decode in NATIVE else "none",
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
+                    scan_tar="strict" if step.strict else None,
                     sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
                     max_tar=self._limits.layer if diff_id is not None else 0,
                     limits=self._limits,
