@@ -179,7 +179,7 @@ def execute_rules(
     with ArchiveStream(parse_locator(plan.source), limits) as source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
-            passage = Passage(source, lanes, pool, limits)
+            passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
             passage.run(cancel, plan, stage)
         final = plan.plan_for(source.contents(passage.addresses()))
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes))))
