@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import errno
+import gzip
 import hashlib
 import json
 import lzma
@@ -397,6 +398,19 @@ def test_strict_reading_is_on_demand(tmp_path: Path, codec: str, encoding: str |
     assert [str(layer.diff_id) for layer in result.layers] == bad.diff_ids
     with pytest.raises(TarAmbiguous):  # also where nothing is to be written
         api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:again", encoding=encoding, strict=True)
+
+
+@pytest.mark.parametrize("encoding", [None, "zstd:1"])
+def test_strict_reading_of_what_comes_by_once(tmp_path: Path, encoding: str | None) -> None:
+    for name, tar in (("good", make_layer()), ("bad", AMBIGUOUS)):
+        archive = docker_archive(tmp_path / name, [make_image(name, tars=[tar])])
+        (tmp_path / f"{name}.tar.gz").write_bytes(gzip.compress(archive.read_bytes()))
+    api.convert(f"{tmp_path}/good.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding, strict=True)
+    before = tree(tmp_path / "out")
+    with pytest.raises(TarAmbiguous, match="behind the end of the archive"):
+        api.convert(f"{tmp_path}/bad.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding, strict=True)
+    assert tree(tmp_path / "out") == before
+    api.convert(f"{tmp_path}/bad.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding)
 
 
 def test_a_layer_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
