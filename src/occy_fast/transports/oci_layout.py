@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -34,7 +34,7 @@ class OciLayoutSource:
         try:
             fd = open_directory(locator.path)
         except NotADirectoryError as error:
-            remedy = f"docker-archive:{locator.path} reads an archive"
+            remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
             raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
@@ -46,12 +46,7 @@ class OciLayoutSource:
         index = self._layout.read_index()
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
-        reader = DocumentReader(self._layout.find, self.locator)
-        images = []
-        for descriptor in select_entries(index, self._wanted):
-            node = reader.read(descriptor)
-            images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
-        return Contents(self.locator, "oci", tuple(images))
+        return layout_contents(index, self._layout.find, self._wanted, "oci")
 
     def close(self) -> None:
         self._layout.close()
@@ -63,6 +58,18 @@ class OciLayoutSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def layout_contents(
+    index: Index, find: Callable[[Digest], FileRegion | None], wanted: Locator, kind: str
+) -> Contents:
+    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs."""
+    reader = DocumentReader(find, wanted.text)
+    images = []
+    for descriptor in select_entries(index, wanted):
+        node = reader.read(descriptor)
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
+    return Contents(wanted.text, kind, tuple(images))
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
