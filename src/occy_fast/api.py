@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from occy_fast.errors import UsageError
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
@@ -21,12 +22,12 @@ from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
-from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
-    from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.goal import Attestations, Format, Keep, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
@@ -52,6 +53,7 @@ def make_goal(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    attestations: Attestations = "keep",
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -59,8 +61,16 @@ def make_goal(
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    return Goal(wanted, format, parsed, verify, link)
+    return Goal(wanted, format, _parse_platforms(platforms), verify, link, attestations)
+
+
+def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
+    named = tuple(platforms)
+    if ALL_PLATFORMS in named:
+        if len(named) > 1:
+            raise UsageError(f"'{ALL_PLATFORMS}' stands beside other platforms", "leave it out, or them")
+        return ()
+    return tuple(parse_platform(platform) if isinstance(platform, str) else platform for platform in named)
 
 
 def plan(
@@ -72,6 +82,7 @@ def plan(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    attestations: Attestations = "keep",
     workers: int | None = None,
 ) -> Plan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
@@ -81,16 +92,19 @@ def plan(
         encoding: "none", "gzip", "zstd", with a level as in "zstd:3" to have it made by this library's encoder; "keep"
             demands that no layer changes; None changes only what the destination cannot hold.
         format: "oci", "docker" or "keep".
-        platforms: such as "linux/arm64"; none takes all that the destination can hold.
+        platforms: such as "linux/arm64"; none, or "all", takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
+        attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
         workers: what execute will be given, for the memory it takes.
     Returns:
         A Plan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
+    goal = make_goal(
+        encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, attestations=attestations
+    )
     target = open_destination(destination)
     with open_source(source) as opened:
         contents = opened.read()
@@ -109,6 +123,7 @@ def convert(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    attestations: Attestations = "keep",
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -129,6 +144,7 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        attestations=attestations,
         workers=workers,
     )
     return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.documents import DocumentReader
@@ -66,7 +67,7 @@ def layout_contents(
     """Read the images of index.json that a locator asks for, from wherever *find* finds blobs."""
     reader = DocumentReader(find, wanted.text)
     images = []
-    for descriptor in select_entries(index, wanted):
+    for descriptor in with_attestations(select_entries(index, wanted), index):
         node = reader.read(descriptor)
         images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
     return Contents(wanted.text, kind, tuple(images))
@@ -94,6 +95,17 @@ def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
         candidates = tuple(f"@{at}" for at, _ in found)
         raise AmbiguousReference(wanted.text, f"several images are called '{wanted.reference}'", candidates)
     return (found[0][1],)
+
+
+def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:
+    """Add the nameless entries whose annotations say that they speak of what was chosen."""
+    digests = {str(descriptor.digest) for descriptor in chosen}
+    speaking = (
+        entry
+        for entry in index.manifests
+        if named_subject(entry) in digests and entry not in chosen and entry.annotation(REF_NAME) is None
+    )
+    return (*chosen, *speaking)
 
 
 class OciLayoutDestination:
