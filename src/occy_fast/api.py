@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from occy_fast.errors import UsageError
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
@@ -24,12 +25,12 @@ from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
-from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.goal import Attestations, Format, Keep, Verify
     from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
@@ -60,6 +61,7 @@ def make_goal(
     verify: Verify = "blobs",
     link: bool = False,
     strict: bool = False,
+    attestations: Attestations = "keep",
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -67,8 +69,16 @@ def make_goal(
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    return Goal(wanted, format, parsed, verify, link, strict)
+    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations)
+
+
+def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
+    named = tuple(platforms)
+    if ALL_PLATFORMS in named:
+        if len(named) > 1:
+            raise UsageError(f"'{ALL_PLATFORMS}' stands beside other platforms", "leave it out, or them")
+        return ()
+    return tuple(parse_platform(platform) if isinstance(platform, str) else platform for platform in named)
 
 
 def plan(
@@ -81,6 +91,7 @@ def plan(
     verify: Verify = "blobs",
     link: bool = False,
     strict: bool = False,
+    attestations: Attestations = "keep",
     workers: int | None = None,
     limits: Limits | None = None,
 ) -> Plan | RulePlan:
@@ -93,10 +104,11 @@ def plan(
         encoding: "none", "gzip", "zstd", with a level as in "zstd:3" to have it made by this library's encoder; "keep"
             demands that no layer changes; None changes only what the destination cannot hold.
         format: "oci", "docker" or "keep".
-        platforms: such as "linux/arm64"; none takes all that the destination can hold.
+        platforms: such as "linux/arm64"; none, or "all", takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
         strict: refuse layers whose tars readers are known to disagree about; each is read for it.
+        attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
@@ -104,7 +116,15 @@ def plan(
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, strict=strict)
+    goal = make_goal(
+        encoding=encoding,
+        format=format,
+        platforms=platforms,
+        verify=verify,
+        link=link,
+        strict=strict,
+        attestations=attestations,
+    )
     limits = limits_of_call(limits)
     target = open_destination(destination)
     with open_source(source, limits) as opened:
@@ -136,6 +156,7 @@ def convert(
     verify: Verify = "blobs",
     link: bool = False,
     strict: bool = False,
+    attestations: Attestations = "keep",
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -158,6 +179,7 @@ def convert(
         verify=verify,
         link=link,
         strict=strict,
+        attestations=attestations,
         workers=workers,
         limits=limits,
     )

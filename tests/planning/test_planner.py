@@ -437,6 +437,7 @@ without a name
     1  sha256:b7ca5b32b916    1.0 MB  copy              as it is
 copies 3.0 MB; verifies blobs
 note: stays behind: linux/s390x
+note: stays behind: 1 attestation or artifact of the index
 """,
     ),
     "an attestation of what changes": (

@@ -11,7 +11,7 @@ from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsTyp
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Format, Verify
+    from occy_fast.planning.goal import Attestations, Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding
@@ -38,7 +38,7 @@ SCHEMA = 1
         ),
         (
             "what would be done, and why, without doing it",
-            "occy-fast convert app.tar oci:out:app --compression gzip:2 --dry-run",
+            "occy-fast convert app.tar oci-archive:app.oci.tar:app --compression gzip:2 --dry-run",
         ),
         (
             "in a script: prove the tars too, keep the digest",
@@ -89,7 +89,14 @@ SCHEMA = 1
     "platforms",
     type=PlatformType(),
     multiple=True,
-    help="Only images for os/architecture[/variant]; may be repeated.",
+    help="Only images for os/architecture[/variant]; may be repeated. Default: all that DST can hold, as is 'all'.",
+)
+@click.option(
+    "--attestations",
+    type=Word(["keep", "drop"]),
+    default="keep",
+    show_default=True,
+    help="What BuildKit states of an image: keep brings it along wherever DST can hold it, drop leaves it out.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
 @click.option(
@@ -110,16 +117,17 @@ def convert(
     strict: bool,
     link: bool,
     jobs: int | None,
-    platforms: tuple[Platform, ...],
+    platforms: tuple[Platform | str, ...],
+    attestations: Attestations,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
 ) -> int:
     """Bring the image at SRC to DST, in another form if asked.
 
-    SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes) or oci:DIR[:REF] (an OCI layout); one
-    image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
-    destination stays until the new one is complete.
+    SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes), oci:DIR[:REF] (an OCI layout) or
+    oci-archive:PATH[:REF] (a layout inside a tar); one image of several is also chosen by :@INDEX. A SRC that is a mere
+    path is looked at to see which it is. The old destination stays until the new one is complete.
 
     An archive may come from standard input (SRC is -), and go to standard output (DST is docker-archive:-); the answer
     is then on stderr. What comes through a pipe, or compressed as a whole, is read once, without a copy.
@@ -148,6 +156,7 @@ def convert(
         verify=verify,
         link=link,
         strict=strict,
+        attestations=attestations,
         workers=jobs,
     )
     if dry_run:

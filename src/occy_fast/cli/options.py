@@ -116,21 +116,21 @@ class EncodingType(_Type):
 
 
 class PlatformType(_Type):
-    """os/architecture[/variant]."""
+    """os/architecture[/variant], or "all"."""
 
     name = "platform"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a Platform."""
-        from occy_fast.spec.platform import parse_platform
+        """Return a Platform, or the word for all of them."""
+        from occy_fast.spec.platform import ALL_PLATFORMS, parse_platform
 
-        return parse_platform(str(value))
+        return value if value == ALL_PLATFORMS else parse_platform(str(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer what most images are made for."""
         return [
             CompletionItem(word)
-            for word in ("linux/amd64", "linux/arm64", "linux/arm/v7")
+            for word in ("linux/amd64", "linux/arm64", "linux/arm/v7", "all")
             if word.startswith(incomplete)
         ]
 

@@ -73,6 +73,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "verify": goal.verify,
             "link": goal.link,
             "strict": goal.strict,
+            "attestations": goal.attestations,
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,

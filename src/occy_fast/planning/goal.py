@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
 Keep = Literal["keep"]
+Attestations = Literal["keep", "drop"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
 VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
+ATTESTATION_MODES: tuple[Attestations, ...] = ("keep", "drop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Goal:
             diff_ids as well.
         strict: refuse layers whose tars readers are known to disagree about, whatever becomes of them.
         link: blobs may be hard links to the source's files, which then share their fate.
+        attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
+            it; "drop" leaves it out.
     """
 
     encoding: Encoding | Keep | None = None
@@ -40,6 +44,7 @@ class Goal:
     verify: Verify = "blobs"
     link: bool = False
     strict: bool = False
+    attestations: Attestations = "keep"
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):
@@ -48,3 +53,6 @@ class Goal:
             raise UsageError(f"unknown format '{self.format}'", "known are: " + ", ".join(FORMATS))
         if self.verify not in VERIFY_MODES:
             raise UsageError(f"unknown verification '{self.verify}'", "known are: " + ", ".join(VERIFY_MODES))
+        if self.attestations not in ATTESTATION_MODES:
+            known = ", ".join(ATTESTATION_MODES)
+            raise UsageError(f"unknown treatment of attestations '{self.attestations}'", f"known are: {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
@@ -16,8 +17,9 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedMediaType,
 )
-from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.attestation import digest_of, is_attestation, subject_of, with_referrers
+from occy_fast.image.graph import leaves, walk
+from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.steps import (
     Adopt,
@@ -40,15 +42,12 @@ from occy_fast.spec.reference import parse_reference
 from occy_fast.transforms.media_types import MediaTypes
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Layer, NamedImage, Opaque
+    from occy_fast.image.image import Contents, Layer, NamedImage
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
-
-ATTESTATION_TYPE = "vnd.docker.reference.type"
-ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
 
 
 def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
@@ -173,10 +172,11 @@ class _Planner:
 
     def plan(self) -> Plan:
         self._check_demands()
-        roots = tuple(self._named(named) for named in self.contents.images)
+        roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
+        self._note_orphaned(roots)
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
         return Plan(
@@ -195,15 +195,67 @@ class _Planner:
 
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
-        images = self.contents.images
+        images = [named for named in self.contents.images if not self._is_referrer(named)]
         if len(images) > 1 and (self.reference is not None or not self.capabilities.many_images):
             problem = "has several images, and the destination names one" if self.reference else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
-                tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(images)),
+                self._selectors(),
                 "choose one by :@INDEX behind the path",
             )
+
+    def _selectors(self) -> tuple[str, ...]:
+        return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
+
+    # -------------------------------------------------------------------------------------------------- roots
+
+    def _is_referrer(self, named: NamedImage) -> bool:
+        """Tell whether a root speaks of what stands under another one, and is nothing by itself."""
+        return bool(self._subjects(named)) and self._subjects(named) <= self._known
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The digests of all that the source shows."""
+        roots = [named.image_or_index for named in self.contents.images]
+        return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
+
+    def _subjects(self, named: NamedImage) -> frozenset[str]:
+        """Return the digests that a root speaks of; none for one with images of its own."""
+        root = named.image_or_index
+        nodes = (root,) if isinstance(root, Image) or subject_of(root) else tuple(leaves(root))
+        if any(_is_real(node) for node in leaves(root)):
+            return frozenset()
+        return frozenset(subject or "" for subject in map(subject_of, nodes))
+
+    def _roots(self) -> tuple[NamedPlan, ...]:
+        """Plan every root; what speaks of another one goes along if that goes, and if the destination can hold it."""
+        referrers = {id(named) for named in self.contents.images if self._is_referrer(named)}
+        plans = {id(named): self._named(named) for named in self.contents.images if id(named) not in referrers}
+        going = {digest_of(node) for plan in plans.values() for node in _nodes_of(plan.root)}
+        speaking = [named.image_or_index for named in self.contents.images if id(named) in referrers]
+        going = set(with_referrers(going, (node for root in speaking for node in walk(root, self.contents.locator))))
+        left = dropped = 0
+        for named in self.contents.images:
+            if id(named) not in referrers:
+                continue
+            if is_attestation(named.image_or_index) and self.goal.attestations == "drop":
+                dropped += 1
+            elif not (self.capabilities.referrers and self._subjects(named) <= going):
+                left += 1
+            else:
+                plans[id(named)] = NamedPlan(self._referrer(named.image_or_index), named.names, named.ref)
+        self._note_extras(left, dropped, "beside the image")
+        return tuple(plans[id(named)] for named in self.contents.images if id(named) in plans)
+
+    def _referrer(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
+        return self._image(root) if isinstance(root, Image) else self._index(root, None)
+
+    def _note_extras(self, left: int, dropped: int, where: str) -> None:
+        if left:
+            self.notes.append(f"stays behind: {_extras(left)} {where}")
+        if dropped:
+            self.notes.append(f"left out: {_count(dropped, 'attestation')}")
 
     # -------------------------------------------------------------------------------------------------- names
 
@@ -227,7 +279,10 @@ class _Planner:
             raise UnsupportedMediaType(self.contents.locator, root.descriptor.media_type)
         if isinstance(root, Image):
             if root.artifact and not self.capabilities.artifacts:
-                raise Unsupported(self.destination, "it cannot hold artifacts, only images with a root filesystem")
+                several = len(self.contents.images) > 1
+                remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
+                problem = "it cannot hold artifacts, only images with a root filesystem"
+                raise Unsupported(self.destination, problem, remedy)
             if root.artifact and self._asks_to_change(root):
                 raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
             for wanted in self.goal.platforms:
@@ -251,9 +306,22 @@ class _Planner:
                     "name one platform",
                 )
             return self._single(root, chosen[0])
-        if len(chosen) == 1 and len(images) > 1:
+        if not self.goal.platforms:
+            return self._index(root, None)
+        going = self._going(root, chosen)
+        if len(chosen) == 1 and len(images) > 1 and len(going) == 1:
             return self._single(root, chosen[0])
-        return self._index(root)
+        self._note_left_behind(root, going)
+        return self._index(root, going)
+
+    def _going(self, root: ImageIndex, chosen: tuple[Image, ...]) -> frozenset[str]:
+        """Return the digests of the images that were chosen of an index, and of what goes along with them."""
+        extras = [node for node in leaves(root) if isinstance(node, Image) and not _is_real(node)]
+        kept = [node for node in extras if not self._is_dropped(node)]
+        return with_referrers(map(digest_of, chosen), kept)
+
+    def _is_dropped(self, node: Image | ImageIndex | Opaque) -> bool:
+        return self.goal.attestations == "drop" and is_attestation(node)
 
     def _asks_to_change(self, image: Image) -> bool:
         """Tell whether a compression or a format is demanded that might change *image*."""
@@ -265,57 +333,53 @@ class _Planner:
 
     def _single(self, index: ImageIndex, image: Image) -> ImagePlan:
         """Plan one image of an index as a root of its own."""
-        others = [str(other.platform or "unknown") for other in _real_images(index) if other is not image]
-        if others:
-            self.notes.append("stays behind: " + ", ".join(others))
-        extras = sum(1 for leaf in leaves(index) if not _is_real(leaf))
-        if extras:
-            self.notes.append(f"stays behind: {_count(extras, 'attestation or artifact')} of the index")
+        self._note_left_behind(index, frozenset({digest_of(image)}))
+        extras = [leaf for leaf in leaves(index) if not _is_real(leaf)]
+        dropped = sum(map(self._is_dropped, extras))
+        self._note_extras(len(extras) - dropped, dropped, "of the index")
         return self._image(image)
 
-    def _index(self, index: ImageIndex) -> IndexPlan:
+    def _index(self, index: ImageIndex, going: frozenset[str] | None) -> IndexPlan:
+        """Plan an index, with the leaves whose digests are *going*; None takes all that are not left out."""
         kept: dict[int, ImagePlan | IndexPlan | Opaque] = {}
-        wanted = {str(image.digest) for image in _real_images(index) if self._is_wanted(image)}
+        left = dropped = 0
         for position, child in enumerate(index.children):
-            if isinstance(child, ImageIndex):
-                if not self.goal.platforms or any(self._is_wanted(image) for image in _real_images(child)):
-                    kept[position] = self._index(child)
-            elif isinstance(child, Image):
-                if _is_real(child):
-                    if self._is_wanted(child):
-                        kept[position] = self._image(child)
-                elif not self.goal.platforms or _subject_of(child) in wanted:
-                    kept[position] = self._image(child)
-            elif not self.goal.platforms:
+            if self._is_dropped(child):
+                dropped += 1
+            elif isinstance(child, ImageIndex):
+                if going is None or any(digest_of(leaf) in going for leaf in leaves(child)):
+                    kept[position] = self._index(child, going)
+            elif isinstance(child, Image) and (going is None or digest_of(child) in going):
+                kept[position] = self._image(child)
+            elif isinstance(child, Opaque) and going is None:
                 kept[position] = child
                 self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
-        if len(kept) < len(index.children):
-            self._note_left_behind(index)
+            elif not _is_real(child):
+                left += 1
+        self._note_extras(left, dropped, "of the index")
         artifacts = [child.image for child in kept.values() if isinstance(child, ImagePlan) and child.image.artifact]
         if unmet := sum(map(self._asks_to_change, artifacts)):
-            self.notes.append(f"stays as it is: {_count(unmet, 'attestation or artifact')} of the index")
+            self.notes.append(f"stays as it is: {_extras(unmet)} of the index")
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
         edits = (edit,) if self._translates(original, family) and edit.touches_index(index.index) else ()
-        plan = IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
-        self._note_orphaned(plan)
-        return plan
+        return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
 
-    def _note_left_behind(self, index: ImageIndex) -> None:
-        others = [str(image.platform or "unknown") for image in _real_images(index) if not self._is_wanted(image)]
+    def _note_left_behind(self, index: ImageIndex, going: frozenset[str]) -> None:
+        others = [str(image.platform or "unknown") for image in _real_images(index) if digest_of(image) not in going]
         if others:
             self.notes.append("stays behind: " + ", ".join(others))
 
-    def _note_orphaned(self, plan: IndexPlan) -> None:
-        changed = {
-            str(child.image.digest)
-            for child in plan.children
-            if isinstance(child, ImagePlan) and not child.manifest_kept
-        }
-        for child in plan.children:
-            if isinstance(child, ImagePlan) and (subject := _subject_of(child.image)) in changed:
-                self.notes.append(f"an attestation speaks of the manifest as it was: {str(subject)[:19]}")
+    def _note_orphaned(self, roots: tuple[NamedPlan, ...]) -> None:
+        """Say what speaks of a manifest that will be another one."""
+        plans = [plan for named in roots for plan in _plans_of(named.root)]
+        changed = {digest_of(_node_of(plan)) for plan in plans if not plan.manifest_kept}
+        for plan in plans:
+            node = _node_of(plan)
+            if (subject := subject_of(node)) in changed:
+                kind = "an attestation" if is_attestation(node) else "a referrer"
+                self.notes.append(f"{kind} speaks of the manifest as it was: {str(subject)[:19]}")
 
     # -------------------------------------------------------------------------------------------------- one image
 
@@ -435,16 +499,25 @@ def _real_images(index: ImageIndex) -> Iterator[Image]:
     return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
 
 
-def _is_real(leaf: Image | Opaque) -> bool:
-    return isinstance(leaf, Image) and not leaf.artifact and not _is_attestation(leaf)
+def _is_real(node: Image | ImageIndex | Opaque) -> bool:
+    return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
-def _is_attestation(image: Image) -> bool:
-    return image.descriptor is not None and image.descriptor.annotation(ATTESTATION_TYPE) is not None
+def _plans_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan | IndexPlan]:
+    """Walk the images and indexes under *root*, children before parents."""
+    if isinstance(root, IndexPlan):
+        for child in root.children:
+            if isinstance(child, ImagePlan | IndexPlan):
+                yield from _plans_of(child)
+    yield root
 
 
-def _subject_of(image: Image) -> str | None:
-    return image.descriptor.annotation(ATTESTATION_SUBJECT) if image.descriptor else None
+def _node_of(plan: ImagePlan | IndexPlan) -> Image | ImageIndex:
+    return plan.image if isinstance(plan, ImagePlan) else plan.index
+
+
+def _nodes_of(root: ImagePlan | IndexPlan) -> Iterator[Image | ImageIndex]:
+    return map(_node_of, _plans_of(root))
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:
@@ -468,6 +541,10 @@ def _name_of(named: NamedImage) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _extras(number: int) -> str:
+    return "1 attestation or artifact" if number == 1 else f"{number} attestations or artifacts"
 
 
 def _numbers(numbers: list[int]) -> str:

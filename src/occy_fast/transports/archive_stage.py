@@ -1,13 +1,14 @@
-"""A docker-archive under construction, in the profile that every consumer loads."""
+"""An archive under construction: blobs side by side in a tar, and the documents that close it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
@@ -16,6 +17,7 @@ from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
+from occy_fast.transports.layout_directory import LAYOUT_FILE
 from occy_fast.transports.locate import STREAM
 from occy_fast.transports.names import index_entries
 from occy_fast.transports.staging import (
@@ -34,13 +36,11 @@ if TYPE_CHECKING:
     from occy_fast.image.publication import Publication
     from occy_fast.transports.base import AdoptBy
 
-LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
-
 
 class _RegionSink:
     """One blob in its region of the archive."""
 
-    def __init__(self, stage: DockerArchiveStage, fd: int, region: Region) -> None:
+    def __init__(self, stage: ArchiveStage, fd: int, region: Region) -> None:
         self.fd, self.offset = fd, region.body
         self._stage, self._region = stage, region
 
@@ -51,13 +51,21 @@ class _RegionSink:
         self._stage._drop(self._region)
 
 
-class DockerArchiveStage:
+class ArchiveStage(ABC):
     """Blobs laid side by side in a file that has no name yet; publish adds the documents and names it.
 
     A blob of unknown size must be the only one open; others wait for it with an error, as waiting could be for ever.
+
+    Attributes:
+        holds: what this is, for messages.
     """
 
     concurrent_unknown = False
+    holds: ClassVar[str]
+
+    @abstractmethod
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        """Return the documents that close the archive, by name. Raises Unsupported, ManifestTooLarge."""
 
     def __init__(self, path: str, locator: str) -> None:
         self._path, self._locator = path, locator
@@ -127,20 +135,12 @@ class DockerArchiveStage:
         return True
 
     def publish(self, publication: Publication) -> None:
-        images = []
-        for root in publication.roots:
-            if not isinstance(root.root, PublishedImage) or root.root.artifact:
-                problem = "a docker-archive holds images of one platform each"
-                raise Unsupported(self._locator, problem, "choose a platform")
-            images.append(root.root)
+        closing = self.closing(publication)
         for digest, data in publication.documents():
             self.put_bytes(digest, data)
-        index, manifest = archive_index(publication), archive_manifest(publication)
-        self._check_size("index.json", index, MANIFEST_LIMIT)
-        self._check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
-            for image in images:
+            for image in publication.images():
                 self._check_blobs(image)
             with output_errors(self._path, "write to"):
                 for digest in self._staged.keys() - publication.digests():
@@ -151,13 +151,12 @@ class DockerArchiveStage:
                     if digest not in self._staged:
                         self._tar.append(self._member_name(digest), data)
                         self._staged[digest] = len(data)
-                self._tar.append("index.json", index)
-                self._tar.append("manifest.json", manifest)
-                self._tar.append("oci-layout", LAYOUT_FILE)
+                for name, data in closing:
+                    self._tar.append(name, data)
                 self._tar.finish()
             self._file.publish(self._name)
 
-    def _check_size(self, name: str, document: bytes, limit: int) -> None:
+    def check_size(self, name: str, document: bytes, limit: int) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
         if len(document) > limit:
             raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
@@ -175,7 +174,7 @@ class DockerArchiveStage:
 
     def _member_name(self, digest: Digest) -> str:
         if digest.algorithm != "sha256":             # its name would not fit a ustar header
-            problem = f"{digest.algorithm} digests do not fit a docker-archive"
+            problem = f"{digest.algorithm} digests do not fit {self.holds}"
             raise Unsupported(self._locator, problem, "write an OCI layout")
         return f"blobs/sha256/{digest.hex}"
 
@@ -203,6 +202,22 @@ class DockerArchiveStage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.close()
+
+
+class DockerArchiveStage(ArchiveStage):
+    """A docker-archive under construction, in the profile that every consumer loads."""
+
+    holds = "a docker-archive"
+
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        for root in publication.roots:
+            if not isinstance(root.root, PublishedImage) or root.root.artifact:
+                problem = "a docker-archive holds images of one platform each"
+                raise Unsupported(self._locator, problem, "choose a platform")
+        index, manifest = archive_index(publication), archive_manifest(publication)
+        self.check_size("index.json", index, MANIFEST_LIMIT)
+        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
 
 
 def archive_index(publication: Publication) -> bytes:

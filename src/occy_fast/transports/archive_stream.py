@@ -22,8 +22,8 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar_stream import TarStream
+from occy_fast.transports.archive_file import archive_reader
 from occy_fast.transports.archive_members import PassedMembers
-from occy_fast.transports.docker_archive import DockerArchiveReader
 from occy_fast.transports.locate import STREAM
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ArchiveStream:
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        return DockerArchiveReader(self._wanted, self._limits).read(self._members)
+        return archive_reader(self._wanted, self._members, self._limits).read(self._members)
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""

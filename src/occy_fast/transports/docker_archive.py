@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import (
     BadManifest,
@@ -21,7 +18,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion, identity_of
+from occy_fast.image.blob import Address, Blob, FileRegion
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
@@ -32,7 +29,7 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
-from occy_fast.transports.archive_members import ArchiveMembers, Members, clean_name
+from occy_fast.transports.archive_members import Members, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
 from occy_fast.transports.documents import DocumentReader, sniff_address
 from occy_fast.transports.names import names_of
@@ -46,67 +43,20 @@ _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 
 
-class DockerArchiveSource:
-    """Reads images from an archive in a regular file."""
-
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
-        """Open the file. Raises NotFound, UnsupportedFormat."""
-        self.locator = locator.text
-        self._limits = limits
-        self._wanted = locator
-        self._fd = -1
-        try:
-            self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
-        status = os.fstat(self._fd)
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            directory = stat.S_ISDIR(status.st_mode)
-            found = "a directory where an archive is expected" if directory else "a pipe or device"
-            remedy = f"oci:{locator.path} reads a layout" if directory else "save it to a file first"
-            raise UnsupportedFormat(locator.text, found, remedy)
-        self._size = status.st_size
-        self._inode = identity_of(status)
-        self._path = os.path.realpath(locator.path)
-
-    def read(self) -> Contents:
-        """Read the selected images: headers, documents, and the first bytes of each layer.
-
-        Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference.
-        """
-        try:
-            return DockerArchiveReader(self._wanted, self._limits).read(self._scan())
-        except OSError as error:
-            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _scan(self) -> ArchiveMembers:
-        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
-
-
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
     def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Read what *locator* selects; its text goes into messages."""
         self.locator = locator.text
-        self._wanted, self._limits = locator, limits
+        self._limits = limits
+        self._wanted = locator
 
     def read(self, members: Members) -> Contents:
-        """Read the selected images. Raises what DockerArchiveSource.read does, and OSError."""
+        """Read the selected images: documents, and the first bytes of each layer.
+
+        Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
+        """
         items = self._read_items(members)
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
@@ -132,7 +82,7 @@ class DockerArchiveReader:
         """Say what an archive without manifest.json is."""
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
-            remedy = "unpack it, and read it as oci:DIR"
+            remedy = f"oci-archive:{self._wanted.path} reads it"
         elif "repositories" in members or any(_LEGACY_NAME.fullmatch(name) for name in members):
             found = "an archive from before Docker 1.10, without manifest.json"
             remedy = "load it into Docker 1.10 to 28, and save it anew"

@@ -61,12 +61,7 @@ class LayoutDirectory:
         raw = self.read("oci-layout", LAYOUT_LIMIT)
         if raw is None:
             raise UnsupportedFormat(self.locator, "a directory without oci-layout")
-        document = parse_json(raw, where, LAYOUT_LIMIT, deepest=self._limits.json_depth)
-        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
-        if not isinstance(version, str):
-            raise BadManifest(where, "imageLayoutVersion is no text")
-        if version != "1.0.0":
-            raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+        check_layout_file(raw, where, self._limits)
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
@@ -106,6 +101,16 @@ class LayoutDirectory:
             raise _unsafe(error, f"{self.locator}: {name}", name) from error
         self._directories[name] = fd
         return fd
+
+
+def check_layout_file(raw: bytes, where: str, limits: Limits = LIMITS) -> None:
+    """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
+    document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)
+    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+    if not isinstance(version, str):
+        raise BadManifest(where, "imageLayoutVersion is no text")
+    if version != "1.0.0":
+        raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
 
 
 def blob_name(digest: Digest) -> str:

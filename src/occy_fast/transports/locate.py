@@ -14,16 +14,20 @@ from occy_fast.spec.reference import parse_reference
 if TYPE_CHECKING:
     from occy_fast.transports.base import Destination, Source
 
-TRANSPORTS = ("docker-archive", "oci")
+TRANSPORTS = ("docker-archive", "oci", "oci-archive")
 
 STREAM = "-"
 """The path that stands for standard input, or standard output."""
 
-_LATER = frozenset({"oci-archive", "docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
+_LATER = frozenset({"docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
-_GRAMMAR = {"docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]", "oci": "oci:DIR[:REF|:@INDEX]"}
+_GRAMMAR = {
+    "docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]",
+    "oci": "oci:DIR[:REF|:@INDEX]",
+    "oci-archive": "oci-archive:PATH[:REF|:@INDEX]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Locator:
         text: as the caller wrote it.
         transport: one of TRANSPORTS; empty where it is to be detected.
         path: file or directory.
-        reference: NAME:TAG of an archive, REF of a layout.
+        reference: NAME:TAG of a docker-archive, REF of a layout.
         index: which image, counted from 0 in the order of manifest.json or index.json.
     """
 
@@ -86,8 +90,7 @@ def open_source(text: str, limits: Limits = LIMITS) -> Source:
     Raises what parse_locator does, and NotFound.
     """
     locator = parse_locator(text)
-    transport = locator.transport or _detect(locator)
-    if transport == "oci":
+    if locator.transport == "oci" or (not locator.transport and _is_layout(locator)):
         from occy_fast.transports.oci_layout import OciLayoutSource
 
         return OciLayoutSource(locator, limits)
@@ -95,9 +98,9 @@ def open_source(text: str, limits: Limits = LIMITS) -> Source:
 
     if comes_by_once(locator):
         return ArchiveStream(locator, limits)
-    from occy_fast.transports.docker_archive import DockerArchiveSource
+    from occy_fast.transports.archive_file import ArchiveFile
 
-    return DockerArchiveSource(locator, limits)
+    return ArchiveFile(locator, limits)
 
 
 def open_destination(text: str) -> Destination:
@@ -107,13 +110,18 @@ def open_destination(text: str) -> Destination:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
         raise UsageError(f"a destination has no index: '{text}'", f"the form is {_GRAMMAR[locator.transport]}")
+    ref = None if locator.transport == "docker-archive" else locator.reference
+    if ref is not None and not _REF.fullmatch(ref):
+        problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
+        raise BadReference(ref, problem, text)
     if locator.transport == "oci":
-        if locator.reference is not None and not _REF.fullmatch(locator.reference):
-            problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
-            raise BadReference(locator.reference, problem, text)
         from occy_fast.transports.oci_layout import OciLayoutDestination
 
         return OciLayoutDestination(locator)
+    if locator.transport == "oci-archive":
+        from occy_fast.transports.oci_archive import OciArchiveDestination
+
+        return OciArchiveDestination(locator)
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
     return DockerArchiveDestination(locator)
@@ -128,18 +136,20 @@ def _parse_selector(transport: str, selector: str, text: str) -> str:
     return selector                                  # a layout may have any; what is written is checked
 
 
-def _detect(locator: Locator) -> str:
+def _is_layout(locator: Locator) -> bool:
+    """Tell whether a mere path is a layout's; else it is an archive's, and its members tell which."""
     path = locator.path
     if path == STREAM:
-        return "docker-archive"
+        return False
     if os.path.isdir(path):
         if os.path.lexists(os.path.join(path, "oci-layout")):
-            return "oci"
+            return True
         raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
     if not os.path.exists(path):
         raise NotFound(locator.text, path)
-    return "docker-archive"
+    return False
 
 
 def _remedy() -> str:
-    return "available are " + " and ".join(_GRAMMAR[word] for word in TRANSPORTS)
+    *first, last = (_GRAMMAR[word] for word in TRANSPORTS)
+    return f"available are {', '.join(first)} and {last}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.limits import LIMITS, Limits
@@ -18,7 +19,7 @@ from occy_fast.transports.names import REF_NAME, names_of, tagged_name
 from occy_fast.transports.staging import open_directory
 
 if TYPE_CHECKING:
-    from occy_fast.image.blob import FileRegion
+    from occy_fast.image.blob import Address, FileRegion
     from occy_fast.spec.descriptor import Descriptor
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.manifest import Index
@@ -36,7 +37,7 @@ class OciLayoutSource:
         try:
             fd = open_directory(locator.path)
         except NotADirectoryError as error:
-            remedy = f"docker-archive:{locator.path} reads an archive"
+            remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
             raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
@@ -48,12 +49,7 @@ class OciLayoutSource:
         index = self._layout.read_index()
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
-        reader = DocumentReader(self._layout.find, self.locator, self._limits)
-        images = []
-        for descriptor in select_entries(index, self._wanted):
-            node = reader.read(descriptor)
-            images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
-        return Contents(self.locator, "oci", tuple(images))
+        return layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
 
     def close(self) -> None:
         self._layout.close()
@@ -65,6 +61,18 @@ class OciLayoutSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def layout_contents(
+    index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits = LIMITS
+) -> Contents:
+    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs."""
+    reader = DocumentReader(find, wanted.text, limits)
+    images = []
+    for descriptor in with_attestations(select_entries(index, wanted), index):
+        node = reader.read(descriptor)
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
+    return Contents(wanted.text, kind, tuple(images))
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
@@ -89,6 +97,17 @@ def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
         candidates = tuple(f"@{at}" for at, _ in found)
         raise AmbiguousReference(wanted.text, f"several images are called '{wanted.reference}'", candidates)
     return (found[0][1],)
+
+
+def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:
+    """Add the nameless entries whose annotations say that they speak of what was chosen."""
+    digests = {str(descriptor.digest) for descriptor in chosen}
+    speaking = (
+        entry
+        for entry in index.manifests
+        if named_subject(entry) in digests and entry not in chosen and entry.annotation(REF_NAME) is None
+    )
+    return (*chosen, *speaking)
 
 
 class OciLayoutDestination:
