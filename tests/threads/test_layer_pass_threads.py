@@ -53,7 +53,8 @@ def test_random_cancels_leave_nothing(workers: int, tmp_path: Path) -> None:
                     if source.random() < 0.5:
                         run.cancel()
                     assert ending(run) in (DIFF_ID, CorruptStream, Cancelled)
-        assert left_over() == before
+        # fewer are no fault of ours: the kernel may still be taking a thread of an earlier test off the list
+        assert all(now <= then for now, then in zip(left_over(), before, strict=True))
 
 
 def test_pools_of_many_threads_at_once() -> None:
