@@ -18,6 +18,7 @@ from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import make_rules
+from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
 from occy_fast.running.limits import limits_of_call
@@ -26,6 +27,7 @@ from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
+from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.limits import Limits
+    from occy_fast.targets.target import Target
 
-__all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
+__all__ = ["build_info", "check", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
 
 
 @contextmanager
@@ -62,14 +65,19 @@ def make_goal(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    target: str | Target | None = None,
 ) -> Goal:
-    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
+    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64", "docker-20.10". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
     if encoding != "keep":
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations)
+    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations, _find(target))
+
+
+def _find(target: str | Target | None) -> Target | None:
+    return find_target(target) if isinstance(target, str) else target
 
 
 def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
@@ -92,6 +100,7 @@ def plan(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    target: str | Target | None = None,
     workers: int | None = None,
     limits: Limits | None = None,
 ) -> Plan | RulePlan:
@@ -109,6 +118,7 @@ def plan(
         link: blobs may be hard links to the source's files.
         strict: refuse layers whose tars readers are known to disagree about; each is read for it.
         attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
+        target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
@@ -124,24 +134,25 @@ def plan(
         link=link,
         strict=strict,
         attestations=attestations,
+        target=target,
     )
     limits = limits_of_call(limits)
-    target = open_destination(destination)
+    place = open_destination(destination)
     with open_source(source, limits) as opened:
         if isinstance(opened, ArchiveStream):
-            facts = probe(Contents(source, "", ()), target, goal, workers)
+            facts = probe(Contents(source, "", ()), place, goal, workers)
             return make_rules(
-                source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+                source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
             )
         contents = opened.read()
-        facts = probe(contents, target, goal, workers)
+        facts = probe(contents, place, goal, workers)
         return make_plan(
             contents,
             goal,
-            target.capabilities(),
+            place.capabilities(),
             facts,
             destination=destination,
-            reference=target.reference,
+            reference=place.reference,
             limits=limits,
         )
 
@@ -157,6 +168,7 @@ def convert(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    target: str | Target | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -180,6 +192,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        target=target,
         workers=workers,
         limits=limits,
     )

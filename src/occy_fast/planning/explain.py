@@ -72,6 +72,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "platforms": [str(platform) for platform in goal.platforms],
             "verify": goal.verify,
             "link": goal.link,
+            "target": None if goal.target is None else goal.target.name,
             "strict": goal.strict,
             "attestations": goal.attestations,
         },

@@ -10,6 +10,7 @@ from occy_fast.spec.encoding import Encoding
 
 if TYPE_CHECKING:
     from occy_fast.spec.platform import Platform
+    from occy_fast.targets.target import Target
 
 Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
@@ -36,6 +37,7 @@ class Goal:
         link: blobs may be hard links to the source's files, which then share their fate.
         attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
             it; "drop" leaves it out.
+        target: who is to read the result; what that is known to refuse is changed, and nothing else.
     """
 
     encoding: Encoding | Keep | None = None
@@ -45,6 +47,7 @@ class Goal:
     link: bool = False
     strict: bool = False
     attestations: Attestations = "keep"
+    target: Target | None = None
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):

@@ -21,6 +21,7 @@ from occy_fast.image.attestation import digest_of, is_attestation, subject_of, w
 from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
+from occy_fast.planning.fit import fallback, fit, reads
 from occy_fast.planning.steps import (
     Adopt,
     Copy,
@@ -39,7 +40,9 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import describe, media_type
 from occy_fast.spec.reference import parse_reference
+from occy_fast.targets.judge import words_of
 from occy_fast.transforms.media_types import MediaTypes
+from occy_fast.transforms.platforms import Platforms
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
@@ -48,6 +51,10 @@ if TYPE_CHECKING:
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
+    from occy_fast.transforms.base import ManifestEdit
+
+# What a consistent set of media types does away with.
+_MIXED = {"oci-layer-in-v2s2", "docker-layer-in-oci", "oci-config-in-v2s2", "docker-config-in-oci"}
 
 
 def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
@@ -93,12 +100,14 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
             f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
             "name a compression: gzip, or zstd if that is what you want",
         )
-    if codec in capabilities.encodings and _has_word_for(family, codec):
+    readable = reads(goal.target, codec, family, destination)
+    if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
         return goal
     if goal.encoding == "keep":
         whose = f" of layer {name}" if name else ""
-        raise Unsupported(destination, f"it cannot hold the {codec}{whose}", "do not demand to keep it")
-    return replace(goal, encoding=Encoding("none"))
+        who = "it cannot hold" if readable or goal.target is None else f"{goal.target.name} does not read"
+        raise Unsupported(destination, f"{who} the {codec}{whose}", "do not demand to keep it")
+    return replace(goal, encoding=fallback(goal, capabilities, family, destination))
 
 
 def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> None:
@@ -145,6 +154,7 @@ def make_plan(
         MissingPlatform: a platform that is demanded is not there.
         IntegrityError: the image contradicts itself.
     """
+    capabilities = fit(capabilities, goal, destination)
     return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
 
 
@@ -169,9 +179,13 @@ class _Planner:
         self.destination = destination
         self.reference = reference
         self.notes = list(capabilities.notes)
+        self.refused = frozenset(mark.rule for mark in facts.refused)
+        if "index-attestation" in self.refused and capabilities.multi_platform:
+            self.goal = replace(goal, attestations="drop")
 
     def plan(self) -> Plan:
         self._check_demands()
+        self._note_refused()
         roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
@@ -207,6 +221,23 @@ class _Planner:
 
     def _selectors(self) -> tuple[str, ...]:
         return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
+
+    def _note_refused(self) -> None:
+        """Say what the target does not read, and what its rule is called; raise where no conversion changes that."""
+        target = self.goal.target
+        if target is None:
+            return
+        places: dict[tuple[str, str], list[str]] = {}
+        for mark in self.facts.refused:
+            says = words_of(mark, target)
+            if not mark.mendable:
+                told = f"; it says: {says}" if says else ""
+                problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
+                raise Unsupported(self.contents.locator, problem, "the image itself would have to change")
+            places.setdefault((mark.rule, says), []).append(mark.place)
+        for (rule, says), where in places.items():
+            told = f", which says: {says}" if says else ""
+            self.notes.append(f"{rule}: {_places(where)}, for {target.name}{told}")
 
     # -------------------------------------------------------------------------------------------------- roots
 
@@ -363,7 +394,11 @@ class _Planner:
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
-        edits = (edit,) if self._translates(original, family) and edit.touches_index(index.index) else ()
+        edits: tuple[ManifestEdit, ...] = ()
+        if self._translates(original, family) and edit.touches_index(index.index):
+            edits = (edit,)
+        if "index-no-platform" in self.refused and (unsaid := _unsaid(tuple(kept.values()))):
+            edits += (Platforms(unsaid),)
         return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
 
     def _note_left_behind(self, index: ImageIndex, going: frozenset[str]) -> None:
@@ -393,9 +428,10 @@ class _Planner:
             goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
-        family = self._family(original)
+        family = self._family_for(image, original)
         edits: tuple[MediaTypes, ...] = ()
-        if image.manifest is not None and self._translates(original, family):
+        mixed = not self.refused.isdisjoint(_MIXED)
+        if image.manifest is not None and (mixed or self._translates(original, family)):
             edit = MediaTypes(family)
             try:
                 edits = (edit,) if edit.touches_manifest(image.manifest) else ()
@@ -421,6 +457,9 @@ class _Planner:
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
+        if goal is self.goal and "leading-skippable-frame" in self.refused and digest in self.facts.skippable:
+            codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
+            goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
         if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
@@ -434,6 +473,18 @@ class _Planner:
         if original is not None and original in self.capabilities.families:
             return original
         return "oci" if "oci" in self.capabilities.families else "docker"
+
+    def _family_for(self, image: Image, original: str | None) -> str:
+        """Return the family of an image's manifest; a target may read its zstd layers in OCI's alone."""
+        family = self._family(original)
+        stored = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
+        if self.goal.target is None or self.goal.format != "keep" or self.goal.encoding is not None:
+            return family
+        for other in sorted(self.capabilities.families, reverse=True):
+            suits = all(reads(self.goal.target, codec, other, self.destination) for codec in stored)
+            if suits and not all(reads(self.goal.target, codec, family, self.destination) for codec in stored):
+                return other
+        return family
 
     def _translates(self, original: str | None, family: str) -> bool:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""
@@ -475,7 +526,15 @@ class _Planner:
                     codecs = sorted({image.steps[number - 1].layer.encoding.codec for number in turned})
                     become = "becomes" if len(turned) == 1 else "become"
                     held = " or ".join(codecs)
-                    self.notes.append(f"{kind} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
+                    target = self.goal.target
+                    who = f"{kind} cannot hold"
+                    if target is not None and not all(
+                        reads(target, codec, image.family, self.destination) for codec in codecs
+                    ):
+                        who = f"{target.name} does not read"
+                    made = sorted({step.encoding.codec for step in image.steps if isinstance(step, Recode)})
+                    what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
+                    self.notes.append(f"{who} {held}: {_numbers(turned)} {become} {what}")
 
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
@@ -533,6 +592,23 @@ def _full_name(text: str) -> str | None:
     except BadReference:
         return None
     return reference.full() if reference.tag is not None else None
+
+
+def _unsaid(children: tuple[ImagePlan | IndexPlan | Opaque, ...]) -> tuple[tuple[int, Platform], ...]:
+    """Return the platforms that an index does not say of its images, by where they will stand in it."""
+    return tuple(
+        (position, child.image.platform)
+        for position, child in enumerate(children)
+        if isinstance(child, ImagePlan) and child.image.descriptor is not None
+        if child.image.descriptor.platform is None and child.image.platform is not None and _is_real(child.image)
+    )
+
+
+def _places(places: list[str]) -> str:
+    """Print places: "layers 1-4", or one after the other."""
+    numbers = [int(place.removeprefix("layer ")) for place in places if place.startswith("layer ")]
+    others = [place for place in places if not place.startswith("layer ")]
+    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
 
 
 def _name_of(named: NamedImage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import threading
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import DigestMismatch, OccyError
 from occy_fast.image.attestation import is_attestation
-from occy_fast.image.blob import read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.running.limits import limits_of_call
+from occy_fast.running.marking import host_architecture, images_in, marks_for, skippable_layers
 from occy_fast.running.verify import verify
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
-from occy_fast.targets.marks import Mark, contents_marks, shape_marks
+from occy_fast.targets.marks import Mark
 from occy_fast.transports.locate import open_source, parse_locator
 from occy_fast.transports.survey import survey
 
@@ -32,10 +31,7 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.targets.target import Target
 
-# What Go calls the machines whose kernels have other names for themselves.
-_GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def check(
         try:
             with open_source(locator, limits) as source:
                 contents = source.read()
-            skippable = frozenset(_skippable(contents))
+            skippable = skippable_layers(contents)
         except OccyError as error:
             unread = error
     wrong = list(_broken(contents, unread, shape))
@@ -116,7 +112,7 @@ def check(
         wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
     found: list[Finding] = []
     for target in wanted:
-        marks = [*_marks(shape, contents, target, skippable), *wrong]
+        marks = [*marks_for(shape, contents, target, skippable), *wrong]
         found += judge(marks, target, None if contents is None else mend_command(locator, target, shape, contents))
     return Checked(
         locator,
@@ -126,23 +122,6 @@ def check(
         unread,
         deep and contents is not None,
     )
-
-
-def _marks(
-    shape: Shape | None, contents: Contents | None, target: Target, skippable: frozenset[Digest]
-) -> Iterator[Mark]:
-    """Yield what *target* comes by: it reads manifest.json, or the manifests of the layout beside it, or both."""
-    if shape is not None:
-        yield from shape_marks(shape, host_architecture())
-    reads_layout = shape is None or not shape.dual or target.cell("load.oci_archive").answer == "yes"
-    if contents is not None and reads_layout:
-        yield from contents_marks(contents, skippable)
-
-
-def host_architecture() -> str:
-    """Return what image configs call this machine's architecture."""
-    machine = os.uname().machine
-    return _GO_NAMES.get(machine, machine)
 
 
 def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents) -> str:
@@ -177,26 +156,6 @@ def _platforms(contents: Contents) -> list[object]:
     return []
 
 
-def _images(contents: Contents) -> Iterator[tuple[str, Image]]:
-    """Yield every image with what its places begin with, as contents_marks has it."""
-    several = len(contents.images) > 1
-    for position, named in enumerate(contents.images):
-        within = f"@{position} " if several else ""
-        root = named.image_or_index
-        for leaf in leaves(root):
-            if isinstance(leaf, Image):
-                yield within if root is leaf else f"{within}{leaf.platform or leaf.digest} ", leaf
-
-
-def _skippable(contents: Contents) -> Iterator[Digest]:
-    for _, image in _images(contents):
-        for layer in image.layers:
-            address = layer.blob.address
-            if layer.digest is not None and address is not None and layer.encoding.codec == "zstd":
-                if _SKIPPABLE.match(read_head(address, 4)):
-                    yield layer.digest
-
-
 def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
     """Yield what is wrong whoever reads it; of a docker-archive its shape tells, in the order its loaders look."""
     listed = shape is not None and shape.layout in ("docker-archive", "legacy")
@@ -204,7 +163,7 @@ def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | 
         place = unread.where.rpartition(": ")[2] or "image"
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
     if contents is not None and not listed:
-        for within, image in _images(contents):
+        for within, image in images_in(contents):
             for finding in validate(image):
                 if finding.severity == "error":
                     place = f"{within}{finding.where or 'image'}"
@@ -214,7 +173,7 @@ def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | 
 def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) -> Iterator[Mark]:
     """Yield what reading every layer has shown."""
     layers: list[tuple[str, int, Layer]] = [
-        (within, number, layer) for within, image in _images(contents) for number, layer in enumerate(image.layers)
+        (within, number, layer) for within, image in images_in(contents) for number, layer in enumerate(image.layers)
     ]
     route = "load" if shape is not None and shape.layout == "docker-archive" else "pull"
     for error in errors:

@@ -31,11 +31,14 @@ _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
 
 
-def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
+def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shape | None:
     """Return the shape of what *locator* names; None where a place has none, as a daemon's store.
 
     Nothing is refused for what it holds: an archive that no loader takes has a shape, too.
 
+    Args:
+        once: of an archive that is compressed as a whole, which is read for its shape from begin to end, tell no more
+            than that.
     Raises:
         UsageError, NotFound: there is no such thing to be looked at.
         Unsupported: it is a pipe, which would be gone afterwards.
@@ -56,7 +59,10 @@ def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
             return Shape("layout")
         if not stat.S_ISREG(status.st_mode):
             raise Unsupported(locator, "a pipe or device cannot be looked at before it is read", SAVE_FIRST)
-        return _archive(fd, status.st_size, locator, limits)
+        codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
+        if once and codec != "none":
+            return Shape("docker-archive", codec)
+        return _archive(fd, status.st_size, codec, locator, limits)
     finally:
         os.close(fd)
 
@@ -150,8 +156,7 @@ def leads_out(path: str) -> bool:
     return False
 
 
-def _archive(fd: int, size: int, where: str, limits: Limits) -> Shape:
-    codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
+def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shape:
     members = _Members(fd, limits)
     try:
         if codec == "none":
