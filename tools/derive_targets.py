@@ -10,8 +10,8 @@ from typing import Any
 
 OUTPUT = Path(__file__).resolve().parent.parent / "src" / "occy_fast" / "targets" / "matrix.json"
 
-# The versions a row speaks for, as [first, end): exact names such as docker-20.10.24 are looked up here.  A row that was
-# built in one way only (Debian's podman 4.3) speaks for that release alone.
+# The versions a row speaks for, as [first, end): exact names such as docker-20.10.24 are looked up here.  A row
+# about one build alone (Debian's podman 4.3) speaks for that release.
 VERSIONS = {
     "docker-1.10": ("docker", "1.10", "18.09"),
     "docker-18.09": ("docker", "18.09", "20.10"),
@@ -116,7 +116,7 @@ def main(path: str) -> None:
 
 
 def _row(name: str, row: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"name": row["name"].replace(" - ", "–"), "kind": row["kind"]}
+    made: dict[str, Any] = {"name": row["name"].replace(" - ", " to "), "kind": row["kind"]}
     if name in VERSIONS:
         made["versions"] = VERSIONS[name]
     parent, unsure = INHERITS.get(name, (row.get("inherits"), ()))

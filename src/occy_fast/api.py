@@ -40,7 +40,18 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.targets.target import Target
 
-__all__ = ["build_info", "check", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
+__all__ = [
+    "build_info",
+    "check",
+    "convert",
+    "execute",
+    "inspect",
+    "make_goal",
+    "open_image",
+    "plan",
+    "recompress",
+    "verify",
+]
 
 
 @contextmanager

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
-from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsType, PlatformType, Word, voiced
+from occy_fast.cli.options import (
+    LOCATOR,
+    EncodingType,
+    ExampleCommand,
+    JobsType,
+    PlatformType,
+    TargetType,
+    Word,
+    voiced,
+)
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +44,10 @@ SCHEMA = 1
         (
             "straight from docker, without a file in between",
             "docker save app | occy-fast convert - oci:out:app --compression zstd",
+        ),
+        (
+            "in the form that one consumer reads",
+            "occy-fast convert oci:out:app docker-archive:app.tar --target docker-20.10.24",
         ),
         (
             "what would be done, and why, without doing it",
@@ -98,6 +111,12 @@ SCHEMA = 1
     show_default=True,
     help="What BuildKit states of an image: keep brings it along wherever DST can hold it, drop leaves it out.",
 )
+@click.option(
+    "-t",
+    "--target",
+    type=TargetType(),
+    help="Who is to read the result, such as docker-20.10: what that would refuse is changed, and nothing else.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
 @click.option(
     "--digest-file",
@@ -119,6 +138,7 @@ def convert(
     jobs: int | None,
     platforms: tuple[Platform | str, ...],
     attestations: Attestations,
+    target: str | None,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
@@ -157,6 +177,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        target=target,
         workers=jobs,
     )
     if dry_run:

@@ -158,6 +158,28 @@ def make_plan(
     return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
 
 
+def refusals(facts: Facts, goal: Goal, source: str) -> list[str]:
+    """Say what the target does not read of the source, each rule by its name and in the target's words.
+
+    Raises Unsupported, where no conversion changes that.
+    """
+    target = goal.target
+    if target is None:
+        return []
+    places: dict[tuple[str, str], list[str]] = {}
+    for mark in facts.refused:
+        says = words_of(mark, target)
+        if not mark.mendable:
+            told = f"; it says: {says}" if says else ""
+            problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
+            raise Unsupported(source, problem, "the image itself would have to change")
+        places.setdefault((mark.rule, says), []).append(mark.place)
+    return [
+        f"{rule}: {format_places(where)}, for {target.name}" + (f", which says: {says}" if says else "")
+        for (rule, says), where in places.items()
+    ]
+
+
 class _Planner:
     """One call of make_plan: its arguments, and the notes that gather on the way."""
 
@@ -185,7 +207,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         self._check_demands()
-        self._note_refused()
+        self.notes += refusals(self.facts, self.goal, self.contents.locator)
         roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
@@ -221,23 +243,6 @@ class _Planner:
 
     def _selectors(self) -> tuple[str, ...]:
         return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
-
-    def _note_refused(self) -> None:
-        """Say what the target does not read, and what its rule is called; raise where no conversion changes that."""
-        target = self.goal.target
-        if target is None:
-            return
-        places: dict[tuple[str, str], list[str]] = {}
-        for mark in self.facts.refused:
-            says = words_of(mark, target)
-            if not mark.mendable:
-                told = f"; it says: {says}" if says else ""
-                problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
-                raise Unsupported(self.contents.locator, problem, "the image itself would have to change")
-            places.setdefault((mark.rule, says), []).append(mark.place)
-        for (rule, says), where in places.items():
-            told = f", which says: {says}" if says else ""
-            self.notes.append(f"{rule}: {_places(where)}, for {target.name}{told}")
 
     # -------------------------------------------------------------------------------------------------- roots
 
@@ -604,7 +609,7 @@ def _unsaid(children: tuple[ImagePlan | IndexPlan | Opaque, ...]) -> tuple[tuple
     )
 
 
-def _places(places: list[str]) -> str:
+def format_places(places: list[str]) -> str:
     """Print places: "layers 1-4", or one after the other."""
     numbers = [int(place.removeprefix("layer ")) for place in places if place.startswith("layer ")]
     others = [place for place in places if not place.startswith("layer ")]

@@ -57,7 +57,8 @@ def skippable_layers(contents: Contents) -> frozenset[Digest]:
     for _, image in images_in(contents):
         for layer in image.layers:
             address = layer.blob.address
-            if layer.digest is not None and address is not None and layer.encoding.codec == "zstd":
-                if _SKIPPABLE.match(read_head(address, 4)):
-                    found.add(layer.digest)
+            if layer.digest is None or address is None or layer.encoding.codec != "zstd":
+                continue
+            if _SKIPPABLE.match(read_head(address, 4)):
+                found.add(layer.digest)
     return frozenset(found)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any
 
 from occy_fast.errors import UnknownTarget
@@ -41,7 +42,9 @@ def find_target(name: str) -> Target:
     known = {target.name: target for target in all_targets()}
     if name in known:
         return known[name]
-    if (found := _NAMED_VERSION.fullmatch(name)) and (row := _row_for(found["product"], found["version"], found["suffix"])):
+    found = _NAMED_VERSION.fullmatch(name)
+    row = _row_for(found["product"], found["version"], found["suffix"]) if found else None
+    if row is not None:
         return replace(known[row], name=name)
     raise UnknownTarget(name, tuple(get_close_matches(name.lower(), known, n=3, cutoff=0.6)) or tuple(known))
 
@@ -80,8 +83,8 @@ def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Cell]])
         own = {feature: _cell(words) for feature, words in rows[row]["cells"].items()}
         cells = {**tested.get(row, {}), **own, **cells}
         row = rows[row].get("inherits")
-    known = tuple(sorted((feature, cell) for feature, cell in cells.items() if cell.answer != "unknown" or cell.sources))
-    return Target(name, name, rows[name]["name"], rows[name]["kind"], known)
+    known = [(feature, cell) for feature, cell in cells.items() if cell.answer != "unknown" or cell.sources]
+    return Target(name, name, rows[name]["name"], rows[name]["kind"], tuple(sorted(known, key=itemgetter(0))))
 
 
 def _tested(document: dict[str, Any]) -> dict[str, dict[str, Cell]]:

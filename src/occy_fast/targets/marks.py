@@ -14,9 +14,12 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents
+    from occy_fast.image.image import Contents, Opaque
     from occy_fast.image.shape import ListedImage, ListedLayer, Shape
     from occy_fast.spec.digest import Digest
+
+Words = tuple[tuple[str, str], ...]
+"""What an error text has in braces, and what stands for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Mark:
         fatal: it is wrong in itself: no consumer reads it, whatever is known of one.
         plain: so common that it is not worth mentioning where nobody knows.
         mendable: another form of the same image has no such mark.
-        words: what a consumer's error text has in braces, as (name, value).
+        words: for a consumer's error text.
     """
 
     rule: str
@@ -40,7 +43,7 @@ class Mark:
     fatal: bool = False
     plain: bool = False
     mendable: bool = True
-    words: tuple[tuple[str, str], ...] = ()
+    words: Words = ()
 
 
 # -------------------------------------------------------------------------------------------------- an archive's shape
@@ -132,21 +135,19 @@ def _paths(image: ListedImage, place: str) -> Iterator[Mark]:
     for form, problem in (("parent", "leads upwards"), ("absolute", "is absolute"), ("dotslash", "has a '.' in it")):
         if form in forms:
             path = forms[form][0]
-            words = (("path", path),)
-            mendable = form != "parent"
-            problem = f"the path '{path}' {problem}"
-            yield Mark(f"paths-{form}", f"load.{form}_in_manifest", place, problem, mendable=mendable, words=words)
+            rule, feature, problem = f"paths-{form}", f"load.{form}_in_manifest", f"the path '{path}' {problem}"
+            yield Mark(rule, feature, place, problem, mendable=form != "parent", words=(("path", path),))
     seen: dict[str, str] = {}
     for number, (layer, diff_id) in enumerate(zip(image.layers, image.diff_ids or (), strict=False)):
         other = seen.setdefault(layer.path, diff_id)
         if other != diff_id:
-            words = (("path", layer.path), ("number", str(number)), ("expected", diff_id))
+            words: Words = (("path", layer.path), ("number", str(number)), ("expected", diff_id))
             problem = f"'{layer.path}' is listed for two different diff_ids"
             yield Mark("same-path", "load.same_path_two_diff_ids", place, problem, True, mendable=False, words=words)
 
 
 def _config(image: ListedImage, place: str, architecture: str) -> Iterator[Mark]:
-    words = (("path", image.config),)
+    words: Words = (("path", image.config),)
     if not image.present:
         problem = f"'{image.config}' is not in the archive"
         yield Mark("config-missing", "load.missing_config", place, problem, True, mendable=False, words=words)
@@ -256,10 +257,13 @@ def _index(node: ImageIndex, within: str) -> Iterator[Mark]:
         elif is_attestation(child):
             problem = "an attestation among the images, its platform unknown/unknown"
             yield Mark("index-attestation", "pull.index_attestation", place, problem, plain=True)
-        elif child.descriptor is not None and child.descriptor.platform is None:
-            if not (isinstance(child, Image) and child.artifact):
-                problem = f"{child.descriptor.digest} has no platform"
-                yield Mark("index-no-platform", "pull.index_no_platform", place, problem, plain=True)
+        elif child.descriptor is not None and child.descriptor.platform is None and not _is_artifact(child):
+            problem = f"{child.descriptor.digest} has no platform"
+            yield Mark("index-no-platform", "pull.index_no_platform", place, problem, plain=True)
+
+
+def _is_artifact(node: Image | Opaque) -> bool:
+    return isinstance(node, Image) and node.artifact
 
 
 def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterator[Mark]:
@@ -313,7 +317,7 @@ def _history(image: Image, place: str) -> Iterator[Mark]:
 
 
 def _stored_encoding(
-    codec: str, family: str, said: str, place: str, docker: bool, words: tuple[tuple[str, str], ...]
+    codec: str, family: str, said: str, place: str, docker: bool, words: Words
 ) -> Iterator[Mark]:
     if codec == "zstd":
         if said != "zstd":

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import LimitError, NotFound, OccyError, Unsupported
@@ -194,19 +194,19 @@ def _pass(fd: int, codec: str, members: _Members, where: str, limits: Limits) ->
 def _shape(members: _Members, codec: str) -> Shape:
     names = set(members)
     dual = "index.json" in names and "oci-layout" in names
-    common = {"wrapped": codec, "climbing": tuple(members.climbing), "repositories": "repositories" in names}
+    empty = Shape("empty", codec, climbing=tuple(members.climbing), repositories="repositories" in names)
     if "manifest.json" in names:
         raw = members.read("manifest.json", members.limits.docker_manifest)
         images = None if raw is None else _images(raw, members)
-        return Shape("docker-archive", dual=dual, images=images, **common)  # type: ignore[arg-type]
-    if dual or "oci-layout" in names or "index.json" in names:
-        return Shape("oci-archive", **common)  # type: ignore[arg-type]
+        return replace(empty, layout="docker-archive", dual=dual, images=images)
+    if "oci-layout" in names or "index.json" in names:
+        return replace(empty, layout="oci-archive")
     legacy = {found[1] for name in names if (found := _LEGACY_NAME.fullmatch(name))}
     if not legacy:
-        return Shape("empty", **common)  # type: ignore[arg-type]
-    tops = {name.partition("/")[0] for name in names | members.directories if "/" in name or name in members.directories}
+        return empty
+    tops = {name.partition("/")[0] for name in members.directories | {name for name in names if "/" in name}}
     strays = tuple(sorted(name for name in tops if name and f"{name}/json" not in names))
-    return Shape("legacy", strays=strays, **common)  # type: ignore[arg-type]
+    return replace(empty, layout="legacy", strays=strays)
 
 
 def _images(raw: bytes, members: _Members) -> tuple[ListedImage, ...] | None:
