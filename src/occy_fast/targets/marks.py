@@ -71,7 +71,8 @@ def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
         yield from _listed(shape, architecture)
     for name in shape.climbing:
         problem = f"'{name}' leads out of the archive"
-        yield Mark("entry-parent", "load.parent_entry", name, problem, mendable=False)
+        words = (("path", name.rpartition("../")[2]),)
+        yield Mark("entry-parent", "load.parent_entry", name, problem, mendable=False, words=words)
 
 
 def _legacy(shape: Shape) -> Iterator[Mark]:
