@@ -66,13 +66,20 @@ def fit(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilitie
 
 def reads(target: Target | None, codec: str, family: str, destination: str) -> bool:
     """Tell whether *target* is not known to refuse layers in *codec*, under a manifest of *family*."""
-    if target is None:
-        return True
+    return target is None or not any(map(target.refuses, _features(codec, family, destination)))
+
+
+def surely_reads(target: Target, codec: str, family: str, destination: str) -> bool:
+    """Tell whether *target* is known to read layers in *codec*, under a manifest of *family*."""
+    return all(target.cell(feature).answer == "yes" for feature in _features(codec, family, destination))
+
+
+def _features(codec: str, family: str, destination: str) -> tuple[str, ...]:
     if is_loaded(destination):
-        return not any(map(target.refuses, _IN_ARCHIVE.get(codec, (f"load.docker_archive_{codec}",))))
+        return _IN_ARCHIVE.get(codec, (f"load.docker_archive_{codec}",))
     if codec == "gzip":
-        return not target.refuses(_MANIFEST[family])
-    return not target.refuses(_IN_FAMILY.get(codec, "pull.layer_xz").format(family))
+        return (_MANIFEST[family],)
+    return (_IN_FAMILY.get(codec, "pull.layer_xz").format(family),)
 
 
 def fallback(goal: Goal, capabilities: Capabilities, family: str, destination: str) -> Encoding:

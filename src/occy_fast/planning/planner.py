@@ -21,7 +21,7 @@ from occy_fast.image.attestation import digest_of, is_attestation, subject_of, w
 from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
-from occy_fast.planning.fit import fallback, fit, reads
+from occy_fast.planning.fit import fallback, fit, reads, surely_reads
 from occy_fast.planning.steps import (
     Adopt,
     Copy,
@@ -93,6 +93,9 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
     """
     codec, name = layer.encoding.codec, layer.digest or layer.diff_id
     if isinstance(goal.encoding, Encoding):
+        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
+            problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
+            raise Unsupported(destination, problem, "leave the compression to --target")
         return goal
     if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
         raise Unsupported(
@@ -481,15 +484,17 @@ class _Planner:
 
     def _family_for(self, image: Image, original: str | None) -> str:
         """Return the family of an image's manifest; a target may read its zstd layers in OCI's alone."""
-        family = self._family(original)
-        stored = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
-        if self.goal.target is None or self.goal.format != "keep" or self.goal.encoding is not None:
+        family, target = self._family(original), self.goal.target
+        if target is None or self.goal.format != "keep":
             return family
-        for other in sorted(self.capabilities.families, reverse=True):
-            suits = all(reads(self.goal.target, codec, other, self.destination) for codec in stored)
-            if suits and not all(reads(self.goal.target, codec, family, self.destination) for codec in stored):
-                return other
-        return family
+        codecs = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
+        if isinstance(self.goal.encoding, Encoding):
+            codecs = {self.goal.encoding.codec}
+        if all(reads(target, codec, family, self.destination) for codec in codecs):
+            return family
+        others = sorted(self.capabilities.families - {family})
+        suits = (all(surely_reads(target, codec, other, self.destination) for codec in codecs) for other in others)
+        return next((other for other, suited in zip(others, suits, strict=True) if suited), family)
 
     def _translates(self, original: str | None, family: str) -> bool:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""

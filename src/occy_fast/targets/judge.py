@@ -42,8 +42,8 @@ def judge(marks: Iterable[Mark], target: Target, mend: str | None = None) -> tup
 
 
 def refused(marks: Iterable[Mark], target: Target) -> tuple[Mark, ...]:
-    """Return the marks that *target* is known not to read."""
-    return tuple(mark for mark in marks if mark.fatal or target.refuses(mark.feature))
+    """Return the marks that *target* is known not to read, wherever it runs."""
+    return tuple(mark for mark in marks if mark.fatal or (target.refuses(mark.feature) and not mark.advisory))
 
 
 def words_of(mark: Mark, target: Target) -> str:
@@ -57,9 +57,9 @@ def words_of(mark: Mark, target: Target) -> str:
 def _finding(mark: Mark, target: Target, mend: str | None) -> Finding | None:
     cell = target.cell(mark.feature)
     severity: Severity
-    if mark.fatal or cell.answer == "no":
+    if mark.fatal or (cell.answer == "no" and not mark.advisory):
         severity = "error"
-    elif cell.answer == "partial":
+    elif cell.answer in ("no", "partial"):
         severity = "warning"
     elif cell.answer == "unknown" and not mark.plain:
         severity = "unknown"

@@ -32,6 +32,7 @@ class Mark:
         place: "layer 3", "manifest.json".
         fatal: it is wrong in itself: no consumer reads it, whatever is known of one.
         plain: so common that it is not worth mentioning where nobody knows.
+        advisory: it depends on what nobody has told: a warning at most.
         mendable: another form of the same image has no such mark.
         words: for a consumer's error text.
     """
@@ -42,6 +43,7 @@ class Mark:
     problem: str
     fatal: bool = False
     plain: bool = False
+    advisory: bool = False
     mendable: bool = True
     words: Words = ()
 
@@ -173,7 +175,8 @@ def _config(image: ListedImage, place: str, architecture: str) -> Iterator[Mark]
         yield Mark("architecture-missing", "load.no_architecture", place, "no architecture", plain=True, mendable=False)
     elif image.architecture != architecture:
         problem = f"the image is for {image.architecture}, and this machine is {architecture}"
-        yield Mark("foreign-architecture", "load.foreign_arch", place, problem, plain=True, mendable=False)
+        rule, feature = "foreign-architecture", "load.foreign_arch"
+        yield Mark(rule, feature, place, problem, plain=True, advisory=True, mendable=False)
 
 
 def _layers(image: ListedImage, within: str, archive: str) -> Iterator[Mark]:
