@@ -121,7 +121,7 @@ def test_a_demanded_encoding_may_take_the_other_family() -> None:
     shown = contents(image("a.gzip", family="docker"))
     plan = plan_for(shown, find_target("podman-4.3"), encoding=Encoding("zstd", 3))
     assert ([one.family for one in plan.images()], encodings(plan)) == (["oci"], ["zstd"])
-    with pytest.raises(Unsupported, match="podman-4.3 reads no zstd layers in docker manifests"):
+    with pytest.raises(Unsupported, match="reads no zstd layers in docker manifests"):
         plan_for(shown, find_target("podman-4.3"), encoding=Encoding("zstd", 3), format="docker")
     with pytest.raises(Unsupported, match="reads no zstd layers in oci manifests"):
         plan_for(contents(image("a.gzip")), find_target("apple-container"), encoding=Encoding("zstd", 3))

@@ -134,6 +134,12 @@ def test_only_the_layers_in_question_are_named(tmp_path: Path) -> None:
     assert occy_fast.check(str(archive), ["podman-4.3"]).exit_code == 0
 
 
+def test_beside_a_layout_manifest_json_is_what_docker_reads(tmp_path: Path) -> None:
+    dual = docker_archive(tmp_path / "dual.tar", [make_image(codec="zstd", docker=True)], "C")
+    assert rules(dual, "docker-20.10") == [("zstd-layer", "layer 1"), ("zstd-layer", "layer 2")]
+    assert rules(dual, "podman-4.3") == [("v2s2-zstd", "layer 1"), ("v2s2-zstd", "layer 2")]
+
+
 def test_what_nobody_knows_is_no_finding(tmp_path: Path) -> None:
     archive = docker_archive(tmp_path / "a.tar", [make_image(codec="zstd")])
     checked = occy_fast.check(str(archive), ["singularity-ce"])
@@ -217,7 +223,10 @@ def test_a_leading_skippable_frame_is_found_and_made_away_with(tmp_path: Path) -
     (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [entry]}))
     assert rules(layout, "docker-29") == []
     assert rules(layout, "podman-4.3") == [("leading-skippable-frame", "layer 1")]
-    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="podman-4.3")
+    plan = occy_fast.plan(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="podman-4.3")
+    assert "encoder: zstd:3 by libzstd" in plan.explain()
+    assert "it begins with a frame that decoders skip" in plan.explain()
+    occy_fast.execute(plan)
     assert rules(tmp_path / "out", "podman-4.3", deep=True) == []
     with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
         assert [str(layer.encoding) for layer in contents.images[0].image_or_index.layers] == ["zstd"]
@@ -331,6 +340,18 @@ def test_only_a_deep_look_sees_another_tar(tmp_path: Path) -> None:
     [finding] = occy_fast.check(str(archive), ["docker-20.10"], deep=True).findings
     assert (finding.rule, finding.place, finding.mend) == ("diffid-mismatch", "layer 2", None)
     assert finding.says == f'invalid diffID for layer 1: expected "{other.diff_ids[1]}", got "{built.diff_ids[1]}"'
+
+
+def test_a_tar_that_go_reads_is_read_by_everyone_here(tmp_path: Path) -> None:
+    """What strict reading refuses, a size on a directory, is no consumer's refusal."""
+    raw = bytearray(make_tar([("folder", b""), ("file", b"y")]))
+    raw[156:157] = b"5"
+    raw[124:136] = b"00000001000\0"
+    raw[148:156] = b"        "
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    archive = docker_archive(tmp_path / "a.tar", [make_image(tars=[bytes(raw)])])
+    assert occy_fast.verify(str(archive)).errors
+    assert rules(archive, "docker-20.10", deep=True) == []
 
 
 def test_a_missing_blob_is_a_finding_for_everyone(tmp_path: Path) -> None:
