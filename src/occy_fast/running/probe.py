@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from occy_fast.running.limits import check_workers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.transports.locate import STREAM, parse_locator
+from occy_fast.transports.stream_output import temporary_directory
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -55,7 +55,7 @@ def probe(contents: Contents, destination: Destination, goal: Goal, workers: int
 def nearest_directory(locator: str) -> str:
     """Return the existing directory that what *locator* names is in, or will be."""
     path = parse_locator(locator).path
-    path = os.path.realpath(path if path != STREAM else tempfile.gettempdir())
+    path = os.path.realpath(path if path != STREAM else temporary_directory())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path

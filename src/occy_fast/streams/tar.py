@@ -133,9 +133,11 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def new_scan(strict: bool, limits: Limits) -> tar_scan.TarScan:
+def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.TarScan:
+    """Begin a scan within *limits*; without *keep* it makes no records."""
     return tar_scan.TarScan(
         strict=strict,
+        keep=keep,
         max_extension=limits.tar_extension,
         max_sparse_map=limits.tar_sparse_map,
         max_extensions=limits.tar_extension_count,

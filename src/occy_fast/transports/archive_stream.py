@@ -15,7 +15,15 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import Cancelled, NotFound, TarError, TarTruncated, UsageError
+from occy_fast.errors import (
+    Cancelled,
+    MissingBlob,
+    NotFound,
+    TarError,
+    TarTruncated,
+    UnsupportedFormat,
+    UsageError,
+)
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
 from occy_fast.spec.limits import LIMITS, Limits
@@ -81,6 +89,8 @@ class ArchiveStream:
         self.locator = locator.text
         self._wanted, self._limits = locator, limits
         self._members = PassedMembers(locator.text, limits)
+        self._ended = False
+        self._offset = 0
         self._fd = -1
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
@@ -107,15 +117,22 @@ class ArchiveStream:
                 continue
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+        self._ended, self._offset = tar.ended, tar.offset
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
 
-        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        Raises what reading the same archive from a file does, Unsupported where a document was not kept, and
+        TarTruncated where something is missing and the archive stopped between two members.
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        return archive_reader(self._wanted, self._members, self._limits).read(self._members)
+        try:
+            return archive_reader(self._wanted, self._members, self._limits).read(self._members)
+        except (UnsupportedFormat, MissingBlob) as error:
+            if self._ended:
+                raise
+            raise TarTruncated(self.locator, self._offset, f"it stops without an end: {error.describe()}") from None
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""
