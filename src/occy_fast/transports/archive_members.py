@@ -32,17 +32,26 @@ class Member:
 
 
 class ArchiveMembers:
-    """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them."""
+    """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them.
+
+    Attributes:
+        directories: names of the directories at the archive's top that have entries of their own.
+    """
 
     def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
         """Scan the headers of *fd*. Raises TarError, LimitError."""
         self._path, self._inode, self._locator = path, inode, locator
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
+        self.directories: set[str] = set()
         length = 0
         for entry in scan_region(fd, 0, size, where=locator):
             member = _member(entry)
             if member is None:
+                top = _top_directory(entry)
+                if top and top not in self.directories and len(self.directories) < MEMBERS:
+                    self.directories.add(top)
+                    length += len(top)
                 continue
             if member.name in self._members:
                 self._twice.add(member.name)
@@ -116,6 +125,13 @@ def _member(entry: Entry) -> Member | None:
     if not entry.is_file:
         return Member(name, entry.data_offset, 0, f"an entry of type {entry.type.decode('latin-1')!r}")
     return Member(name, entry.data_offset, entry.size)
+
+
+def _top_directory(entry: Entry) -> str:
+    """Return the first component of a directory's clean name; empty for what is no directory, or out of reach."""
+    if not entry.is_directory or len(entry.name) > LONGEST_NAME:
+        return ""
+    return _clean(entry.name.decode("utf-8", "surrogateescape")).partition("/")[0]
 
 
 def _link_target(entry: Entry, name: str) -> str | None:

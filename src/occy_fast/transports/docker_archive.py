@@ -1,4 +1,4 @@
-"""docker-save archives: reads those of Docker 1.10 and later, writes the profile that every consumer loads."""
+"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Blob, FileRegion, identity_of
+from occy_fast.image.blob import Address, Blob, FileRegion, InlineBytes, identity_of
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
@@ -33,6 +33,7 @@ from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive_members import ArchiveMembers, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
+from occy_fast.transports.diff_ids import read_diff_ids
 from occy_fast.transports.documents import (
     CONFIG_LIMIT,
     DOCKER_MANIFEST_LIMIT,
@@ -40,15 +41,16 @@ from occy_fast.transports.documents import (
     DocumentReader,
     sniff_address,
 )
+from occy_fast.transports.legacy_archive import LegacyArchive, is_legacy
 from occy_fast.transports.names import names_of
 
 if TYPE_CHECKING:
+    from occy_fast.transports.diff_ids import DiffIdsOf
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
 
 _WHOLE = {"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2"}
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
-_LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 
 
 class DockerArchiveSource:
@@ -81,12 +83,16 @@ class DockerArchiveSource:
         """
         try:
             members = self._scan()
+            if self._is_legacy(members):
+                return self._read_legacy(members, lambda layers: read_diff_ids(layers, self.locator))
             items = self._read_items(members)
             stored = self._read_stored(members)
             images = [self._read_image(members, item, where, stored) for where, item in items]
         except OSError as error:
             raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
-        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
+        chosen = self._choose([image.names for image in images])
+        named = tuple(NamedImage(images[at].image_or_index, names) for at, names in chosen)
+        return Contents(self.locator, "docker-archive", named)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -108,6 +114,23 @@ class DockerArchiveSource:
             raise UnsupportedFormat(self.locator, f"an archive compressed as a whole ({codec})", remedy)
         return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator)
 
+    def _is_legacy(self, members: ArchiveMembers) -> bool:
+        documents = ("manifest.json", "oci-layout", "index.json")
+        return not any(name in members for name in documents) and is_legacy(members)
+
+    def _read_legacy(self, members: ArchiveMembers, diff_ids_of: DiffIdsOf) -> Contents:
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        archive = LegacyArchive(members, self.locator)
+        chosen = self._choose([names for _, names in archive.images])
+        ids = [archive.images[at][0] for at, _ in chosen]
+        named: list[NamedImage] = []
+        for found, id_, (_, names) in zip(archive.read(ids, diff_ids_of), ids, chosen, strict=True):
+            config = ImageConfig.parse(found.config, f"{self.locator}: {id_}")
+            config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
+            layers = tuple(_layer(address, diff_id) for address, diff_id in found.layers)
+            named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
+        return Contents(self.locator, "docker-archive", tuple(named))
+
     def _read_items(self, members: ArchiveMembers) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
         where = f"{self.locator}: manifest.json"
@@ -128,9 +151,6 @@ class DockerArchiveSource:
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
             remedy = "unpack it, and read it as oci:DIR"
-        elif "repositories" in members or any(_LEGACY_NAME.fullmatch(name) for name in members):
-            found = "an archive from before Docker 1.10, without manifest.json"
-            remedy = "load it into Docker 1.10 to 28, and save it anew"
         else:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
@@ -177,18 +197,19 @@ class DockerArchiveSource:
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
         return NamedImage(Image(None, config, config_blob, layers, config.platform, None), names, None)
 
-    def _select(self, images: list[NamedImage]) -> list[NamedImage]:
+    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Return positions and names of the selected images, of all that the archive has, by their names."""
         wanted = self._wanted
         if wanted.index is not None:
             if wanted.index >= len(images):
                 raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
-            return [images[wanted.index]]
+            return [(wanted.index, images[wanted.index])]
         if wanted.reference is None:
-            return images
-        for image in images:
-            if wanted.reference in image.names:
-                return [NamedImage(image.image_or_index, (wanted.reference,), None)]
-        offered = ", ".join(name for image in images for name in image.names) or "none has a name"
+            return list(enumerate(images))
+        for at, names in enumerate(images):
+            if wanted.reference in names:
+                return [(at, (wanted.reference,))]
+        offered = ", ".join(name for names in images for name in names) or "none has a name"
         raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 
 
@@ -228,7 +249,7 @@ def _get(members: ArchiveMembers, name: str, where: str) -> FileRegion:
     return region
 
 
-def _layer(region: FileRegion, diff_id: Digest) -> Layer:
+def _layer(region: Address, diff_id: Digest) -> Layer:
     """Describe a layer by its first bytes; only of an uncompressed one is the digest known."""
     encoding = sniff_address(region)
     codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
