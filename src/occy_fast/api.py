@@ -26,7 +26,7 @@ from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
-    from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Format, Keep, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
@@ -52,6 +52,7 @@ def make_goal(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    archive_layout: ArchiveLayout = "universal",
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -60,7 +61,7 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    return Goal(wanted, format, parsed, verify, link)
+    return Goal(wanted, format, parsed, verify, link, archive_layout=archive_layout)
 
 
 def plan(
@@ -72,6 +73,7 @@ def plan(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    archive_layout: ArchiveLayout = "universal",
     workers: int | None = None,
 ) -> Plan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
@@ -84,14 +86,18 @@ def plan(
         platforms: such as "linux/arm64"; none takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
+        archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
+            to 24 writes it: a directory for every layer, and all of them uncompressed.
         workers: what execute will be given, for the memory it takes.
     Returns:
         A Plan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
-    target = open_destination(destination)
+    goal = make_goal(
+        encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, archive_layout=archive_layout
+    )
+    target = open_destination(destination, archive_layout)
     with open_source(source) as opened:
         contents = opened.read()
         facts = probe(contents, target, goal, workers)
@@ -109,6 +115,7 @@ def convert(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    archive_layout: ArchiveLayout = "universal",
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -129,6 +136,7 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        archive_layout=archive_layout,
         workers=workers,
     )
     return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)

@@ -60,6 +60,7 @@ def explain_document(plan: Plan) -> dict[str, Any]:
             "platforms": [str(platform) for platform in goal.platforms],
             "verify": goal.verify,
             "link": goal.link,
+            "archive_layout": goal.archive_layout,
         },
         "images": [
             {

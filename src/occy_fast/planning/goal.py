@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
 Keep = Literal["keep"]
+ArchiveLayout = Literal["universal", "docker-20.10"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
 VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
+ARCHIVE_LAYOUTS: tuple[ArchiveLayout, ...] = ("universal", "docker-20.10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Goal:
         verify: "blobs" checks every blob that is moved against its digest, "layers" the tars inside against their
             diff_ids as well.
         link: blobs may be hard links to the source's files, which then share their fate.
+        archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
+            Docker 1.10 to 24 writes, with the same ids of layers.
     """
 
     encoding: Encoding | Keep | None = None
@@ -38,6 +42,7 @@ class Goal:
     platforms: tuple[Platform, ...] = ()
     verify: Verify = "blobs"
     link: bool = False
+    archive_layout: ArchiveLayout = "universal"
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):
@@ -46,3 +51,6 @@ class Goal:
             raise UsageError(f"unknown format '{self.format}'", "known are: " + ", ".join(FORMATS))
         if self.verify not in VERIFY_MODES:
             raise UsageError(f"unknown verification '{self.verify}'", "known are: " + ", ".join(VERIFY_MODES))
+        if self.archive_layout not in ARCHIVE_LAYOUTS:
+            known = ", ".join(ARCHIVE_LAYOUTS)
+            raise UsageError(f"unknown archive layout '{self.archive_layout}'", f"known are: {known}")

@@ -62,7 +62,7 @@ def execute(
     check_workers(workers)
     limit = layer_limit(max_layer)
     check_space(plan)
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
     # the pool is left first: its threads write into what the other two close

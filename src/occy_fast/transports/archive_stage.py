@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
@@ -28,6 +28,8 @@ from occy_fast.transports.staging import (
 from occy_fast.transports.tar_output import Region, TarOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.transports.base import AdoptBy
@@ -53,9 +55,13 @@ class DockerArchiveStage:
     """Blobs laid side by side in a file that has no name yet; publish adds the documents and names it.
 
     A blob of unknown size must be the only one open; others wait for it with an error, as waiting could be for ever.
+
+    Attributes:
+        directories: entries in front of everything.
     """
 
     concurrent_unknown = False
+    directories: ClassVar[tuple[str, ...]] = ("blobs/", "blobs/sha256/")
 
     def __init__(self, path: str, locator: str) -> None:
         self._path, self._locator = path, locator
@@ -76,8 +82,8 @@ class DockerArchiveStage:
             stack.callback(self._file.close)
             self._tar = TarOutput(self._file.fd)
             with output_errors(self._path, "write to"):
-                self._tar.append_directory("blobs/")
-                self._tar.append_directory("blobs/sha256/")
+                for name in self.directories:
+                    self._tar.append_directory(name)
             self._cleanup = stack.pop_all()
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
@@ -120,34 +126,44 @@ class DockerArchiveStage:
         return True
 
     def publish(self, publication: Publication) -> None:
-        images = []
+        closing = self.closing(publication)
+        for digest, data in publication.documents():
+            self.put_bytes(digest, data)
+        with self._mutex:
+            assert not self._open, "publish with a blob still open"
+            for image in publication.images():
+                self._check_blobs(image)
+            with output_errors(self._path, "write to"):
+                self.write_members(publication)
+                for name, data in closing:
+                    self._tar.append(name, data)
+                self._tar.finish()
+            self._file.publish(self._name)
+
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        """Return the documents that close the archive, by name. Raises Unsupported, ManifestTooLarge."""
+        self.check_images(publication)
+        index, manifest = archive_index(publication), archive_manifest(publication, _blob_names)
+        self.check_size("index.json", index, MANIFEST_LIMIT)
+        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
+
+    def write_members(self, publication: Publication) -> None:  # noqa: ARG002
+        """Bring what was staged into its final shape, and add all that closing does not. Raises OSError."""
+        self._tar.close_gaps()
+        for digest, data in self._documents.items():
+            if digest not in self._staged:
+                self._tar.append(self._member_name(digest), data)
+                self._staged[digest] = len(data)
+
+    def check_images(self, publication: Publication) -> None:
+        """Raise Unsupported where something is no image of one platform."""
         for root in publication.roots:
             if not isinstance(root.root, PublishedImage) or root.root.artifact:
                 problem = "a docker-archive holds images of one platform each"
                 raise Unsupported(self._locator, problem, "choose a platform")
-            images.append(root.root)
-        for digest, data in publication.documents():
-            self.put_bytes(digest, data)
-        index, manifest = archive_index(publication), archive_manifest(publication)
-        self._check_size("index.json", index, MANIFEST_LIMIT)
-        self._check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
-        with self._mutex:
-            assert not self._open, "publish with a blob still open"
-            for image in images:
-                self._check_blobs(image)
-            with output_errors(self._path, "write to"):
-                self._tar.close_gaps()
-                for digest, data in self._documents.items():
-                    if digest not in self._staged:
-                        self._tar.append(self._member_name(digest), data)
-                        self._staged[digest] = len(data)
-                self._tar.append("index.json", index)
-                self._tar.append("manifest.json", manifest)
-                self._tar.append("oci-layout", LAYOUT_FILE)
-                self._tar.finish()
-            self._file.publish(self._name)
 
-    def _check_size(self, name: str, document: bytes, limit: int) -> None:
+    def check_size(self, name: str, document: bytes, limit: int) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
         if len(document) > limit:
             raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
@@ -211,17 +227,27 @@ def archive_index(publication: Publication) -> bytes:
     return format_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
 
 
-def archive_manifest(publication: Publication) -> bytes:
-    """Format manifest.json: an item per image, its tags in familiar form, or null."""
+def archive_manifest(
+    publication: Publication, names_of: Callable[[PublishedImage], tuple[str, tuple[str, ...]]]
+) -> bytes:
+    """Format manifest.json: an item per image, its tags in familiar form, or null.
+
+    Args:
+        names_of: names an image's config and layers in the archive.
+    """
     items: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
     for root in publication.roots:
-        image = root.root
-        assert isinstance(image, PublishedImage)
-        config = f"blobs/sha256/{image.config.digest.hex}"
-        layers = tuple(f"blobs/sha256/{layer.descriptor.digest.hex}" for layer in image.layers)
+        assert isinstance(root.root, PublishedImage)
+        config, layers = names_of(root.root)
         item = items.setdefault((config, layers), {"Config": config, "RepoTags": None, "Layers": list(layers)})
         for name in root.names:
             tag = parse_reference(name).familiar()
             if tag not in (item["RepoTags"] or ()):
                 item["RepoTags"] = [*(item["RepoTags"] or ()), tag]
     return format_json(list(items.values()))
+
+
+def _blob_names(image: PublishedImage) -> tuple[str, tuple[str, ...]]:
+    digests = (image.config.digest, *(layer.descriptor.digest for layer in image.layers))
+    config, *layers = (f"blobs/sha256/{digest.hex}" for digest in digests)
+    return config, tuple(layers)

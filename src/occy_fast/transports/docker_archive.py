@@ -34,6 +34,7 @@ from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive_members import ArchiveMembers, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
 from occy_fast.transports.diff_ids import read_diff_ids
+from occy_fast.transports.docker20_stage import Docker20Stage
 from occy_fast.transports.documents import (
     CONFIG_LIMIT,
     DOCKER_MANIFEST_LIMIT,
@@ -45,6 +46,7 @@ from occy_fast.transports.legacy_archive import LegacyArchive, is_legacy
 from occy_fast.transports.names import names_of
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.diff_ids import DiffIdsOf
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
@@ -293,20 +295,22 @@ def _consistent(
 class DockerArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
         self.locator = locator.text
         self.reference = locator.reference
         self._path = locator.path
+        self._layout = layout
 
     def capabilities(self) -> Capabilities:
+        universal = self._layout == "universal"
         return Capabilities(
-            encodings=frozenset({"none", "gzip"}),
+            encodings=frozenset({"none", "gzip"} if universal else {"none"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,
             many_images=True,
             artifacts=False,
             referrers=False,
-            keeps_manifest=True,
+            keeps_manifest=universal,
             concurrent_unknown=False,
             refs=False,
             adopts=False,
@@ -318,4 +322,5 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        return DockerArchiveStage(self._path, self.locator)
+        stage = DockerArchiveStage if self._layout == "universal" else Docker20Stage
+        return stage(self._path, self.locator)

@@ -11,6 +11,7 @@ from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFor
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.base import Destination, Source
 
 TRANSPORTS = ("docker-archive", "oci")
@@ -85,9 +86,18 @@ def open_source(text: str) -> Source:
     return DockerArchiveSource(locator)
 
 
-def open_destination(text: str) -> Destination:
-    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
+def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:
+    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does.
+
+    Args:
+        archive_layout: how a docker-archive is to be built; nothing else has a choice.
+    """
     locator = parse_locator(text)
+    if archive_layout != "universal" and locator.transport != "docker-archive":
+        raise UsageError(
+            f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}",
+            f"the form is {_GRAMMAR['docker-archive']}",
+        )
     if not locator.transport:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
@@ -101,7 +111,7 @@ def open_destination(text: str) -> Destination:
         return OciLayoutDestination(locator)
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
-    return DockerArchiveDestination(locator)
+    return DockerArchiveDestination(locator, archive_layout)
 
 
 def _checked_path(path: str, text: str) -> str:
