@@ -30,7 +30,7 @@ from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Attestations, Format, Keep, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
     from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
@@ -62,6 +62,7 @@ def make_goal(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -69,7 +70,7 @@ def make_goal(
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations)
+    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations, archive_layout)
 
 
 def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
@@ -92,6 +93,7 @@ def plan(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
     workers: int | None = None,
     limits: Limits | None = None,
 ) -> Plan | RulePlan:
@@ -109,6 +111,8 @@ def plan(
         link: blobs may be hard links to the source's files.
         strict: refuse layers whose tars readers are known to disagree about; each is read for it.
         attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
+        archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
+            to 24 writes it: a directory for every layer, and all of them uncompressed.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
@@ -124,9 +128,10 @@ def plan(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
     )
     limits = limits_of_call(limits)
-    target = open_destination(destination)
+    target = open_destination(destination, archive_layout)
     with open_source(source, limits) as opened:
         if isinstance(opened, ArchiveStream):
             facts = probe(Contents(source, "", ()), target, goal, workers)
@@ -157,6 +162,7 @@ def convert(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -180,6 +186,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
         workers=workers,
         limits=limits,
     )

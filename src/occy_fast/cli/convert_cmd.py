@@ -11,7 +11,7 @@ from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsTyp
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Attestations, Format, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding
@@ -98,6 +98,14 @@ SCHEMA = 1
     show_default=True,
     help="What BuildKit states of an image: keep brings it along wherever DST can hold it, drop leaves it out.",
 )
+@click.option(
+    "--archive-layout",
+    type=Word(["universal", "docker-20.10"]),
+    default="universal",
+    show_default=True,
+    help="How a docker-archive is built: universal, which every consumer loads, or docker-20.10, as Docker 1.10 to 24"
+    " writes it: a directory for every layer, uncompressed.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
 @click.option(
     "--digest-file",
@@ -119,6 +127,7 @@ def convert(
     jobs: int | None,
     platforms: tuple[Platform | str, ...],
     attestations: Attestations,
+    archive_layout: ArchiveLayout,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
@@ -157,6 +166,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
         workers=jobs,
     )
     if dry_run:

@@ -74,6 +74,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "link": goal.link,
             "strict": goal.strict,
             "attestations": goal.attestations,
+            "archive_layout": goal.archive_layout,
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,

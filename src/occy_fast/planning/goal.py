@@ -15,10 +15,12 @@ Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
 Keep = Literal["keep"]
 Attestations = Literal["keep", "drop"]
+ArchiveLayout = Literal["universal", "docker-20.10"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
 VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
 ATTESTATION_MODES: tuple[Attestations, ...] = ("keep", "drop")
+ARCHIVE_LAYOUTS: tuple[ArchiveLayout, ...] = ("universal", "docker-20.10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Goal:
         link: blobs may be hard links to the source's files, which then share their fate.
         attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
             it; "drop" leaves it out.
+        archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
+            Docker 1.10 to 24 writes, with the same ids of layers.
     """
 
     encoding: Encoding | Keep | None = None
@@ -45,6 +49,7 @@ class Goal:
     link: bool = False
     strict: bool = False
     attestations: Attestations = "keep"
+    archive_layout: ArchiveLayout = "universal"
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):
@@ -56,3 +61,6 @@ class Goal:
         if self.attestations not in ATTESTATION_MODES:
             known = ", ".join(ATTESTATION_MODES)
             raise UsageError(f"unknown treatment of attestations '{self.attestations}'", f"known are: {known}")
+        if self.archive_layout not in ARCHIVE_LAYOUTS:
+            known = ", ".join(ARCHIVE_LAYOUTS)
+            raise UsageError(f"unknown archive layout '{self.archive_layout}'", f"known are: {known}")

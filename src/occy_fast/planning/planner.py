@@ -177,6 +177,8 @@ class _Planner:
             raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
         self._note_orphaned(roots)
+        if not self.capabilities.keeps_manifest:
+            self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
         return Plan(
@@ -471,7 +473,6 @@ class _Planner:
     def _note_turned_plain(self, roots: tuple[NamedPlan, ...]) -> None:
         if self.goal.encoding is not None:
             return
-        kind = self.destination.partition(":")[0]
         for named in roots:
             for image in images_of(named.root):
                 turned = [number for number, step in enumerate(image.steps, 1) if isinstance(step, Recode)]
@@ -479,14 +480,19 @@ class _Planner:
                     codecs = sorted({image.steps[number - 1].layer.encoding.codec for number in turned})
                     become = "becomes" if len(turned) == 1 else "become"
                     held = " or ".join(codecs)
-                    self.notes.append(f"{kind} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
+                    self.notes.append(f"{self._kind()} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
+
+    def _kind(self) -> str:
+        """Return what to call the destination's kind."""
+        kind, layout = self.destination.partition(":")[0], self.goal.archive_layout
+        return kind if layout == "universal" else f"{kind} in the layout {layout}"
 
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                why = f"{self.destination.partition(':')[0]} is one file, which shares none of its layers"
+                why = f"{self._kind()} is one file, which shares none of its layers"
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 

@@ -73,7 +73,7 @@ def execute(
 
         return execute_rules(plan, workers, progress, cancel, limits)
     check_space(plan)
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
     with destination.stage() as stage:
         outcomes = run_steps(plan, stage, workers, progress, cancel, limits)

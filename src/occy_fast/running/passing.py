@@ -201,7 +201,7 @@ def execute_rules(
 ) -> Result:
     """Run a plan of rules; the arguments are those of execute, checked."""
     began = time.monotonic()
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
     with ArchiveStream(parse_locator(plan.source), limits) as source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes

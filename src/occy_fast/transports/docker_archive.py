@@ -1,4 +1,4 @@
-"""docker-save archives: reads those of Docker 1.10 and later, writes the profile that every consumer loads."""
+"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion
+from occy_fast.image.blob import Address, Blob, FileRegion, InlineBytes
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
@@ -31,17 +31,20 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive_members import Members, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
+from occy_fast.transports.diff_ids import diff_ids_of
+from occy_fast.transports.docker20_stage import Docker20Stage
 from occy_fast.transports.documents import DocumentReader, sniff_address
+from occy_fast.transports.legacy_archive import LegacyArchive, is_legacy
 from occy_fast.transports.names import names_of
 from occy_fast.transports.stream_output import stream_notes
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
 
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
-_LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 
 
 class DockerArchiveReader:
@@ -58,10 +61,33 @@ class DockerArchiveReader:
 
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
         """
+        if self._is_legacy(members):
+            return self._read_legacy(members)
         items = self._read_items(members)
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
-        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
+        chosen = self._choose([image.names for image in images])
+        named = tuple(NamedImage(images[at].image_or_index, names) for at, names in chosen)
+        return Contents(self.locator, "docker-archive", named)
+
+    def _is_legacy(self, members: Members) -> bool:
+        documents = ("manifest.json", "oci-layout", "index.json")
+        return not any(name in members for name in documents) and is_legacy(members)
+
+    def _read_legacy(self, members: Members) -> Contents:
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        archive = LegacyArchive(members, self.locator, self._limits)
+        chosen = self._choose([names for _, names in archive.images])
+        ids = [archive.images[at][0] for at, _ in chosen]
+        named: list[NamedImage] = []
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits))
+        for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
+            where = f"{self.locator}: {id_}"
+            config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+            config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
+            layers = tuple(_layer(address, diff_id) for address, diff_id in found.layers)
+            named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
+        return Contents(self.locator, "docker-archive", tuple(named))
 
     def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
@@ -84,9 +110,6 @@ class DockerArchiveReader:
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
             remedy = f"oci-archive:{self._wanted.path} reads it"
-        elif "repositories" in members or any(_LEGACY_NAME.fullmatch(name) for name in members):
-            found = "an archive from before Docker 1.10, without manifest.json"
-            remedy = "load it into Docker 1.10 to 28, and save it anew"
         else:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
@@ -142,18 +165,19 @@ class DockerArchiveReader:
         image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
         return NamedImage(image, names, None)
 
-    def _select(self, images: list[NamedImage]) -> list[NamedImage]:
+    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Return positions and names of the selected images, of all that the archive has, by their names."""
         wanted = self._wanted
         if wanted.index is not None:
             if wanted.index >= len(images):
                 raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
-            return [images[wanted.index]]
+            return [(wanted.index, images[wanted.index])]
         if wanted.reference is None:
-            return images
-        for image in images:
-            if wanted.reference in image.names:
-                return [NamedImage(image.image_or_index, (wanted.reference,), None)]
-        offered = ", ".join(name for image in images for name in image.names) or "none has a name"
+            return list(enumerate(images))
+        for at, names in enumerate(images):
+            if wanted.reference in names:
+                return [(at, (wanted.reference,))]
+        offered = ", ".join(name for names in images for name in names) or "none has a name"
         raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 
 
@@ -237,20 +261,22 @@ def _consistent(
 class DockerArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
         self.locator = locator.text
         self.reference = locator.reference
         self._path = locator.path
+        self._layout = layout
 
     def capabilities(self) -> Capabilities:
+        universal = self._layout == "universal"
         return Capabilities(
-            encodings=frozenset({"none", "gzip"}),
+            encodings=frozenset({"none", "gzip"} if universal else {"none"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,
             many_images=True,
             artifacts=False,
             referrers=False,
-            keeps_manifest=True,
+            keeps_manifest=universal,
             concurrent_unknown=False,
             refs=False,
             adopts=False,
@@ -263,4 +289,5 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        return DockerArchiveStage(self._path, self.locator)
+        stage = DockerArchiveStage if self._layout == "universal" else Docker20Stage
+        return stage(self._path, self.locator)
