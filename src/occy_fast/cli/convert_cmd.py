@@ -111,9 +111,9 @@ def convert(
     image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
     destination stays until the new one is complete.
 
-    An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard output
-    as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is read
-    once, without a copy.
+    An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
+    output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
+    read once, without a copy.
     """
     wanted = _with_level(encoding, level)
     if digest_file is not None:
