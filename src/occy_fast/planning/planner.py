@@ -23,6 +23,7 @@ from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.steps import (
     Adopt,
+    BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
@@ -30,9 +31,13 @@ from occy_fast.planning.steps import (
     NamedPlan,
     Plan,
     Recode,
+    RootPlan,
     Skip,
     images_of,
     is_tar,
+    layer_of,
+    plans_of,
+    steps_of,
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
@@ -148,7 +153,7 @@ class _Planner:
         roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
-        steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
+        steps = self._order(step for named in roots for step in steps_of(named.root))
         self._note_orphaned(roots)
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
@@ -211,18 +216,18 @@ class _Planner:
         return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
 
     def _subjects(self, named: NamedImage) -> frozenset[str]:
-        """Return the digests that a root speaks of; none for one with images of its own."""
+        """Return the digests that a root speaks of; none for one that holds an image, or anything by itself."""
         root = named.image_or_index
-        nodes = (root,) if isinstance(root, Image) or subject_of(root) else tuple(leaves(root))
-        if any(_is_real(node) for node in leaves(root)):
+        nodes = (root,) if subject_of(root) else tuple(leaves(root))
+        if any(_is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
             return frozenset()
-        return frozenset(subject or "" for subject in map(subject_of, nodes))
+        return frozenset(filter(None, map(subject_of, nodes)))
 
     def _roots(self) -> tuple[NamedPlan, ...]:
         """Plan every root; what speaks of another one goes along if that goes, and if the destination can hold it."""
         referrers = {id(named) for named in self.contents.images if self._is_referrer(named)}
         plans = {id(named): self._named(named) for named in self.contents.images if id(named) not in referrers}
-        going = {digest_of(node) for plan in plans.values() for node in _nodes_of(plan.root)}
+        going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
         speaking = [named.image_or_index for named in self.contents.images if id(named) in referrers]
         going = set(with_referrers(going, (node for root in speaking for node in walk(root, self.contents.locator))))
         left = dropped = 0
@@ -238,8 +243,14 @@ class _Planner:
         self._note_extras(left, dropped, "beside the image")
         return tuple(plans[id(named)] for named in self.contents.images if id(named) in plans)
 
-    def _referrer(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
-        return self._image(root) if isinstance(root, Image) else self._index(root, None)
+    def _referrer(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        match root:
+            case Image():
+                return self._image(root)
+            case ImageIndex():
+                return self._index(root, None)
+            case Opaque():
+                return self._blob(root)
 
     def _note_extras(self, left: int, dropped: int, where: str) -> None:
         if left:
@@ -264,15 +275,18 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------------------- which images
 
-    def _root(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
-        if not isinstance(root, Image | ImageIndex):
-            raise UnsupportedMediaType(self.contents.locator, root.descriptor.media_type)
+    def _root(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        artifact = isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact)
+        if artifact and not self.capabilities.artifacts:
+            several = len(self.contents.images) > 1
+            remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
+            problem = "it cannot hold artifacts, only images with a root filesystem"
+            raise Unsupported(self.destination, problem, remedy)
+        if isinstance(root, Opaque):
+            for wanted in self.goal.platforms:
+                raise MissingPlatform(self.contents.locator, str(wanted), ("unknown",))
+            return self._blob(root)
         if isinstance(root, Image):
-            if root.artifact and not self.capabilities.artifacts:
-                several = len(self.contents.images) > 1
-                remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
-                problem = "it cannot hold artifacts, only images with a root filesystem"
-                raise Unsupported(self.destination, problem, remedy)
             if root.artifact and self._asks_to_change(root):
                 raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
             for wanted in self.goal.platforms:
@@ -331,7 +345,7 @@ class _Planner:
 
     def _index(self, index: ImageIndex, going: frozenset[str] | None) -> IndexPlan:
         """Plan an index, with the leaves whose digests are *going*; None takes all that are not left out."""
-        kept: dict[int, ImagePlan | IndexPlan | Opaque] = {}
+        kept: dict[int, RootPlan | Opaque] = {}
         left = dropped = 0
         for position, child in enumerate(index.children):
             if self._is_dropped(child):
@@ -342,8 +356,11 @@ class _Planner:
             elif isinstance(child, Image) and (going is None or digest_of(child) in going):
                 kept[position] = self._image(child)
             elif isinstance(child, Opaque) and going is None:
-                kept[position] = child
-                self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
+                if child.blob is None or child.blob.address is None:
+                    kept[position] = child
+                    self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
+                else:
+                    kept[position] = self._blob(child)
             elif not _is_real(child):
                 left += 1
         self._note_extras(left, dropped, "of the index")
@@ -363,7 +380,7 @@ class _Planner:
 
     def _note_orphaned(self, roots: tuple[NamedPlan, ...]) -> None:
         """Say what speaks of a manifest that will be another one."""
-        plans = [plan for named in roots for plan in _plans_of(named.root)]
+        plans = [plan for named in roots for plan in plans_of(named.root)]
         changed = {digest_of(_node_of(plan)) for plan in plans if not plan.manifest_kept}
         for plan in plans:
             node = _node_of(plan)
@@ -372,6 +389,14 @@ class _Planner:
                 self.notes.append(f"{kind} speaks of the manifest as it was: {str(subject)[:19]}")
 
     # -------------------------------------------------------------------------------------------------- one image
+
+    def _blob(self, opaque: Opaque) -> BlobPlan:
+        """Plan what is of a kind unknown here. Raises MissingBlob, SizeMismatch."""
+        for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}"):
+            if finding.error is not None:
+                raise finding.error
+        goal = replace(self.goal, encoding=None, verify="blobs")
+        return BlobPlan(opaque, layer_step(layer_of(opaque), goal, self.facts))
 
     def _image(self, image: Image) -> ImagePlan:
         where = self._where(image)
@@ -492,21 +517,14 @@ def _is_real(node: Image | ImageIndex | Opaque) -> bool:
     return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
-def _plans_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan | IndexPlan]:
-    """Walk the images and indexes under *root*, children before parents."""
-    if isinstance(root, IndexPlan):
-        for child in root.children:
-            if isinstance(child, ImagePlan | IndexPlan):
-                yield from _plans_of(child)
-    yield root
-
-
-def _node_of(plan: ImagePlan | IndexPlan) -> Image | ImageIndex:
-    return plan.image if isinstance(plan, ImagePlan) else plan.index
-
-
-def _nodes_of(root: ImagePlan | IndexPlan) -> Iterator[Image | ImageIndex]:
-    return map(_node_of, _plans_of(root))
+def _node_of(plan: RootPlan) -> Image | ImageIndex | Opaque:
+    match plan:
+        case ImagePlan():
+            return plan.image
+        case BlobPlan():
+            return plan.opaque
+        case IndexPlan():
+            return plan.index
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:

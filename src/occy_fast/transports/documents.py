@@ -64,11 +64,15 @@ class DocumentReader:
 
         Raises MissingBlob, UnsupportedMediaType, IntegrityError, LimitError.
         """
-        node = self._root(descriptor, required=True)
+        node = self.read_any(descriptor)
         if isinstance(node, Opaque):
             remedy = "an image or an index is expected"
             raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
         return node
+
+    def read_any(self, descriptor: Descriptor) -> Node:
+        """Read as `read` does, where what is of a kind unknown here is Opaque."""
+        return self._root(descriptor, required=True)
 
     def read_present(self, descriptor: Descriptor) -> Node:
         """Read what *descriptor* names as if it were a child."""
