@@ -15,6 +15,7 @@ from occy_fast import api
 from occy_fast.errors import (
     AmbiguousReference,
     DigestMismatch,
+    MediaTypeConflict,
     SizeMismatch,
     Unsupported,
     UnsupportedMediaType,
@@ -273,6 +274,18 @@ class TestNeitherImageNorIndex:
         with pytest.raises(DigestMismatch):
             api.convert(source, f"oci-archive:{tmp_path}/out.tar")
         assert not (tmp_path / "out.tar").exists()
+
+    @pytest.mark.parametrize("index", [True, False])
+    def test_a_manifest_is_not_taken_for_it(
+        self, store: Store, built: list[Entry], tmp_path: Path, index: bool
+    ) -> None:
+        """A letter of index.json that has changed must not cost an image its layers."""
+        entry = store.index(built[0]) if index else store.image(make_image("d"))
+        wrong = {**entry, "mediaType": entry["mediaType"].replace("image", "imagf")}
+        source = store.layout(tmp_path / "in", built[1], wrong)
+        with pytest.raises(MediaTypeConflict):
+            api.convert(source, f"oci-archive:{tmp_path}/out.tar")
+        assert api.verify(source).exit_code == 4
 
     def test_alone_it_is_refused(self, store: Store, tmp_path: Path) -> None:
         blob = store.add(self.KIND, b"anything at all")
