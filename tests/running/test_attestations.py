@@ -184,6 +184,15 @@ def test_an_index_inside_an_index(store: Store, built: list[Entry], tmp_path: Pa
     assert api.verify(f"oci-archive:{tmp_path}/out.tar").exit_code == 0
 
 
+def test_one_manifest_for_two_platforms(store: Store, built: list[Entry], tmp_path: Path) -> None:
+    """The name that is not asked for does not come with the other."""
+    alias = {**built[0], "platform": {"architecture": "s390x", "os": "linux"}}
+    source = store.layout(tmp_path / "in", store.index(built[0], alias, built[1]))
+    api.convert(source, f"oci-archive:{tmp_path}/out.tar", platforms=["linux/s390x", "linux/arm64"])
+    packed = Packed(tmp_path / "out.tar")
+    assert packed.children(packed.entries[0]) == [alias, built[1]]
+
+
 class TestBesideTheImage:
     """As `docker save --platform` of 29 writes it, and a layout that keeps signatures without an index of their own."""
 
@@ -201,6 +210,11 @@ class TestBesideTheImage:
         assert image["annotations"] == {REF_NAME: "new"}
         assert speaking == {**entries[1], "annotations": {"io.containerd.manifest.subject": image["digest"]}}
         assert image["digest"] != entries[0]["digest"]
+
+    def test_what_stays_as_it_is_is_told(self, store: Store, entries: list[Entry], tmp_path: Path) -> None:
+        source = store.layout(tmp_path / "in", *entries)
+        plan = api.plan(source, f"oci-archive:{tmp_path}/out.tar", encoding="zstd")
+        assert "stays as it is: 1 attestation or artifact beside the image" in plan.notes
 
     def test_it_is_left_out(self, store: Store, entries: list[Entry], tmp_path: Path) -> None:
         source = store.layout(tmp_path / "in", *entries)
@@ -295,6 +309,8 @@ class TestNeitherImageNorIndex:
         with pytest.raises(Unsupported, match="choose an image"):
             api.plan(source, f"docker-archive:{tmp_path}/out.tar")
         api.plan(f"{source}:app", f"docker-archive:{tmp_path}/out.tar")
+        with pytest.raises(Unsupported, match="travels as it is"):
+            api.plan(source, f"oci-archive:{tmp_path}/out.tar", encoding="zstd")
 
 
 def test_words_that_mean_nothing() -> None:
