@@ -70,6 +70,23 @@ def test_several_images_are_told_one_by_one(capsys: pytest.CaptureFixture[str], 
     assert [block[-1] for block in blocks[1:-1]] == [f"digest    {entry['digest']}" for entry in entries]
 
 
+def test_an_index_goes_into_one_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    images = [make_image("a"), make_image("b", architecture="arm64"), make_image("c", architecture="s390x")]
+    oci_layout(tmp_path / "in", images, ["app"], nested=True)
+    whole = document(capsys, "convert", "oci:in", "oci-archive:out.tar", "--platform", "all", "--attestations", "drop")
+    assert whole["digest"] == published(tmp_path / "in")
+    found = document(capsys, "inspect", "out.tar")
+    assert found["kind"] == "oci-archive"
+    assert [image["platform"] for image in found["images"]] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    two = ("--platform", "linux/s390x", "--platform", "linux/amd64", "--dry-run")
+    plan = document(capsys, "convert", "oci-archive:out.tar:app", "oci-archive:out.tar:app", *two)
+    assert [manifest["platform"] for manifest in plan["images"][0]["manifests"]] == ["linux/amd64", "linux/s390x"]
+    assert (plan["goal"]["attestations"], plan["notes"]) == ("keep", ["stays behind: linux/arm64"])
+    assert main(["convert", "out.tar", "oci:o", "--platform", "all", "--platform", "linux/amd64"]) == 2
+    assert main(["convert", "out.tar", "oci:o", "--attestations", "dropp"]) == 2
+    assert "--attestations drop" in capsys.readouterr().err
+
+
 def test_what_is_there_already_is_not_counted_as_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     image = make_image(codec="gzip")
     oci_layout(tmp_path / "in", [image], ["app"])

@@ -100,14 +100,14 @@ class ImageIndex:
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An image or index with its names.
+    """An image or index with its names; a layout may give one to something else as well.
 
     Attributes:
         names: image references as the source writes them, full or familiar.
         ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
     """
 
-    image_or_index: Image | ImageIndex
+    image_or_index: Image | ImageIndex | Opaque
     names: tuple[str, ...] = ()
     ref: str | None = None
 

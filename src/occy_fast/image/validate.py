@@ -44,7 +44,7 @@ class Finding:
     error: OccyError | None = field(default=None, compare=False)
 
 
-def validate(image: Image | ImageIndex, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
+def validate(image: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
     """Return all that is wrong with an image, or with every image of an index; no blob is opened.
 
     Args:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from occy_fast.image.blob import FileRegion, read_head
 from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image
+from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
+from occy_fast.planning.steps import layer_of
 from occy_fast.running.limits import check_workers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
@@ -75,6 +76,8 @@ def _layers(contents: Contents) -> Iterator[Layer]:
         for node in leaves(named.image_or_index):
             if isinstance(node, Image):
                 yield from node.layers
+            elif isinstance(node, Opaque) and node.blob is not None:
+                yield layer_of(node)
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:

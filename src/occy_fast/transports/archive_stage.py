@@ -144,8 +144,7 @@ class ArchiveStage(ABC):
             self.put_bytes(digest, data)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
-            for image in publication.images():
-                self._check_blobs(image)
+            self._check_blobs(publication)
             with output_errors(self._path, "write to"):
                 for digest in self._staged.keys() - publication.digests():
                     self._tar.drop_member(self._member_name(digest))
@@ -169,9 +168,9 @@ class ArchiveStage(ABC):
         if len(document) > limit:
             raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
 
-    def _check_blobs(self, image: PublishedImage) -> None:
-        for layer in image.layers:
-            digest, size = layer.descriptor.digest, layer.descriptor.size
+    def _check_blobs(self, publication: Publication) -> None:
+        for descriptor in publication.blobs():
+            digest, size = descriptor.digest, descriptor.size
             found = self._staged.get(digest)
             if found is None and digest in self._documents:
                 found = len(self._documents[digest])
