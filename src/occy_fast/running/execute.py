@@ -22,7 +22,7 @@ from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
 from occy_fast.transports.documents import CONFIG_LIMIT
-from occy_fast.transports.locate import open_destination
+from occy_fast.transports.locate import open_destination, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -104,6 +104,7 @@ class _Execution:
 
     def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limit: int) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limit = plan, stage, lanes, pool, limit
+        self._path = parse_locator(plan.destination).path
         self._outcomes: dict[tuple[object, ...], LayerOutcome] = {}
 
     def run(self) -> dict[tuple[object, ...], LayerOutcome]:
@@ -171,7 +172,7 @@ class _Execution:
                     decode=decode if decode in NATIVE else "none",
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
-                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
+                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._path),
                     max_tar=self._limit if diff_id is not None else 0,
                     where=where,
                 )
