@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from occy_fast.errors import (
+    DigestMismatch,
     ForeignLayerRefused,
     LayerCountMismatch,
     LimitError,
@@ -71,6 +72,10 @@ def _image(image: Image, where: str) -> Iterator[Finding]:
     if count > MOST_LAYERS:
         yield _error(LimitError(where, "number of layers", MOST_LAYERS, count))
     yield from _blob(image.config_blob, (), f"{where} config".strip())
+    called, digest = image.called_config, image.config_blob.digest
+    if called is not None and digest is not None and called != digest:
+        problem = f"its name says {called}, and it is {digest}: it was edited, or is damaged"
+        yield _warning(f"{where} config".strip(), problem, DigestMismatch(f"{where} config".strip(), called, digest))
     for number, layer in enumerate(image.layers):
         yield from _layer(layer, image.artifact, f"{where} layer {number}".strip())
     if image.artifact:

@@ -313,6 +313,10 @@ class _Planner:
         for finding in validate(image, where):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
+        if self.goal.verify == "layers":             # who wants proof is not served by an edited config
+            called, digest = image.called_config, image.config_blob.digest
+            if called is not None and digest is not None and called != digest:
+                raise DigestMismatch(f"{where}: config, by its name", called, digest)
         original = image.manifest.family if image.manifest else None
         if image.artifact:  # its manifest has words of its own: it travels as it is
             goal = replace(self.goal, encoding=None, verify="blobs")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _WHOLE = {"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2"}
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
+_CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 _LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 
 
@@ -160,7 +161,8 @@ class DockerArchiveSource:
             raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", CONFIG_LIMIT, config_region.size)
         raw = config_region.read()
         config_digest = Digest.sha256(raw)
-        # A name such as <64 hex>.json proves nothing: Docker takes any, and tools that edit a config leave it as it is.
+        # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it as it is.
+        called = _CONFIG_NAME.fullmatch(config_name)
         named = _BLOB_NAME.fullmatch(config_name)
         if named and named[2] != config_digest.hex:
             raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
@@ -175,7 +177,9 @@ class DockerArchiveSource:
             return NamedImage(kept, names, None)
         layers = tuple(map(_layer, regions, config.diff_ids))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
-        return NamedImage(Image(None, config, config_blob, layers, config.platform, None), names, None)
+        called_config = Digest("sha256", called[1]) if called else None
+        image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
+        return NamedImage(image, names, None)
 
     def _select(self, images: list[NamedImage]) -> list[NamedImage]:
         wanted = self._wanted
