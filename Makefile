@@ -1,13 +1,15 @@
 # make demo      build, make a small image, convert it, verify it, say what was done; IMAGE=app.tar takes yours
 # make test      build, then lint, types, stubs and the suite
 # make interop   build, then the tests against real daemons and tools
+# make faults    conversions killed, or one call failing, at every call they make: nothing half may be there
+# make damage    20,000 damaged images: all refused, or converted to what the whole image is
 # make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked
 # make bench     the kernels' speed                make versus   whole workloads beside the peers on this machine
 # make clean     remove everything that was built
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint build interop sanitize bench versus clean
+.PHONY: demo test lint build interop faults damage sanitize bench versus clean
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -30,6 +32,12 @@ lint: build
 interop: build
 	bash tests/interop/services.sh
 	$(PY) -m pytest -m interop $(PYTEST)
+
+faults: build
+	$(PY) tests/crash/faulty_runs.py
+
+damage: build
+	$(PY) tests/campaigns/damage.py --flips 10000 --truncations 10000 --seed 1
 
 SANITIZED := build/sanitize/lib
 sanitize: .venv/ready

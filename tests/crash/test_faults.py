@@ -92,7 +92,7 @@ def _kind(name: str) -> str:
 
 
 def call(name: str, inode: int, parent: int = 0, other: str = "") -> Call:
-    return Call(0, name, 0, inode, parent, f"file {inode}", other)
+    return Call(0, name, 0, inode, parent, f".occy-fast-{inode}", other)
 
 
 def test_what_is_not_synced_is_told(tmp_path: Path) -> None:
@@ -112,3 +112,6 @@ def test_what_is_not_synced_is_told(tmp_path: Path) -> None:
         assert unordered([*right[:number], *right[number + 1 :]], tmp_path, "out") != []
     assert unordered(right[:3], tmp_path, "out") != []
     assert unordered([*right[:2], right[3], right[2], right[4]], tmp_path, "out") != []
+    told = call("renameat", inode + 1, top, str(tmp_path / "digest"))
+    told_too_early = unordered([*right[:4], call("create", inode + 1, top), told, right[4]], tmp_path, "out")
+    assert any("to " + str(tmp_path / "digest") in problem for problem in told_too_early)
