@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_several_images_are_told_one_by_one(capsys: pytest.CaptureFixture[str], 
     assert [len(block) for block in blocks[1:-1]] == [4, 5]
     entries = json.loads((tmp_path / "out" / "index.json").read_text())["manifests"]
     assert [block[-1] for block in blocks[1:-1]] == [f"digest    {entry['digest']}" for entry in entries]
+
+
+def test_the_layout_of_an_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    oci_layout(tmp_path / "in", [make_image(codec="gzip")], ["app"])
+    arguments = ("convert", "oci:in:app", "docker-archive:out.tar:app:1", "--archive-layout", "docker-20.10")
+    planned = document(capsys, *arguments, "--dry-run")
+    assert planned["goal"]["archive_layout"] == "docker-20.10"
+    written = document(capsys, *arguments)
+    assert [layer["to"] for layer in written["layers"]] == ["none", "none"]
+    assert written["notes"] == planned["notes"] != []
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        assert sum(name.endswith("/VERSION") for name in tar.getnames()) == 2
+    assert main([*arguments[:2], "oci:out", *arguments[3:]]) == 2
+    assert "docker-20.10" in capsys.readouterr().err
 
 
 def test_what_is_there_already_is_not_counted_as_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
