@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_an_index_goes_into_one_file(capsys: pytest.CaptureFixture[str], tmp_pat
     assert main(["convert", "out.tar", "oci:o", "--platform", "all", "--platform", "linux/amd64"]) == 2
     assert main(["convert", "out.tar", "oci:o", "--attestations", "dropp"]) == 2
     assert "--attestations drop" in capsys.readouterr().err
+
+
+def test_the_layout_of_an_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    oci_layout(tmp_path / "in", [make_image(codec="gzip")], ["app"])
+    arguments = ("convert", "oci:in:app", "docker-archive:out.tar:app:1", "--archive-layout", "docker-20.10")
+    planned = document(capsys, *arguments, "--dry-run")
+    assert planned["goal"]["archive_layout"] == "docker-20.10"
+    written = document(capsys, *arguments)
+    assert [layer["to"] for layer in written["layers"]] == ["none", "none"]
+    assert written["notes"] == planned["notes"] != []
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        assert sum(name.endswith("/VERSION") for name in tar.getnames()) == 2
+    assert main([*arguments[:2], "oci:out", *arguments[3:]]) == 2
+    assert "docker-20.10" in capsys.readouterr().err
 
 
 def test_what_is_there_already_is_not_counted_as_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -17,10 +17,14 @@ def _runs(podman: Client, name: str, *command: str) -> str:
     return podman("run", *options, name, *command)
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_podman_loads_an_archive(podman: Client, saved: Saved, tag: str, tmp_path: Path, compression: str) -> None:
+@pytest.mark.parametrize(
+    "options", [("--compression", "none"), ("--compression", "gzip"), ("--archive-layout", "docker-20.10")]
+)
+def test_podman_loads_an_archive(
+    podman: Client, saved: Saved, tag: str, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     made = tmp_path / "made.tar"
-    occy("convert", "--compression", compression, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
+    occy("convert", *options, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
     podman("load", "--input", made)
     assert podman.known(tag) == saved.known
     assert _runs(podman, tag).strip() == GREETING

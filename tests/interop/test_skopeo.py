@@ -43,11 +43,15 @@ def test_skopeo_reads_a_layout(skopeo: Client, saved: Saved, tmp_path: Path, com
     assert json.loads((copied / "manifest.json").read_bytes())["layers"] == manifest["layers"]
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_skopeo_reads_an_archive(skopeo: Client, saved: Saved, tag: str, tmp_path: Path, compression: str) -> None:
+@pytest.mark.parametrize(
+    "options", [("--compression", "none"), ("--compression", "gzip"), ("--archive-layout", "docker-20.10")]
+)
+def test_skopeo_reads_an_archive(
+    skopeo: Client, saved: Saved, tag: str, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     """skopeo hashes every layer, decoded, to find the diff_ids of the copy."""
     made, copied = tmp_path / "made.tar", tmp_path / "copied"
-    occy("convert", "--compression", compression, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
+    occy("convert", *options, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
     assert json.loads(skopeo("list-tags", f"docker-archive:{made}"))["Tags"] == [tag]
     assert _config(skopeo, f"docker-archive:{made}:{tag}") == saved.known
     skopeo("copy", f"docker-archive:{made}:{tag}", f"oci:{copied}:1")
