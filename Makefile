@@ -2,12 +2,13 @@
 # make test      build, then lint, types, stubs and the suite
 # make interop   build, then the tests against real daemons and tools
 # make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked
+# make wheel     the wheel for this machine, in dist/, built from the source distribution and proved in a bare environment
 # make bench     the kernels' speed                make versus   whole workloads beside the peers on this machine
 # make clean     remove everything that was built
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint build interop sanitize bench versus clean
+.PHONY: demo test lint build interop sanitize wheel bench versus clean
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -37,6 +38,9 @@ sanitize: .venv/ready
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
 	    $(PY) -m pytest --capture=sys -o pythonpath= tests/kernels tests/streams $(PYTEST)
+
+wheel:
+	@PYTHON="$(PYTHON)" bash wheels/build.sh
 
 bench: build
 	$(PY) -m pytest benchmarks/bench_*.py --benchmark-only
