@@ -17,8 +17,9 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Distribution, Extension, setup
+from setuptools import Command, Distribution, Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError
@@ -65,7 +66,8 @@ def wanted(name: str) -> bool:
 
 
 DEBUG = wanted("OCCY_FAST_DEBUG")
-SANITIZE = wanted("OCCY_FAST_SANITIZE")
+FUZZ = wanted("OCCY_FAST_FUZZ")         # C alone, for the fuzz targets: with clang for its fuzzer, else to replay
+SANITIZE = wanted("OCCY_FAST_SANITIZE") or FUZZ
 SYSTEM = wanted("OCCY_FAST_SYSTEM_CODECS")
 WERROR = wanted("OCCY_FAST_WERROR")
 MODE = "-".join(
@@ -73,6 +75,7 @@ MODE = "-".join(
         "system" if SYSTEM else "pinned",
         *(["debug"] if DEBUG else []),
         *(["sanitize"] if SANITIZE else []),
+        *(["fuzz"] if FUZZ else []),
     ]
 )
 
@@ -133,6 +136,11 @@ def without_paths() -> list[str]:
     return [f"-ffile-prefix-map={ROOT}=."]
 
 
+def coverage_flags() -> list[str]:
+    """Let a fuzzer see which way an input takes."""
+    return ["-DOCCY_FUZZ", "-fsanitize=fuzzer-no-link"] if FUZZ and "clang" in compiler_version() else []
+
+
 def compile_flags() -> list[str]:
     """Return what all our C and Cython is compiled with."""
     flags = ["-fPIC", "-g" if DEBUG or SANITIZE else "-g0", "-fno-strict-overflow"]
@@ -143,6 +151,7 @@ def compile_flags() -> list[str]:
         flags += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     else:
         flags += ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+    flags += coverage_flags()
     if DEBUG:
         flags += ["-UNDEBUG", "-DOCCY_DEBUG"]
     else:
@@ -274,7 +283,7 @@ def built_isal(tree: Path) -> Path:
     if platform.machine() == "x86_64" and shutil.which("nasm") is None:
         raise BuildError("nasm is missing, and ISA-L needs it on x86-64: apt-get install nasm")
     # ISA-L's makefile takes flags from this variable alone: it overwrites CFLAGS.
-    flags = ["-fPIC", "-fvisibility=hidden", *without_paths(), *machine_flags()]
+    flags = ["-fPIC", "-fvisibility=hidden", *without_paths(), *machine_flags(), *coverage_flags()]
     flags += ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
     command = ["make", "-f", "Makefile.unx", f"-j{len(os.sched_getaffinity(0))}", "units=crc igzip"]
     command += [f"CC={shlex.join(compiler())}", f"{'CFLAGS_aarch64' if on_arm else 'CFLAGS_'}={shlex.join(flags)}"]
@@ -437,6 +446,35 @@ class BuildKernels(build_ext):
             os.replace(scratch, target)
 
 
+class BuildFuzzTargets(Command):
+    """Build tests/fuzz/*_target.c on the archive: with a fuzzer around each, or to run it once for each file named."""
+
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
+
+    def initialize_options(self) -> None:
+        pass
+
+    def finalize_options(self) -> None:
+        if not FUZZ:
+            raise BuildError("set OCCY_FAST_FUZZ=1 to build fuzz targets")
+
+    def run(self) -> None:
+        with only_one_build():
+            codecs = pinned_codecs()
+            archive = native_archive(codecs)
+            fuzzing = bool(coverage_flags())
+            directory = BUILD / ("fuzz" if fuzzing else "replay")
+            directory.mkdir(exist_ok=True)
+            includes = [f"-I{EXT}", *(flag for path in codecs.include_dirs for flag in ("-isystem", path))]
+            sources = sorted((ROOT / "tests" / "fuzz").glob("*_target.c"))
+            extra = ["-fsanitize=fuzzer"] if fuzzing else [str(ROOT / "tests" / "fuzz" / "replay.c")]
+            for source in sources:
+                target = directory / source.stem.removesuffix("_target")
+                command = [*compiler(), "-std=gnu11", *compile_flags(), "-Wall", "-Wextra", *includes, str(source)]
+                command += [*extra, str(archive), "-fsanitize=address,undefined", "-pthread", "-o", str(target)]
+                run(command, str(source.relative_to(ROOT)))
+
+
 class WheelWithMaterials(bdist_wheel):
     """Put the bill of materials beside the metadata (PEP 770)."""
 
@@ -475,7 +513,7 @@ def kernel(name: str) -> Extension:
 
 
 setup(
-    cmdclass={"build_ext": BuildKernels, "bdist_wheel": WheelWithMaterials},
+    cmdclass={"build_ext": BuildKernels, "build_fuzz_targets": BuildFuzzTargets, "bdist_wheel": WheelWithMaterials},
     ext_modules=[kernel(name) for name in KERNELS],
     options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )
