@@ -38,8 +38,9 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedFormat,
 )
+from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, ImageIndex
-from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
+from occy_fast.image.publication import Publication, PublishedBlob, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.locate import open_destination, open_source
@@ -193,6 +194,21 @@ def test_what_is_no_layout(tmp_path: Path, changes: dict[str, bytes | None], err
     assert sorted(os.listdir(tmp_path)) == ["a.tar", "old.tar"]
 
 
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    original, sizes = FileRegion.read, []
+
+    def read_counted(region: FileRegion) -> bytes:
+        sizes.append(region.size)
+        return original(region)
+
+    monkeypatch.setattr(FileRegion, "read", read_counted)
+    path = write_members(tmp_path / "a.tar", {**layout_members(make_image("a")), name: b" " * (5 << 20)})
+    with pytest.raises(OccyError):
+        read(path)
+    assert max(sizes, default=0) < 100
+
+
 @pytest.mark.parametrize("what", ["manifest", "config", "layer"])
 @pytest.mark.parametrize(
     ("damage", "error"),
@@ -326,6 +342,23 @@ def test_an_index_and_what_it_does_not_bring(tmp_path: Path) -> None:
     with pytest.raises(MissingBlob), open_destination(f"oci-archive:{tmp_path}/a.tar").stage() as stage:
         stage.publish(Publication((PublishedRoot(index, (), "all"),)))
     assert members_of(tmp_path / "a.tar") == members
+
+
+@pytest.mark.parametrize("transport", ["oci", "oci-archive"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_is_no_image_must_have_been_staged(tmp_path: Path, transport: str, nested: bool) -> None:
+    blob = PublishedBlob(Descriptor("text/plain", Digest.sha256(b"text"), 4))
+    raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [blob.descriptor.document()]})
+    index = PublishedIndex(Descriptor(OCI_INDEX, Digest.sha256(raw), len(raw)), raw, (blob,))
+    wanted = Publication((PublishedRoot(index if nested else blob, (), "it"),))
+    destination = open_destination(f"{transport}:{tmp_path}/out")
+    with pytest.raises(MissingBlob), destination.stage() as stage:
+        stage.publish(wanted)
+    assert os.listdir(tmp_path) == []
+    with destination.stage() as stage:
+        write(stage, b"text")
+        stage.publish(wanted)
+    assert occy_fast.verify(f"{transport}:{tmp_path}/out").exit_code == 0
 
 
 def test_an_archive_is_replaced_and_not_added_to(tmp_path: Path) -> None:
