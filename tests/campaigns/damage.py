@@ -264,11 +264,9 @@ def _patience() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(PATIENCE)
-    faulthandler.dump_traceback_later(4 * PATIENCE, exit=True)
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 

@@ -141,7 +141,7 @@ def compile_library(directory: Path) -> str:
     """Build faults.c, and return its path."""
     library = str(directory / "faults.so")
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run(["gcc", *flags, "-o", library, str(HERE / "faults.c"), "-ldl"], check=True)
+    subprocess.run(["cc", *flags, "-o", library, str(HERE / "faults.c"), "-ldl"], check=True)
     return library
 
 
