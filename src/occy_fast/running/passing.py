@@ -78,12 +78,9 @@ class Passage:
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
-            alone = rule is not None and rule.act == "recode" and plan is not None and plan.one_by_one
-            if alone:
-                self._lanes.end_all()
             self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
-            if alone:
-                self._lanes.end_all()
+            if plan is not None and plan.one_by_one and rule is not None and rule.act == "recode":
+                self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
 
     def addresses(self) -> dict[str, PassedBytes]:
