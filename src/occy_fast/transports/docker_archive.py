@@ -33,8 +33,6 @@ from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive_members import ArchiveMembers, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
-from occy_fast.transports.diff_ids import read_diff_ids
-from occy_fast.transports.docker20_stage import Docker20Stage
 from occy_fast.transports.documents import (
     CONFIG_LIMIT,
     DOCKER_MANIFEST_LIMIT,
@@ -42,7 +40,6 @@ from occy_fast.transports.documents import (
     DocumentReader,
     sniff_address,
 )
-from occy_fast.transports.legacy_archive import LegacyArchive, is_legacy
 from occy_fast.transports.names import names_of
 
 if TYPE_CHECKING:
@@ -85,8 +82,13 @@ class DockerArchiveSource:
         """
         try:
             members = self._scan()
-            if self._is_legacy(members):
-                return self._read_legacy(members, lambda layers: read_diff_ids(layers, self.locator))
+            if not any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+                from occy_fast.transports.legacy_archive import is_legacy
+
+                if is_legacy(members):
+                    from occy_fast.transports.diff_ids import read_diff_ids
+
+                    return self._read_legacy(members, lambda layers: read_diff_ids(layers, self.locator))
             items = self._read_items(members)
             stored = self._read_stored(members)
             images = [self._read_image(members, item, where, stored) for where, item in items]
@@ -116,12 +118,14 @@ class DockerArchiveSource:
             raise UnsupportedFormat(self.locator, f"an archive compressed as a whole ({codec})", remedy)
         return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator)
 
-    def _is_legacy(self, members: ArchiveMembers) -> bool:
-        documents = ("manifest.json", "oci-layout", "index.json")
-        return not any(name in members for name in documents) and is_legacy(members)
-
     def _read_legacy(self, members: ArchiveMembers, diff_ids_of: DiffIdsOf) -> Contents:
-        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them.
+
+        Args:
+            diff_ids_of: no document tells what it does, so the layers must be read, or have been.
+        """
+        from occy_fast.transports.legacy_archive import LegacyArchive
+
         archive = LegacyArchive(members, self.locator)
         chosen = self._choose([names for _, names in archive.images])
         ids = [archive.images[at][0] for at, _ in chosen]
@@ -322,5 +326,8 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        stage = DockerArchiveStage if self._layout == "universal" else Docker20Stage
-        return stage(self._path, self.locator)
+        if self._layout == "universal":
+            return DockerArchiveStage(self._path, self.locator)
+        from occy_fast.transports.docker20_stage import Docker20Stage
+
+        return Docker20Stage(self._path, self.locator)
