@@ -130,10 +130,14 @@ class DockerArchiveSource:
         chosen = self._choose([names for _, names in archive.images])
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
+        known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
         for found, id_, (_, names) in zip(archive.read(ids, diff_ids_of), ids, chosen, strict=True):
             config = ImageConfig.parse(found.config, f"{self.locator}: {id_}")
             config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
-            layers = tuple(_layer(address, diff_id) for address, diff_id in found.layers)
+            for pair in found.layers:
+                if pair not in known:
+                    known[pair] = _layer(*pair)
+            layers = tuple(known[pair] for pair in found.layers)
             named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
         return Contents(self.locator, "docker-archive", tuple(named))
 
