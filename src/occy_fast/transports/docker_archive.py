@@ -31,10 +31,7 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive_members import Members, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
-from occy_fast.transports.diff_ids import diff_ids_of
-from occy_fast.transports.docker20_stage import Docker20Stage
 from occy_fast.transports.documents import DocumentReader, sniff_address
-from occy_fast.transports.legacy_archive import LegacyArchive, is_legacy
 from occy_fast.transports.names import names_of
 from occy_fast.transports.stream_output import stream_notes
 
@@ -71,21 +68,31 @@ class DockerArchiveReader:
         return Contents(self.locator, "docker-archive", named)
 
     def _is_legacy(self, members: Members) -> bool:
-        documents = ("manifest.json", "oci-layout", "index.json")
-        return not any(name in members for name in documents) and is_legacy(members)
+        if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+            return False
+        from occy_fast.transports.legacy_archive import is_legacy
+
+        return is_legacy(members)
 
     def _read_legacy(self, members: Members) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        from occy_fast.transports.diff_ids import diff_ids_of
+        from occy_fast.transports.legacy_archive import LegacyArchive
+
         archive = LegacyArchive(members, self.locator, self._limits)
         chosen = self._choose([names for _, names in archive.images])
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
+        known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
         configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits))
         for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
             config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
-            layers = tuple(_layer(address, diff_id) for address, diff_id in found.layers)
+            for pair in found.layers:
+                if pair not in known:
+                    known[pair] = _layer(*pair)
+            layers = tuple(known[pair] for pair in found.layers)
             named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
         return Contents(self.locator, "docker-archive", tuple(named))
 
@@ -289,5 +296,8 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        stage = DockerArchiveStage if self._layout == "universal" else Docker20Stage
-        return stage(self._path, self.locator)
+        if self._layout == "universal":
+            return DockerArchiveStage(self._path, self.locator)
+        from occy_fast.transports.docker20_stage import Docker20Stage
+
+        return Docker20Stage(self._path, self.locator)

@@ -152,7 +152,7 @@ class LegacyArchive:
         repositories = parse_json(region.read(), where, limit, deepest=self._limits.json_depth, free_keys=True)
         if not isinstance(repositories or {}, dict):
             raise BadManifest(where, "an object is expected")
-        names: dict[str, tuple[str, ...]] = {}
+        names: dict[str, list[str]] = {}
         for repository, tags in (repositories or {}).items():
             if not isinstance(tags or {}, dict):
                 raise BadManifest(where, f"the tags of '{repository}' are no object")
@@ -161,8 +161,8 @@ class LegacyArchive:
                     raise BadManifest(where, f"what '{repository}:{tag}' stands for is no text")
                 if id_ not in self._documents:
                     raise BadArchive(where, f"'{repository}:{tag}' is image {id_}, which is not in the archive")
-                names[id_] = (*names.get(id_, ()), _full_name(repository, tag, where))
-        return names
+                names.setdefault(id_, []).append(_full_name(repository, tag, where))
+        return {id_: tuple(dict.fromkeys(found)) for id_, found in names.items()}
 
     def _chain(self, top: str) -> list[str]:
         """Return the ids of an image and of all below it, the lowest first."""
