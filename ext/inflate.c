@@ -259,6 +259,11 @@ static int read_body(struct occy_inflate *s, struct input *in, uint8_t **dst, si
     body->next_out = *dst;
     body->avail_out = room;
     int result = isal_inflate(body);
+    int64_t used = (int64_t)given - (int64_t)body->avail_in;
+    if (result < 0) { /* what it wrote is not counted: its last bytes may come from memory that was never set */
+        take(s, in, used > 0 ? (size_t)used : 0);
+        return fail(s, OCCY_CORRUPT, s->start);
+    }
 
     uint32_t made = room - body->avail_out;
     s->crc = occy_crc32(s->crc, *dst, made);
@@ -267,12 +272,7 @@ static int read_body(struct occy_inflate *s, struct input *in, uint8_t **dst, si
     *dst += made;
     *dst_len -= made;
 
-    int64_t used = (int64_t)given - (int64_t)body->avail_in;
     int ended = body->block_state == ISAL_BLOCK_FINISH;
-    if (result < 0) {
-        take(s, in, used > 0 ? (size_t)used : 0);
-        return fail(s, OCCY_CORRUPT, s->start);
-    }
     if (ended) {
         unsigned back = used < 0 ? (unsigned)-used : 0;
         if (back > sizeof s->recent)

@@ -32,7 +32,7 @@ from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Attestations, Format, Keep, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
     from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
@@ -76,6 +76,7 @@ def make_goal(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64", "docker-20.10". Raises UsageError, Unsupported."""
@@ -84,7 +85,8 @@ def make_goal(
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations, _find(target))
+    parsed, found = _parse_platforms(platforms), _find(target)
+    return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found)
 
 
 def _find(target: str | Target | None) -> Target | None:
@@ -111,6 +113,7 @@ def plan(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
     workers: int | None = None,
     limits: Limits | None = None,
@@ -129,6 +132,8 @@ def plan(
         link: blobs may be hard links to the source's files.
         strict: refuse layers whose tars readers are known to disagree about; each is read for it.
         attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
+        archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
+            to 24 writes it: a directory for every layer, and all of them uncompressed.
         target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
@@ -145,10 +150,11 @@ def plan(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
         target=target,
     )
     limits = limits_of_call(limits)
-    place = open_destination(destination)
+    place = open_destination(destination, archive_layout)
     with open_source(source, limits) as opened:
         if isinstance(opened, ArchiveStream):
             facts = probe(Contents(source, "", ()), place, goal, workers)
@@ -179,6 +185,7 @@ def convert(
     link: bool = False,
     strict: bool = False,
     attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
@@ -203,6 +210,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
         target=target,
         workers=workers,
         limits=limits,

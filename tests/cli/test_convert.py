@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,37 @@ def test_several_images_are_told_one_by_one(capsys: pytest.CaptureFixture[str], 
     assert [len(block) for block in blocks[1:-1]] == [4, 5]
     entries = json.loads((tmp_path / "out" / "index.json").read_text())["manifests"]
     assert [block[-1] for block in blocks[1:-1]] == [f"digest    {entry['digest']}" for entry in entries]
+
+
+def test_an_index_goes_into_one_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    images = [make_image("a"), make_image("b", architecture="arm64"), make_image("c", architecture="s390x")]
+    oci_layout(tmp_path / "in", images, ["app"], nested=True)
+    whole = document(capsys, "convert", "oci:in", "oci-archive:out.tar", "--platform", "all", "--attestations", "drop")
+    assert whole["digest"] == published(tmp_path / "in")
+    found = document(capsys, "inspect", "out.tar")
+    assert found["kind"] == "oci-archive"
+    assert [image["platform"] for image in found["images"]] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    two = ("--platform", "linux/s390x", "--platform", "linux/amd64", "--dry-run")
+    plan = document(capsys, "convert", "oci-archive:out.tar:app", "oci-archive:out.tar:app", *two)
+    assert [manifest["platform"] for manifest in plan["images"][0]["manifests"]] == ["linux/amd64", "linux/s390x"]
+    assert (plan["goal"]["attestations"], plan["notes"]) == ("keep", ["stays behind: linux/arm64"])
+    assert main(["convert", "out.tar", "oci:o", "--platform", "all", "--platform", "linux/amd64"]) == 2
+    assert main(["convert", "out.tar", "oci:o", "--attestations", "dropp"]) == 2
+    assert "--attestations drop" in capsys.readouterr().err
+
+
+def test_the_layout_of_an_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    oci_layout(tmp_path / "in", [make_image(codec="gzip")], ["app"])
+    arguments = ("convert", "oci:in:app", "docker-archive:out.tar:app:1", "--archive-layout", "docker-20.10")
+    planned = document(capsys, *arguments, "--dry-run")
+    assert planned["goal"]["archive_layout"] == "docker-20.10"
+    written = document(capsys, *arguments)
+    assert [layer["to"] for layer in written["layers"]] == ["none", "none"]
+    assert written["notes"] == planned["notes"] != []
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        assert sum(name.endswith("/VERSION") for name in tar.getnames()) == 2
+    assert main([*arguments[:2], "oci:out", *arguments[3:]]) == 2
+    assert "docker-20.10" in capsys.readouterr().err
 
 
 def test_what_is_there_already_is_not_counted_as_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

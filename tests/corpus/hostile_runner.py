@@ -1,7 +1,7 @@
 """Run hostile inputs, each in a process of its own with a limit on its processor time, and tell what came of each.
 
-Reads a JSON list of {id, op, file, codec, destination} from stdin and writes a line of JSON for each to stdout: {id,
-error: names of the error's class and of those it derives from, text, cpu: seconds, rss: bytes, signal}.
+Reads a JSON list of {id, op, file, unpack, codec, strict, destination} from stdin and writes a line of JSON for each to
+stdout: {id, error: names of the error's class and of those it derives from, text, cpu: seconds, rss: bytes, signal}.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from occy_fast import api
 from occy_fast.errors import OccyError
 from occy_fast.streams.layer_pass import FdSource, LayerPass, WorkerPool
 from occy_fast.streams.tar import scan_region
-from occy_fast.transports import locate
 
 CPU_SECONDS = 2
 HANG_SECONDS = 120
 
 
-def locator_of(file: str, destination: str) -> str:
-    """Return how to name *file*: an OCI archive is unpacked where no transport reads one."""
-    if not Path(file).name.startswith("o") or "oci-archive" in locate.TRANSPORTS:
-        return file
-    layout = f"{destination}-layout"
-    fd = os.open(file, os.O_RDONLY)
+def locator_of(case: dict[str, Any]) -> str:
+    """Return how to name the input: an OCI archive is read as it is, or unpacked and read as a layout."""
+    if not case["unpack"]:
+        return str(case["file"])
+    layout = Path(case["destination"] + "-layout")
+    layout.mkdir()
+    fd = os.open(case["file"], os.O_RDONLY)
     for entry in scan_region(fd, 0, os.fstat(fd).st_size):
-        path = Path(layout, os.fsdecode(entry.name))
+        path = layout / os.fsdecode(entry.name)
+        if not entry.is_local or not path.parent.resolve().is_relative_to(layout.resolve()):
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         if entry.type == b"2":
             path.symlink_to(os.fsdecode(entry.linkname))
@@ -57,14 +59,13 @@ def decode(case: dict[str, Any]) -> None:
 
 
 def verify(case: dict[str, Any]) -> None:
-    report = api.verify(locator_of(case["file"], case["destination"]), workers=2, strict=case["strict"])
+    report = api.verify(locator_of(case), workers=2, strict=case["strict"])
     if report.errors:
         raise next(finding.error for finding in report.errors if finding.error is not None)
 
 
 def convert(case: dict[str, Any]) -> None:
-    source = locator_of(case["file"], case["destination"])
-    api.convert(source, f"oci:{case['destination']}", verify="layers", workers=2)
+    api.convert(locator_of(case), f"oci:{case['destination']}", verify="layers", workers=2)
 
 
 RUN = {"scan": scan, "decode": decode, "verify": verify, "convert": convert}

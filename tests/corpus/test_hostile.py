@@ -10,16 +10,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import occy_fast
+from occy_fast.transports.locate import TRANSPORTS
 
 RUNNER = Path(__file__).with_name("hostile_runner.py")
 SOURCES = Path(occy_fast.__file__).resolve().parent.parent
 MEMORY = 256 << 20
+READS_OCI_ARCHIVES = "oci-archive" in TRANSPORTS
 LATER = frozenset({"extract"})
 
 
@@ -29,18 +32,24 @@ def cases_of(shared: Path) -> list[dict[str, Any]]:
 
 
 def runs_of(shared: Path, place: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is to be run, inputs unwrapped into *place*; images are verified and also converted."""
+    """Yield what is to be run, inputs unwrapped into *place*.
+
+    Images are verified and also converted; OCI archives as they are, where that is offered, and as layouts.
+    """
     for case in cases_of(shared):
         file = shared / "corpus/hostile" / Path(case["file"]).name
         if case["stored"] == "gzip":
             file = place / case["id"]
             file.write_bytes(gzip.decompress((shared / "corpus/hostile" / Path(case["file"]).name).read_bytes()))
         common = {"file": str(file), "codec": "zstd" if file.suffix == ".zst" else "gzip", "destination": ""}
-        for op in ("verify", "convert") if case["op"] == "verify" else (case["op"],):
-            for strict in (False, True) if op in ("scan", "verify") else (False,):
-                name = f"{case['id']} {op}{' --strict' if strict else ''}"
-                destination = str(place / "out" / name.replace(" ", "_"))
-                yield common | {"id": name, "op": op, "strict": strict, "destination": destination}
+        ops = ("verify", "convert") if case["op"] == "verify" else (case["op"],)
+        forms = (False,) if case["cls"] != "oci-archive" else (True, False) if READS_OCI_ARCHIVES else (True,)
+        for op, unpack, strict in product(ops, forms, (False, True)):
+            if strict and op not in ("scan", "verify"):
+                continue
+            name = f"{case['id']} {op}{' unpacked' if unpack else ''}{' --strict' if strict else ''}"
+            destination = str(place / "out" / name.replace(" ", "_"))
+            yield common | {"id": name, "op": op, "unpack": unpack, "strict": strict, "destination": destination}
 
 
 def run_all(shared: Path, place: Path, *under: str) -> dict[str, dict[str, Any]]:

@@ -231,6 +231,17 @@ def test_header_limits_that_cannot_be(inflate: ModuleType, limit: int) -> None:
         inflate.Inflate(max_header=limit)
 
 
+def test_what_a_wrong_body_made_is_not_handed_out(inflate: ModuleType) -> None:
+    """The last bytes before an error may come from memory that nobody has set."""
+    a, match_of_3, distance_24577 = "10010001", "0000001", "11101" + 13 * "0"
+    bits = "1" + "10" + 4 * a + match_of_3 + distance_24577 + 80 * "1"     # the only block, with fixed codes
+    decoder = inflate.Inflate()
+    with pytest.raises(CorruptStream) as caught:
+        decode(decoder, header() + int(bits[::-1], 2).to_bytes(len(bits) // 8 + 1, "little"))
+    assert caught.value.args[2] == DAMAGED
+    assert decoder.total_out == 0
+
+
 def test_an_error_is_final(inflate: ModuleType) -> None:
     decoder = inflate.Inflate()
     room = bytearray(9)

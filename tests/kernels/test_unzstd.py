@@ -163,6 +163,15 @@ def test_every_cut_ends_early(unzstd: ModuleType, raw: bytes) -> None:
             assert refused(unzstd, raw[:cut], chunk) == (EARLY, cut)
 
 
+@pytest.mark.parametrize("told", [0, 6, 8, 255])
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 16])
+def test_a_content_size_is_a_promise(unzstd: ModuleType, told: int, chunk: int) -> None:
+    """An empty last block is where libzstd does not look."""
+    blocks = (7 << 3).to_bytes(3, "little") + b"content" + b"\1\0\0"
+    assert decode(unzstd.Unzstd(), MAGIC + b"\x20\7" + blocks, chunk) == b"content"
+    assert refused(unzstd, FRAME + MAGIC + b"\x20" + bytes([told]) + blocks, chunk) == (DAMAGED, len(FRAME))
+
+
 def test_nothing_is_no_stream(unzstd: ModuleType) -> None:
     assert refused(unzstd, b"") == (EARLY, 0)
 

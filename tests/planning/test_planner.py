@@ -694,6 +694,11 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         DigestMismatch,
         "diff_id",
     ),
+    "who wants proof gets no config that was edited": (
+        lambda: plan_of(contents(replace(image("a"), called_config=digest("b"))), goal(verify="layers")),
+        DigestMismatch,
+        "config, by its name",
+    ),
     "more layers than diff_ids": (
         lambda: plan_of(contents(short_config(image("a", "b"))), goal()),
         LayerCountMismatch,

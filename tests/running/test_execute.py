@@ -612,3 +612,27 @@ def snapshot(path: Path) -> dict[str, bytes | None]:
 
 def tree_of_source(path: Path, name: str) -> list[str]:
     return sorted([name, *(f"{name}/{below}" for below in tree(path / name))])
+
+
+@pytest.mark.parametrize("name", ["{}.json", "sha256:{}", "{}"])
+def test_a_config_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
+    """Tools edit a config and leave its name: that is read, but who wants proof is told, and so is who verifies."""
+    image = make_image("one")
+    edited = image.config.replace(b"/bin/true", b"/bin/trve")
+    layer = sha256(image.tars[0])
+    item = {"Config": name.format(sha256(image.config)), "RepoTags": ["app:1"], "Layers": [f"{layer}/layer.tar"]}
+    for config in (image.config, edited):
+        members = [(item["Config"], config), (f"{layer}/layer.tar", image.tars[0]), ("manifest.json", dumps([item]))]
+        (tmp_path / "in.tar").write_bytes(make_tar(members))
+        source = f"docker-archive:{tmp_path}/in.tar"
+        assert str(api.convert(source, f"oci:{tmp_path}/out").config_digest) == "sha256:" + sha256(config)
+        report = api.verify(source)
+        assert report.exit_code == 0
+        warned = [finding.error for finding in report.findings if isinstance(finding.error, DigestMismatch)]
+        assert len(warned) == (config is edited)
+        if config is edited:
+            with pytest.raises(DigestMismatch) as caught:
+                api.convert(source, f"oci:{tmp_path}/out2", verify="layers")
+            assert str(caught.value.found) == "sha256:" + sha256(edited)
+        else:
+            api.convert(source, f"oci:{tmp_path}/out1", verify="layers")

@@ -269,6 +269,12 @@ def test_a_raised_limit_holds_everywhere(tmp_path: Path) -> None:
     assert api.convert(f"oci:{layout}", f"oci:{tmp_path}/out", limits=more).digests
     assert api.verify(f"oci:{tmp_path}/out", limits=more).errors == ()
     assert [type(finding.error) for finding in api.verify(f"oci:{tmp_path}/out").errors] == [LimitError]
+    layers = oci_layout(tmp_path / "many", [make_image(tars=[TAR] * 4097)])
+    more = Limits(layer_count=4097)
+    assert api.convert(f"oci:{layers}", f"docker-archive:{tmp_path}/many.tar", limits=more).digests
+    assert api.verify(f"{tmp_path}/many.tar", limits=more).errors == ()
+    with pytest.raises(LimitError, match="number of layers: 4097 exceeds the limit of 4096"):
+        api.inspect(f"{tmp_path}/many.tar")
 
 
 def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import tar_strategies as build
 from hypothesis import given
+from hypothesis import strategies as st
 
 from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeaderError, TarLimitError, TarTruncated
 from occy_fast.spec.limits import Limits
@@ -90,12 +91,12 @@ def test_entries_are_values() -> None:
     assert hash(entry) == hash(next(read_entries([TAR])))
 
 
-@given(build.damaged_tars(), build.window_sizes)
-def test_a_region_has_what_the_windows_have(tar: bytes, window: int) -> None:
+@given(build.damaged_tars(), build.window_sizes, st.booleans())
+def test_a_region_has_what_the_windows_have(tar: bytes, window: int, strict: bool) -> None:
     windows = (tar[at : at + window] for at in range(0, len(tar), window))
     with opened(b"before" + tar + b"behind") as fd:
-        assert listed(scan_region(fd, 6, len(tar), where="t", window=max(window, 7))) == listed(
-            read_entries(windows, where="t")
+        assert listed(scan_region(fd, 6, len(tar), strict=strict, where="t", window=max(window, 7))) == listed(
+            read_entries(windows, strict=strict, where="t")
         )
 
 
@@ -153,6 +154,14 @@ def test_what_follows_the_end_of_the_archive_is_not_read() -> None:
     tar = build.entry(b"a") + build.END + b"trash" * 10000
     with opened(tar) as fd:
         assert [entry.name for entry in scan_region(fd, 0, len(tar) + 10**9)] == [b"a"]
+
+
+def test_strict_reading_looks_behind_the_end_of_the_archive() -> None:
+    tar = build.entry(b"a") + build.END + bytes(100_000)
+    with opened(tar) as fd:
+        assert [entry.name for entry in scan_region(fd, 0, len(tar), strict=True)] == [b"a"]
+    with opened(tar + b"x") as fd, pytest.raises(TarAmbiguous, match=f"behind the end .* at byte {len(tar)} of"):
+        list(scan_region(fd, 0, len(tar) + 1, strict=True))
 
 
 @pytest.mark.parametrize("version", ["0.0", "0.1", "1.0", "old"])

@@ -20,7 +20,7 @@ from occy_fast.cli.options import (
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Attestations, Format, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding
@@ -40,10 +40,6 @@ SCHEMA = 1
         (
             "the other way: layers docker load reads fastest",
             "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
-        ),
-        (
-            "straight from docker, without a file in between",
-            "docker save app | occy-fast convert - oci:out:app --compression zstd",
         ),
         (
             "in the form that one consumer reads",
@@ -112,6 +108,14 @@ SCHEMA = 1
     help="What BuildKit states of an image: keep brings it along wherever DST can hold it, drop leaves it out.",
 )
 @click.option(
+    "--archive-layout",
+    type=Word(["universal", "docker-20.10"]),
+    default="universal",
+    show_default=True,
+    help="How a docker-archive is built: universal, which every consumer loads, or docker-20.10, as Docker 1.10 to 24"
+    " writes it: a directory for every layer, uncompressed.",
+)
+@click.option(
     "-t",
     "--target",
     type=TargetType(),
@@ -138,6 +142,7 @@ def convert(
     jobs: int | None,
     platforms: tuple[Platform | str, ...],
     attestations: Attestations,
+    archive_layout: ArchiveLayout,
     target: str | None,
     dry_run: bool,
     digest_file: str | None,
@@ -149,8 +154,9 @@ def convert(
     oci-archive:PATH[:REF] (a layout inside a tar); one image of several is also chosen by :@INDEX. A SRC that is a mere
     path is looked at to see which it is. The old destination stays until the new one is complete.
 
-    An archive may come from standard input (SRC is -), and go to standard output (DST is docker-archive:-); the answer
-    is then on stderr. What comes through a pipe, or compressed as a whole, is read once, without a copy.
+    An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
+    output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
+    read once, without a copy.
     """
     wanted = _with_level(encoding, level)
     if digest_file is not None:
@@ -177,6 +183,7 @@ def convert(
         link=link,
         strict=strict,
         attestations=attestations,
+        archive_layout=archive_layout,
         target=target,
         workers=jobs,
     )

@@ -29,6 +29,8 @@ def inspect(*, source: str, voice: Voice) -> int:
 
     Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
     docker save archive has no digest there, for one. With --quiet: the digest of each manifest.
+
+    An archive may come from standard input: SRC is - then.
     """
     from occy_fast import api
 
@@ -66,7 +68,7 @@ def _image_lines(image: dict[str, Any]) -> list[str]:
     lines.append(f"  config    {image['config'] or '-'}")
     layers = image["layers"]
     if layers is None:
-        return [*lines, "  not in the source"]
+        return [*lines, "  neither image nor index" if image["present"] else "  not in the source"]
     lines.append(f"  {format_count(len(layers), 'layer')}, {format_size(sum(layer['size'] for layer in layers))}")
     rows = [
         (

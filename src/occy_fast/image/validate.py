@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from occy_fast.errors import (
+    DigestMismatch,
     ForeignLayerRefused,
     LayerCountMismatch,
     LimitError,
@@ -43,7 +44,7 @@ class Finding:
     error: OccyError | None = field(default=None, compare=False)
 
 
-def validate(image: Image | ImageIndex, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
+def validate(image: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
     """Return all that is wrong with an image, or with every image of an index; no blob is opened.
 
     Args:
@@ -71,6 +72,10 @@ def _image(image: Image, where: str, most_layers: int) -> Iterator[Finding]:
     if count > most_layers:
         yield _error(LimitError(where, "number of layers", most_layers, count))
     yield from _blob(image.config_blob, (), f"{where} config".strip())
+    called, digest = image.called_config, image.config_blob.digest
+    if called is not None and digest is not None and called != digest:
+        problem = f"its name says {called}, and it is {digest}: it was edited, or is damaged"
+        yield _warning(f"{where} config".strip(), problem, DigestMismatch(f"{where} config".strip(), called, digest))
     for number, layer in enumerate(image.layers):
         yield from _layer(layer, image.artifact, f"{where} layer {number}".strip())
     if image.artifact:

@@ -9,6 +9,7 @@ from occy_fast.errors import printable
 from occy_fast.planning.rules import Rule, RulePlan
 from occy_fast.planning.steps import (
     Adopt,
+    BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
@@ -16,9 +17,11 @@ from occy_fast.planning.steps import (
     NamedPlan,
     Plan,
     Recode,
+    RootPlan,
     Skip,
     images_of,
     is_tar,
+    plans_of,
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
@@ -75,6 +78,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "target": None if goal.target is None else goal.target.name,
             "strict": goal.strict,
             "attestations": goal.attestations,
+            "archive_layout": goal.archive_layout,
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,
@@ -93,6 +97,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
                 "ref": named.ref,
                 "index": _index_document(named.root),
                 "manifests": [_image_document(image, plan) for image in images_of(named.root)],
+                "blobs": [_step_document(p.step, plan) for p in plans_of(named.root) if isinstance(p, BlobPlan)],
             }
             for named in plan.roots
         ],
@@ -165,8 +170,11 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
     lines = [name]
     if isinstance(named.root, IndexPlan):
         lines.append(f"  {named.root.family} index of {len(named.root.children)}, {_fate(named.root)}")
-    for image in images_of(named.root):
-        lines += _image_lines(image, plan, seen)
+    for part in plans_of(named.root):
+        if isinstance(part, ImagePlan):
+            lines += _image_lines(part, plan, seen)
+        elif isinstance(part, BlobPlan):
+            lines += _blob_lines(part, plan, seen)
     return lines
 
 
@@ -184,6 +192,17 @@ def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) ->
             f"    {number:>{width}}  {label:<19}  {format_size(step.layer.size):>8}  {verb:<16}  {why}".rstrip()
         )
     return lines
+
+
+def _blob_lines(blob: BlobPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+    step = blob.step
+    verb, why = describe_step(step, plan, repeated=work_of(step) in seen)
+    seen.add(work_of(step))
+    size = format_size(step.layer.size)
+    return [
+        f"  no image, but {blob.opaque.descriptor.media_type}",
+        f"    -  {str(step.layer.digest)[:19]}  {size:>8}  {verb:<16}  {why}",
+    ]
 
 
 def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tuple[str, str]:
@@ -225,7 +244,7 @@ def _verb(step: LayerStep) -> str:
             return f"{step.layer.encoding.codec} -> {step.encoding}"
 
 
-def _fate(plan: ImagePlan | IndexPlan) -> str:
+def _fate(plan: RootPlan) -> str:
     if plan.manifest_kept:
         return "kept"
     if isinstance(plan, ImagePlan) and plan.image.manifest is None:
@@ -257,8 +276,8 @@ def _estimate(step: Recode) -> int:
     return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])
 
 
-def _index_document(root: ImagePlan | IndexPlan) -> dict[str, Any] | None:
-    if isinstance(root, ImagePlan):
+def _index_document(root: RootPlan) -> dict[str, Any] | None:
+    if not isinstance(root, IndexPlan):
         return None
     return {"family": root.family, "fate": _fate(root), "children": len(root.children)}
 

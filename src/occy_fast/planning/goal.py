@@ -16,10 +16,12 @@ Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
 Keep = Literal["keep"]
 Attestations = Literal["keep", "drop"]
+ArchiveLayout = Literal["universal", "docker-20.10"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
 VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
 ATTESTATION_MODES: tuple[Attestations, ...] = ("keep", "drop")
+ARCHIVE_LAYOUTS: tuple[ArchiveLayout, ...] = ("universal", "docker-20.10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Goal:
         link: blobs may be hard links to the source's files, which then share their fate.
         attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
             it; "drop" leaves it out.
+        archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
+            Docker 1.10 to 24 writes, with the same ids of layers.
         target: who is to read the result; what that is known to refuse is changed, and nothing else.
     """
 
@@ -47,6 +51,7 @@ class Goal:
     link: bool = False
     strict: bool = False
     attestations: Attestations = "keep"
+    archive_layout: ArchiveLayout = "universal"
     target: Target | None = None
 
     def __post_init__(self) -> None:
@@ -59,3 +64,6 @@ class Goal:
         if self.attestations not in ATTESTATION_MODES:
             known = ", ".join(ATTESTATION_MODES)
             raise UsageError(f"unknown treatment of attestations '{self.attestations}'", f"known are: {known}")
+        if self.archive_layout not in ARCHIVE_LAYOUTS:
+            known = ", ".join(ARCHIVE_LAYOUTS)
+            raise UsageError(f"unknown archive layout '{self.archive_layout}'", f"known are: {known}")

@@ -24,6 +24,7 @@ from occy_fast.image.validate import validate
 from occy_fast.planning.fit import fallback, fit, reads, surely_reads
 from occy_fast.planning.steps import (
     Adopt,
+    BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
@@ -31,9 +32,13 @@ from occy_fast.planning.steps import (
     NamedPlan,
     Plan,
     Recode,
+    RootPlan,
     Skip,
     images_of,
     is_tar,
+    layer_of,
+    plans_of,
+    steps_of,
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
@@ -214,8 +219,10 @@ class _Planner:
         roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
-        steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
+        steps = self._order(step for named in roots for step in steps_of(named.root))
         self._note_orphaned(roots)
+        if not self.capabilities.keeps_manifest:
+            self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
         return Plan(
@@ -260,41 +267,48 @@ class _Planner:
         return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
 
     def _subjects(self, named: NamedImage) -> frozenset[str]:
-        """Return the digests that a root speaks of; none for one with images of its own."""
+        """Return the digests that a root speaks of; none for one that holds an image, or anything by itself."""
         root = named.image_or_index
-        nodes = (root,) if isinstance(root, Image) or subject_of(root) else tuple(leaves(root))
-        if any(_is_real(node) for node in leaves(root)):
+        nodes = (root,) if subject_of(root) else tuple(leaves(root))
+        if any(_is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
             return frozenset()
-        return frozenset(subject or "" for subject in map(subject_of, nodes))
+        return frozenset(filter(None, map(subject_of, nodes)))
 
     def _roots(self) -> tuple[NamedPlan, ...]:
         """Plan every root; what speaks of another one goes along if that goes, and if the destination can hold it."""
         referrers = {id(named) for named in self.contents.images if self._is_referrer(named)}
         plans = {id(named): self._named(named) for named in self.contents.images if id(named) not in referrers}
-        going = {digest_of(node) for plan in plans.values() for node in _nodes_of(plan.root)}
-        speaking = [named.image_or_index for named in self.contents.images if id(named) in referrers]
-        going = set(with_referrers(going, (node for root in speaking for node in walk(root, self.contents.locator))))
-        left = dropped = 0
-        for named in self.contents.images:
-            if id(named) not in referrers:
-                continue
-            if is_attestation(named.image_or_index) and self.goal.attestations == "drop":
-                dropped += 1
-            elif not (self.capabilities.referrers and self._subjects(named) <= going):
-                left += 1
-            else:
+        going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
+        speaking = [named for named in self.contents.images if id(named) in referrers]
+        kept = [named for named in speaking if not self._is_dropped(named.image_or_index)]
+        nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator))
+        going = set(with_referrers(going, nodes))
+        unmet = left = 0
+        for named in kept:
+            if self.capabilities.referrers and self._subjects(named) <= going:
                 plans[id(named)] = NamedPlan(self._referrer(named.image_or_index), named.names, named.ref)
-        self._note_extras(left, dropped, "beside the image")
+                unmet += isinstance(named.image_or_index, Image) and self._asks_to_change(named.image_or_index)
+            else:
+                left += 1
+        self._note_extras(left, len(speaking) - len(kept), unmet, "beside the image")
         return tuple(plans[id(named)] for named in self.contents.images if id(named) in plans)
 
-    def _referrer(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
-        return self._image(root) if isinstance(root, Image) else self._index(root, None)
+    def _referrer(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        match root:
+            case Image():
+                return self._image(root)
+            case ImageIndex():
+                return self._index(root, None)
+            case Opaque():
+                return self._blob(root)
 
-    def _note_extras(self, left: int, dropped: int, where: str) -> None:
+    def _note_extras(self, left: int, dropped: int, unmet: int, where: str) -> None:
         if left:
             self.notes.append(f"stays behind: {_extras(left)} {where}")
         if dropped:
             self.notes.append(f"left out: {_count(dropped, 'attestation')}")
+        if unmet:
+            self.notes.append(f"stays as it is: {_extras(unmet)} {where}")
 
     # -------------------------------------------------------------------------------------------------- names
 
@@ -313,17 +327,20 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------------------- which images
 
-    def _root(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
-        if not isinstance(root, Image | ImageIndex):
-            raise UnsupportedMediaType(self.contents.locator, root.descriptor.media_type)
+    def _root(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        artifact = isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact)
+        if artifact and not self.capabilities.artifacts:
+            several = len(self.contents.images) > 1
+            remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
+            problem = "it cannot hold artifacts, only images with a root filesystem"
+            raise Unsupported(self.destination, problem, remedy)
+        if artifact and self._asks_to_change(root):
+            raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
+        if isinstance(root, Opaque):
+            if self.goal.platforms:
+                raise MissingPlatform(self.contents.locator, str(self.goal.platforms[0]), ("unknown",))
+            return self._blob(root)
         if isinstance(root, Image):
-            if root.artifact and not self.capabilities.artifacts:
-                several = len(self.contents.images) > 1
-                remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
-                problem = "it cannot hold artifacts, only images with a root filesystem"
-                raise Unsupported(self.destination, problem, remedy)
-            if root.artifact and self._asks_to_change(root):
-                raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
             for wanted in self.goal.platforms:
                 if not _is_for(root, wanted):
                     raise MissingPlatform(self.contents.locator, str(wanted), (str(root.platform or "unknown"),))
@@ -350,7 +367,7 @@ class _Planner:
         going = self._going(root, chosen)
         if len(chosen) == 1 and len(images) > 1 and len(going) == 1:
             return self._single(root, chosen[0])
-        self._note_left_behind(root, going)
+        self._note_left_behind(root)
         return self._index(root, going)
 
     def _going(self, root: ImageIndex, chosen: tuple[Image, ...]) -> frozenset[str]:
@@ -362,9 +379,9 @@ class _Planner:
     def _is_dropped(self, node: Image | ImageIndex | Opaque) -> bool:
         return self.goal.attestations == "drop" and is_attestation(node)
 
-    def _asks_to_change(self, image: Image) -> bool:
-        """Tell whether a compression or a format is demanded that might change *image*."""
-        family = image.manifest.family if image.manifest else None
+    def _asks_to_change(self, node: Image | ImageIndex | Opaque) -> bool:
+        """Tell whether a compression or a format is demanded that might change *node*."""
+        family = node.manifest.family if isinstance(node, Image) and node.manifest else self.goal.format
         return isinstance(self.goal.encoding, Encoding) or self.goal.format not in ("keep", family)
 
     def _is_wanted(self, image: Image) -> bool:
@@ -372,33 +389,35 @@ class _Planner:
 
     def _single(self, index: ImageIndex, image: Image) -> ImagePlan:
         """Plan one image of an index as a root of its own."""
-        self._note_left_behind(index, frozenset({digest_of(image)}))
+        self._note_left_behind(index)
         extras = [leaf for leaf in leaves(index) if not _is_real(leaf)]
         dropped = sum(map(self._is_dropped, extras))
-        self._note_extras(len(extras) - dropped, dropped, "of the index")
+        self._note_extras(len(extras) - dropped, dropped, 0, "of the index")
         return self._image(image)
 
     def _index(self, index: ImageIndex, going: frozenset[str] | None) -> IndexPlan:
-        """Plan an index, with the leaves whose digests are *going*; None takes all that are not left out."""
-        kept: dict[int, ImagePlan | IndexPlan | Opaque] = {}
+        """Plan an index: images that are wanted, and others whose digests are *going*; None takes all of these."""
+        kept: dict[int, RootPlan | Opaque] = {}
         left = dropped = 0
         for position, child in enumerate(index.children):
             if self._is_dropped(child):
                 dropped += 1
             elif isinstance(child, ImageIndex):
-                if going is None or any(digest_of(leaf) in going for leaf in leaves(child)):
+                if going is None or any(self._goes(leaf, going) for leaf in leaves(child)):
                     kept[position] = self._index(child, going)
-            elif isinstance(child, Image) and (going is None or digest_of(child) in going):
+            elif isinstance(child, Image) and self._goes(child, going):
                 kept[position] = self._image(child)
             elif isinstance(child, Opaque) and going is None:
-                kept[position] = child
-                self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
+                if child.blob is None or child.blob.address is None:
+                    kept[position] = child
+                    self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
+                else:
+                    kept[position] = self._blob(child)
             elif not _is_real(child):
                 left += 1
-        self._note_extras(left, dropped, "of the index")
-        artifacts = [child.image for child in kept.values() if isinstance(child, ImagePlan) and child.image.artifact]
-        if unmet := sum(map(self._asks_to_change, artifacts)):
-            self.notes.append(f"stays as it is: {_extras(unmet)} of the index")
+        nodes = [_node_of(plan) for plan in kept.values() if isinstance(plan, ImagePlan | BlobPlan)]
+        unmet = sum(self._asks_to_change(node) for node in nodes if not isinstance(node, Image) or node.artifact)
+        self._note_extras(left, dropped, unmet, "of the index")
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
@@ -409,14 +428,20 @@ class _Planner:
             edits += (Platforms(unsaid),)
         return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
 
-    def _note_left_behind(self, index: ImageIndex, going: frozenset[str]) -> None:
-        others = [str(image.platform or "unknown") for image in _real_images(index) if digest_of(image) not in going]
+    def _goes(self, leaf: Image | Opaque, going: frozenset[str] | None) -> bool:
+        """Tell an image by its platform, as one manifest may stand for several, and what speaks of it by its digest."""
+        if going is None:
+            return True
+        return self._is_wanted(leaf) if isinstance(leaf, Image) and _is_real(leaf) else digest_of(leaf) in going
+
+    def _note_left_behind(self, index: ImageIndex) -> None:
+        others = [str(image.platform or "unknown") for image in _real_images(index) if not self._is_wanted(image)]
         if others:
             self.notes.append("stays behind: " + ", ".join(others))
 
     def _note_orphaned(self, roots: tuple[NamedPlan, ...]) -> None:
         """Say what speaks of a manifest that will be another one."""
-        plans = [plan for named in roots for plan in _plans_of(named.root)]
+        plans = [plan for named in roots for plan in plans_of(named.root)]
         changed = {digest_of(_node_of(plan)) for plan in plans if not plan.manifest_kept}
         for plan in plans:
             node = _node_of(plan)
@@ -426,11 +451,23 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------------------- one image
 
+    def _blob(self, opaque: Opaque) -> BlobPlan:
+        """Plan what is of a kind unknown here. Raises MissingBlob, SizeMismatch."""
+        for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}"):
+            if finding.error is not None:
+                raise finding.error
+        goal = replace(self.goal, encoding=None, verify="blobs")
+        return BlobPlan(opaque, layer_step(layer_of(opaque), goal, self.facts))
+
     def _image(self, image: Image) -> ImagePlan:
         where = self._where(image)
         for finding in validate(image, where, self.limits):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
+        if self.goal.verify == "layers":             # who wants proof is not served by an edited config
+            called, digest = image.called_config, image.config_blob.digest
+            if called is not None and digest is not None and called != digest:
+                raise DigestMismatch(f"{where}: config, by its name", called, digest)
         original = image.manifest.family if image.manifest else None
         if image.artifact:  # its manifest has words of its own: it travels as it is
             goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
@@ -500,8 +537,9 @@ class _Planner:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""
         return self.goal.format != "keep" or original != family
 
-    def _where(self, image: Image) -> str:
-        return f"{self.contents.locator}: {image.digest or image.platform or 'image'}"
+    def _where(self, node: Image | ImageIndex | Opaque) -> str:
+        platform = node.platform if isinstance(node, Image) else None
+        return f"{self.contents.locator}: {digest_of(node) or platform or 'image'}"
 
     # -------------------------------------------------------------------------------------------------- all steps
 
@@ -528,7 +566,6 @@ class _Planner:
     def _note_turned_plain(self, roots: tuple[NamedPlan, ...]) -> None:
         if self.goal.encoding is not None:
             return
-        kind = self.destination.partition(":")[0]
         for named in roots:
             for image in images_of(named.root):
                 turned = [number for number, step in enumerate(image.steps, 1) if isinstance(step, Recode)]
@@ -537,7 +574,7 @@ class _Planner:
                     become = "becomes" if len(turned) == 1 else "become"
                     held = " or ".join(codecs)
                     target = self.goal.target
-                    who = f"{kind} cannot hold"
+                    who = f"{self._kind()} cannot hold"
                     if target is not None and not all(
                         reads(target, codec, image.family, self.destination) for codec in codecs
                     ):
@@ -546,12 +583,17 @@ class _Planner:
                     what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
                     self.notes.append(f"{who} {held}: {_numbers(turned)} {become} {what}")
 
+    def _kind(self) -> str:
+        """Return what to call the destination's kind."""
+        kind, layout = self.destination.partition(":")[0], self.goal.archive_layout
+        return kind if layout == "universal" else f"{kind} in the layout {layout}"
+
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                why = f"{self.destination.partition(':')[0]} is one file, which shares none of its layers"
+                why = f"{self._kind()} is one file, which shares none of its layers"
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 
@@ -572,21 +614,14 @@ def _is_real(node: Image | ImageIndex | Opaque) -> bool:
     return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
-def _plans_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan | IndexPlan]:
-    """Walk the images and indexes under *root*, children before parents."""
-    if isinstance(root, IndexPlan):
-        for child in root.children:
-            if isinstance(child, ImagePlan | IndexPlan):
-                yield from _plans_of(child)
-    yield root
-
-
-def _node_of(plan: ImagePlan | IndexPlan) -> Image | ImageIndex:
-    return plan.image if isinstance(plan, ImagePlan) else plan.index
-
-
-def _nodes_of(root: ImagePlan | IndexPlan) -> Iterator[Image | ImageIndex]:
-    return map(_node_of, _plans_of(root))
+def _node_of(plan: RootPlan) -> Image | ImageIndex | Opaque:
+    match plan:
+        case ImagePlan():
+            return plan.image
+        case BlobPlan():
+            return plan.opaque
+        case IndexPlan():
+            return plan.index
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:
@@ -604,7 +639,7 @@ def _full_name(text: str) -> str | None:
     return reference.full() if reference.tag is not None else None
 
 
-def _unsaid(children: tuple[ImagePlan | IndexPlan | Opaque, ...]) -> tuple[tuple[int, Platform], ...]:
+def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platform], ...]:
     """Return the platforms that an index does not say of its images, by where they will stand in it."""
     return tuple(
         (position, child.image.platform)

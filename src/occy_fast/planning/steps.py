@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from occy_fast.image.image import Layer
+from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+    from occy_fast.image.image import Image, ImageIndex, Opaque
     from occy_fast.planning.goal import Goal
-    from occy_fast.spec.encoding import EncoderIdentity, Encoding
+    from occy_fast.spec.encoding import EncoderIdentity
     from occy_fast.transforms.base import ManifestEdit
 
 AdoptHow = Literal["link", "reflink"]
@@ -100,16 +102,29 @@ class ImagePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobPlan:
+    """What becomes of something that is neither an image nor an index: it goes along as it is."""
+
+    opaque: Opaque
+    step: LayerStep
+
+    @property
+    def manifest_kept(self) -> bool:
+        """Tell that it keeps its bytes, as always."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class IndexPlan:
     """What becomes of one index.
 
     Attributes:
-        children: those that go along, in the index's order; an Opaque one is named but stays behind.
+        children: those that go along, in the index's order; an Opaque one is named, but is not there.
         positions: where each of them stands in the index; entries that none stands for are left out.
     """
 
     index: ImageIndex
-    children: tuple[ImagePlan | IndexPlan | Opaque, ...]
+    children: tuple[RootPlan | Opaque, ...]
     positions: tuple[int, ...]
     family: str
     edits: tuple[ManifestEdit, ...] = ()
@@ -119,15 +134,18 @@ class IndexPlan:
         """Tell whether the index keeps its bytes."""
         pruned = len(self.positions) < len(self.index.index.manifests)
         return not (self.edits or pruned) and all(
-            child.manifest_kept for child in self.children if isinstance(child, ImagePlan | IndexPlan)
+            child.manifest_kept for child in self.children if isinstance(child, RootPlan)
         )
+
+
+RootPlan = ImagePlan | BlobPlan | IndexPlan
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPlan:
     """An image or index and what it is to be called: *names* in full form, *ref* inside an OCI layout."""
 
-    root: ImagePlan | IndexPlan
+    root: RootPlan
     names: tuple[str, ...] = ()
     ref: str | None = None
 
@@ -173,11 +191,30 @@ class Plan:
         return explain_text(self)
 
 
-def images_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan]:
+def plans_of(root: RootPlan) -> Iterator[RootPlan]:
+    """Walk *root* and what is under it, children before parents, in the order of the index."""
+    if isinstance(root, IndexPlan):
+        for child in root.children:
+            if isinstance(child, RootPlan):
+                yield from plans_of(child)
+    yield root
+
+
+def images_of(root: RootPlan) -> Iterator[ImagePlan]:
     """Walk the images under *root*, in the order of the index."""
-    if isinstance(root, ImagePlan):
-        yield root
-        return
-    for child in root.children:
-        if isinstance(child, ImagePlan | IndexPlan):
-            yield from images_of(child)
+    return (plan for plan in plans_of(root) if isinstance(plan, ImagePlan))
+
+
+def steps_of(root: RootPlan) -> Iterator[LayerStep]:
+    """Walk what happens to every layer under *root*, and to what is no layer."""
+    for plan in plans_of(root):
+        if isinstance(plan, ImagePlan):
+            yield from plan.steps
+        elif isinstance(plan, BlobPlan):
+            yield plan.step
+
+
+def layer_of(opaque: Opaque) -> Layer:
+    """Return what is not looked into as a layer without a tar, to be moved as one. It must be there."""
+    assert opaque.blob is not None
+    return Layer(opaque.blob, opaque.descriptor.media_type, Encoding("none"), None)

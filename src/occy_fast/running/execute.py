@@ -22,7 +22,7 @@ from occy_fast.running.outcome import LayerOutcome, Result
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
-from occy_fast.transports.locate import open_destination
+from occy_fast.transports.locate import open_destination, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -73,7 +73,7 @@ def execute(
 
         return execute_rules(plan, workers, progress, cancel, limits)
     check_space(plan)
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
     with destination.stage() as stage:
         outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
@@ -134,6 +134,7 @@ class _Execution:
 
     def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
+        self._path = parse_locator(plan.destination).path
         self._outcomes: Outcomes = {}
 
     def run(self) -> Outcomes:
@@ -202,7 +203,7 @@ class _Execution:
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
                     scan_tar="strict" if step.strict else None,
-                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._plan.destination),
+                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._path),
                     max_tar=self._limits.layer if diff_id is not None else 0,
                     limits=self._limits,
                     where=where,

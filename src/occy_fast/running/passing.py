@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
 from occy_fast.planning.rules import Rule
@@ -22,7 +22,8 @@ from occy_fast.running.outcome import LayerOutcome
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
-from occy_fast.streams.layer_pass import FdSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import DrainSink, FdSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.tar import new_scan
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, parse_locator
 
@@ -50,7 +51,7 @@ class Passed:
         rule: None where nothing was to be written.
         address: with its digests, as far as they are known.
         outcome: of the pass; None where it failed.
-        error: why it failed.
+        error: why it failed; where there is an outcome, what is wrong with the tar.
     """
 
     rule: Rule | None
@@ -60,10 +61,7 @@ class Passed:
 
 
 class Passage:
-    """One pass over an archive; what is wrong with a member is kept until something names that member.
-
-    Where tars are scanned, the digest is known also of a blob whose tar is bad, or that is none.
-    """
+    """One pass over an archive; what is wrong with a member is kept until something names that member."""
 
     def __init__(
         self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limits: Limits, scan_tar: str | None = None
@@ -80,12 +78,9 @@ class Passage:
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
-            alone = rule is not None and rule.act == "recode" and plan is not None and plan.one_by_one
-            if alone:
-                self._lanes.end_all()
             self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
-            if alone:
-                self._lanes.end_all()
+            if plan is not None and plan.one_by_one and rule is not None and rule.act == "recode":
+                self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
 
     def addresses(self) -> dict[str, PassedBytes]:
@@ -97,17 +92,20 @@ class Passage:
         where = f"{self._source.locator}: {arrival.name}"
         address = PassedBytes(arrival.name, arrival.size, arrival.head)
         encoding = None if rule is None else rule.encoding
-        codec, is_tar = ("none", False) if arrival.kind == "other" else (arrival.kind, True)
-        if codec not in NATIVE and rule is not None and encoding is None:
-            codec, is_tar = "none", False                # a pass copies only what it reads itself
+        codec = "none" if arrival.kind == "other" else arrival.kind
+        decoded = codec in NATIVE or rule is None or encoding is not None
+        if not decoded:
+            codec = "none"                               # a pass copies only what it reads itself
         hasher: _Hash | None = None
         stored = arrival.buffers
-        if codec not in NATIVE or self._scan_tar is not None:
+        if codec not in NATIVE:
             hasher = hashlib.sha256()
             stored = _hashed(arrival.buffers, hasher)
         buffers: Iterator[bytes | memoryview] = stored
         if codec not in NATIVE:
             buffers = decode_foreign(codec, map(bytes, stored), where, self._limits.xz_memory)
+        looks = self._scan_tar is not None and decoded
+        check = _TarCheck(self._scan_tar, where, self._limits) if looks and stage is None else None
         sink: Sink | None = None
         if stage is not None and rule is not None and rule.act != "refuse":
             sink = stage.open_blob(arrival.size if encoding is None else None)
@@ -122,16 +120,18 @@ class Passage:
                 sink.commit(digest, arrival.size)
             elif sink is not None:
                 sink.commit(outcome.digest, outcome.size_out)
-            found = replace(address, digest=digest, diff_id=outcome.diff_id if is_tar else None)
-            self.passed[arrival.name] = Passed(rule, found, outcome)
+            found = replace(address, digest=digest, diff_id=outcome.diff_id if decoded else None)
+            self.passed[arrival.name] = Passed(rule, found, outcome, None if check is None else check.finish())
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
             if not isinstance(error, IntegrityError | LimitError):
                 raise error
-            digest = None if hasher is None else Digest.from_hash(hasher.digest())
-            self.passed[arrival.name] = Passed(rule, replace(address, digest=digest), error=error)
+            self.passed[arrival.name] = Passed(rule, address, error=error)
 
+        output: FdSink | DrainSink | None = None if check is None else DrainSink(check.write)
+        if sink is not None:
+            output = FdSink(sink.fd, sink.offset, destination)
         layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
         position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
         try:
@@ -140,9 +140,9 @@ class Passage:
                     source=FeedSource(buffers),
                     decode=codec if codec in NATIVE else "none",
                     encode=encoding,
-                    copy_source=encoding is None,
-                    sink=None if sink is None else FdSink(sink.fd, sink.offset, destination),
-                    scan_tar=self._scan_tar if is_tar else None,
+                    copy_source=encoding is None and check is None,
+                    sink=output,
+                    scan_tar=self._scan_tar if looks and check is None else None,
                     max_tar=self._limits.layer,
                     bounded_ratio=True,
                     limits=self._limits,
@@ -154,9 +154,33 @@ class Passage:
             raise
         self._lanes.begin(position, where, run, end, drop, fail)
         self._lanes.hand_over()
-        if hasher is not None:
-            for _ in stored:                             # what a pass that failed has left of them
-                pass
+
+
+class _TarCheck:
+    """Looks at a tar's headers beside the pass, which an error in them would end before it knows the digests."""
+
+    def __init__(self, mode: str | None, where: str, limits: Limits) -> None:
+        """Look as LayerPass.scan_tar says."""
+        self._scan = new_scan(mode == "strict", limits, keep=False)
+        self._where = where
+        self._error: TarError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Look at the next bytes."""
+        if self._error is None:
+            try:
+                self._scan.feed(data)
+            except TarError as error:
+                self._error = error.at(self._where)
+
+    def finish(self) -> TarError | None:
+        """Return what is wrong with the tar, now that all of it was seen."""
+        if self._error is None:
+            try:
+                self._scan.finish()
+            except TarError as error:
+                self._error = error.at(self._where)
+        return self._error
 
 
 def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview]:
@@ -174,7 +198,7 @@ def execute_rules(
 ) -> Result:
     """Run a plan of rules; the arguments are those of execute, checked."""
     began = time.monotonic()
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
     with ArchiveStream(parse_locator(plan.source), limits) as source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from occy_fast.image.blob import FileRegion, read_head
 from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image
+from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
+from occy_fast.planning.steps import layer_of
 from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.marking import marks_for, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.targets.judge import refused
 from occy_fast.transports.locate import STREAM, parse_locator
+from occy_fast.transports.stream_output import temporary_directory
 from occy_fast.transports.survey import survey
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def probe(contents: Contents, destination: Destination, goal: Goal, workers: int
 def nearest_directory(locator: str) -> str:
     """Return the existing directory that what *locator* names is in, or will be."""
     path = parse_locator(locator).path
-    path = os.path.realpath(path if path != STREAM else tempfile.gettempdir())
+    path = os.path.realpath(path if path != STREAM else temporary_directory())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -83,6 +84,8 @@ def _layers(contents: Contents) -> Iterator[Layer]:
         for node in leaves(named.image_or_index):
             if isinstance(node, Image):
                 yield from node.layers
+            elif isinstance(node, Opaque) and node.blob is not None:
+                yield layer_of(node)
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:

@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.image.attestation import SUBJECTS, digest_of
-from occy_fast.image.publication import Publication, PublishedImage, PublishedIndex, PublishedLayer, PublishedRoot
-from occy_fast.planning.steps import ImagePlan, IndexPlan, LayerStep, Plan, Recode
+from occy_fast.image.publication import (
+    Publication,
+    PublishedBlob,
+    PublishedImage,
+    PublishedIndex,
+    PublishedLayer,
+    PublishedRoot,
+)
+from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, Plan, Recode, RootPlan
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
@@ -46,14 +53,13 @@ def rebuild(plan: Plan, outcomes: Outcomes, config_of: Callable[[ImagePlan], byt
     )
 
 
-def _renamings(plan: ImagePlan | IndexPlan, published: Published) -> Iterator[tuple[str, str]]:
+def _renamings(plan: RootPlan, published: Published) -> Iterator[tuple[str, str]]:
     """Walk the digests of manifests and indexes as they were, each with what it has become."""
     if isinstance(plan, IndexPlan) and isinstance(published, PublishedIndex):
-        children = (child for child in plan.children if isinstance(child, ImagePlan | IndexPlan))
+        children = (child for child in plan.children if isinstance(child, RootPlan))
         for child, done in zip(children, published.children, strict=True):
             yield from _renamings(child, done)
-    old = digest_of(plan.image if isinstance(plan, ImagePlan) else plan.index)
-    if old:
+    if not isinstance(plan, BlobPlan) and (old := digest_of(plan.image if isinstance(plan, ImagePlan) else plan.index)):
         yield old, str(published.descriptor.digest)
 
 
@@ -64,9 +70,11 @@ def _pointed(root: Published, renamed: Mapping[str, str]) -> Published:
     return root if pointed == pairs else replace(root, descriptor=replace(root.descriptor, annotations=pointed))
 
 
-def _root(root: ImagePlan | IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
+def _root(root: RootPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
     if isinstance(root, ImagePlan):
         return _image(root, outcomes, config_of(root))
+    if isinstance(root, BlobPlan):
+        return PublishedBlob(root.opaque.descriptor)
     return _index(root, outcomes, config_of)
 
 
@@ -109,14 +117,14 @@ def _published(
 
 def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> PublishedIndex:
     children = [
-        _root(child, outcomes, config_of) if isinstance(child, ImagePlan | IndexPlan) else None
+        _root(child, outcomes, config_of) if isinstance(child, RootPlan) else None
         for child in plan.children
     ]
     published = tuple(child for child in children if child is not None)
     renamed = dict(
         pair
         for child, done in zip(plan.children, children, strict=True)
-        if isinstance(child, ImagePlan | IndexPlan) and done is not None
+        if isinstance(child, RootPlan) and done is not None
         for pair in _renamings(child, done)
     )
     index = plan.index.index

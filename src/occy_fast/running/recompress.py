@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
-from occy_fast.errors import NotFound, OutputError, UsageError
+from occy_fast.errors import CorruptStream, NotFound, OutputError, UsageError
 from occy_fast.running.feed import NATIVE
 from occy_fast.running.limits import limits_of_call
 from occy_fast.spec.encoding import Encoding, parse_encoding
@@ -24,7 +24,7 @@ from occy_fast.streams.layer_pass import (
     Outcome,
     WorkerPool,
 )
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
 from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors, replaceable
 
 STEP = 1 << 20
@@ -117,7 +117,7 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
     where = _name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
-        return _codec(bytes(view[:SNIFF_SIZE])), FeedSource([view])
+        return _codec(bytes(view[:SNIFF_SIZE]), where), FeedSource([view])
     if isinstance(source, str | os.PathLike):
         with _read_errors(where):
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -129,11 +129,11 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
         with _read_errors(where):
             if stat.S_ISREG(os.fstat(source).st_mode):
                 offset = os.lseek(source, 0, os.SEEK_CUR)
-                return _codec(os.pread(source, SNIFF_SIZE, offset)), FdSource(source, offset)
+                return _codec(os.pread(source, SNIFF_SIZE, offset), where), FdSource(source, offset)
         fd = source
-        return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where))
+        return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where), where)
     file = source
-    return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where))
+    return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where), where)
 
 
 @contextmanager
@@ -147,11 +147,14 @@ def _read_errors(where: str) -> Iterator[None]:
         raise NotFound(where, f"readable file ({error.strerror})") from error
 
 
-def _codec(head: bytes) -> str:
+def _codec(head: bytes, where: str) -> str:
+    """Recognise the encoding; what is cut off inside its magic would pass for a tar."""
+    if ends_in_magic(head):
+        raise CorruptStream(where, len(head), "the stream ends early")
     return sniff(head).codec
 
 
-def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
+def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, FeedSource]:
     head = b""
     while len(head) < SNIFF_SIZE and (more := next(buffers, b"")):
         head += more
@@ -160,7 +163,7 @@ def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
         yield head
         yield from buffers
 
-    return _codec(head[:SNIFF_SIZE]), FeedSource(all_of_it())
+    return _codec(head[:SNIFF_SIZE], where), FeedSource(all_of_it())
 
 
 def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:

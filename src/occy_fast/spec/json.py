@@ -34,6 +34,8 @@ def parse_json(
     limit: int = LARGEST_DOCUMENT,
     limit_error: type[LimitError] = ManifestTooLarge,
     deepest: int = LIMITS.json_depth,
+    *,
+    free_keys: bool = False,
 ) -> Any:
     """Read one JSON document, and refuse what two readers could understand differently.  (RFC 8259, RFC 7493)
 
@@ -41,6 +43,7 @@ def parse_json(
         where: what the bytes are, for messages.
         limit: the most bytes that are accepted; *limit_error* is raised beyond it.
         deepest: how many objects and arrays may be inside one another.
+        free_keys: all keys are words that people chose, and may differ in case only.
 
     Raises:
         DuplicateKey: an object has a key twice, or two that differ in case only.
@@ -79,7 +82,7 @@ def parse_json(
     except _BadNumber as error:
         raise BadJSON(where, str(error)) from None
     if clashing:
-        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where)
+        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where, free_keys=free_keys)
     if _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value, where)
     return value
@@ -121,12 +124,12 @@ def _depth(raw: bytes, deepest: int) -> int:
     return max(accumulate(map(_STEP.__getitem__, _NOT_BRACKETS.sub(b"", raw))), default=0)
 
 
-def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str) -> None:
+def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, *, free_keys: bool) -> None:
     """Raise for the first object of *clashing* (keys by object) that has a key twice, or a field name in two spellings.
 
     An object that is no longer in *root* was the value of a key that came twice; then the object with that key is.
     """
-    stack: list[tuple[Any, _Path, bool]] = [(root, (), False)]
+    stack: list[tuple[Any, _Path, bool]] = [(root, (), free_keys)]
     while stack:
         value, path, free = stack.pop()
         if isinstance(value, dict):
@@ -135,13 +138,13 @@ def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str) -> No
             if clash:
                 raise DuplicateKey(where, _written(path), *clash)
             stack += [
-                (item, (path, key), key.casefold() in FREE_MAPS)
+                (item, (path, key), free_keys or key.casefold() in FREE_MAPS)
                 for key, item in reversed(value.items())
                 if isinstance(item, (dict, list))
             ]
         elif isinstance(value, list):
             stack += [
-                (value[number], (path, number), False)
+                (value[number], (path, number), free_keys)
                 for number in reversed(range(len(value)))
                 if isinstance(value[number], (dict, list))
             ]

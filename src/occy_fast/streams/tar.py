@@ -133,9 +133,11 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def new_scan(strict: bool, limits: Limits) -> tar_scan.TarScan:
+def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.TarScan:
+    """Begin a scan within *limits*; without *keep* it makes no records."""
     return tar_scan.TarScan(
         strict=strict,
+        keep=keep,
         max_extension=limits.tar_extension,
         max_sparse_map=limits.tar_sparse_map,
         max_extensions=limits.tar_extension_count,
@@ -181,7 +183,7 @@ def scan_region(
     """Yield the entries of the tar that is *size* bytes of *fd* from *offset* on, without reading contents.
 
     The file position is neither used nor moved. Offsets in the entries count from the begin of the tar; what follows
-    the end of the archive is not read.
+    the end of the archive is read for *strict* alone, which refuses what hides there.
 
     Raises:
         TarError: after the entries that come before the error; TarTruncated also where the file ends before the region.
@@ -189,7 +191,7 @@ def scan_region(
     """
     scan = new_scan(strict, limits)
     try:
-        while scan.offset < size and not scan.ended:
+        while scan.offset < size and (strict or not scan.ended):
             if skip := min(scan.skippable, size - scan.offset - 1):
                 scan.skip(skip)
             # The last byte is read even where it need not be seen: a file may end before its region does.

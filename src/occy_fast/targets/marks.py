@@ -234,7 +234,7 @@ def contents_marks(contents: Contents, skippable: frozenset[Digest] = frozenset(
 
 
 def node_marks(
-    node: Image | ImageIndex, within: str = "", skippable: frozenset[Digest] = frozenset()
+    node: Image | ImageIndex | Opaque, within: str = "", skippable: frozenset[Digest] = frozenset()
 ) -> Iterator[Mark]:
     """Yield the marks of one image, or of an index and all images in it; *within* begins every place."""
     if isinstance(node, ImageIndex):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,28 +33,44 @@ class Member:
 
 
 class MemberTable:
-    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them."""
+    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them.
+
+    Attributes:
+        directories: names of the directories at the archive's top that have entries of their own.
+    """
 
     def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
         self._locator, self._limits = locator, limits
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
+        self.directories: set[str] = set()
         self._length = 0
 
     def add(self, entry: Entry) -> Member | None:
         """Take in an entry of the archive; None where nothing can ask for it. Raises LimitError."""
         member = _member(entry)
         if member is None:
+            self._add_directory(_top_directory(entry))
             return None
         if member.name in self._members:
             self._twice.add(member.name)
         self._members[member.name] = member
         self._length += len(member.name) + len(member.link or "")
-        if len(self._members) > self._limits.member_count:
-            raise LimitError(self._locator, "members of an archive", self._limits.member_count, len(self._members))
-        if self._length > self._limits.member_names:
-            raise LimitError(self._locator, "bytes of names in an archive", self._limits.member_names, self._length)
+        self._check_limits()
         return member
+
+    def _add_directory(self, name: str) -> None:
+        if name and name not in self.directories:
+            self.directories.add(name)
+            self._length += len(name)
+            self._check_limits()
+
+    def _check_limits(self) -> None:
+        found, limits = len(self._members) + len(self.directories), self._limits
+        if found > limits.member_count:
+            raise LimitError(self._locator, "members of an archive", limits.member_count, found)
+        if self._length > limits.member_names:
+            raise LimitError(self._locator, "bytes of names in an archive", limits.member_names, self._length)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -91,6 +108,9 @@ class MemberTable:
 
 class Members(Protocol):
     """What a reader asks of an archive's members, be they in a file or gone by."""
+
+    @property
+    def directories(self) -> AbstractSet[str]: ...
 
     def __contains__(self, name: str) -> bool: ...
 
@@ -175,6 +195,13 @@ def _member(entry: Entry) -> Member | None:
     if not entry.is_file:
         return Member(name, entry.data_offset, 0, f"an entry of type {entry.type.decode('latin-1')!r}")
     return Member(name, entry.data_offset, entry.size)
+
+
+def _top_directory(entry: Entry) -> str:
+    """Return the first component of a directory's clean name; empty for what is no directory, or out of reach."""
+    if not entry.is_directory or len(entry.name) > LONGEST_NAME:
+        return ""
+    return _clean(entry.name.decode("utf-8", "surrogateescape")).partition("/")[0]
 
 
 def _link_target(entry: Entry, name: str) -> str | None:

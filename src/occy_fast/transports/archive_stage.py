@@ -32,6 +32,8 @@ from occy_fast.transports.stream_output import StreamedFile
 from occy_fast.transports.tar_output import Region, TarOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.transports.base import AdoptBy
@@ -58,10 +60,12 @@ class ArchiveStage(ABC):
 
     Attributes:
         holds: what this is, for messages.
+        directories: entries in front of everything.
     """
 
     concurrent_unknown = False
     holds: ClassVar[str]
+    directories: ClassVar[tuple[str, ...]] = ("blobs/", "blobs/sha256/")
 
     @abstractmethod
     def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
@@ -79,8 +83,8 @@ class ArchiveStage(ABC):
             stack.callback(self._file.close)
             self._tar = TarOutput(self._file.fd)
             with output_errors(self._path, "write to"):
-                self._tar.append_directory("blobs/")
-                self._tar.append_directory("blobs/sha256/")
+                for name in self.directories:
+                    self._tar.append_directory(name)
             self._cleanup = stack.pop_all()
 
     def _open_file(self, stack: ExitStack) -> StagedFile:
@@ -140,30 +144,33 @@ class ArchiveStage(ABC):
             self.put_bytes(digest, data)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
-            for image in publication.images():
-                self._check_blobs(image)
+            self._check_blobs(publication)
             with output_errors(self._path, "write to"):
                 for digest in self._staged.keys() - publication.digests():
                     self._tar.drop_member(self._member_name(digest))
                     del self._staged[digest]
-                self._tar.close_gaps()
-                for digest, data in self._documents.items():
-                    if digest not in self._staged:
-                        self._tar.append(self._member_name(digest), data)
-                        self._staged[digest] = len(data)
+                self.write_members(publication)
                 for name, data in closing:
                     self._tar.append(name, data)
                 self._tar.finish()
             self._file.publish(self._name)
+
+    def write_members(self, publication: Publication) -> None:  # noqa: ARG002
+        """Bring what was staged into its final shape, and add all that closing does not. Raises OSError."""
+        self._tar.close_gaps()
+        for digest, data in self._documents.items():
+            if digest not in self._staged:
+                self._tar.append(self._member_name(digest), data)
+                self._staged[digest] = len(data)
 
     def check_size(self, name: str, document: bytes, limit: int) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
         if len(document) > limit:
             raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
 
-    def _check_blobs(self, image: PublishedImage) -> None:
-        for layer in image.layers:
-            digest, size = layer.descriptor.digest, layer.descriptor.size
+    def _check_blobs(self, publication: Publication) -> None:
+        for descriptor in publication.blobs():
+            digest, size = descriptor.digest, descriptor.size
             found = self._staged.get(digest)
             if found is None and digest in self._documents:
                 found = len(self._documents[digest])
@@ -210,14 +217,18 @@ class DockerArchiveStage(ArchiveStage):
     holds = "a docker-archive"
 
     def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        self.check_images(publication)
+        index, manifest = archive_index(publication), archive_manifest(publication, _blob_names)
+        self.check_size("index.json", index, MANIFEST_LIMIT)
+        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
+
+    def check_images(self, publication: Publication) -> None:
+        """Raise Unsupported where something is no image of one platform."""
         for root in publication.roots:
             if not isinstance(root.root, PublishedImage) or root.root.artifact:
                 problem = "a docker-archive holds images of one platform each"
                 raise Unsupported(self._locator, problem, "choose a platform")
-        index, manifest = archive_index(publication), archive_manifest(publication)
-        self.check_size("index.json", index, MANIFEST_LIMIT)
-        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
-        return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
 
 
 def archive_index(publication: Publication) -> bytes:
@@ -236,17 +247,27 @@ def archive_index(publication: Publication) -> bytes:
     return format_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
 
 
-def archive_manifest(publication: Publication) -> bytes:
-    """Format manifest.json: an item per image, its tags in familiar form, or null."""
+def archive_manifest(
+    publication: Publication, names_of: Callable[[PublishedImage], tuple[str, tuple[str, ...]]]
+) -> bytes:
+    """Format manifest.json: an item per image, its tags in familiar form, or null.
+
+    Args:
+        names_of: names an image's config and layers in the archive.
+    """
     items: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
     for root in publication.roots:
-        image = root.root
-        assert isinstance(image, PublishedImage)
-        config = f"blobs/sha256/{image.config.digest.hex}"
-        layers = tuple(f"blobs/sha256/{layer.descriptor.digest.hex}" for layer in image.layers)
+        assert isinstance(root.root, PublishedImage)
+        config, layers = names_of(root.root)
         item = items.setdefault((config, layers), {"Config": config, "RepoTags": None, "Layers": list(layers)})
         for name in root.names:
             tag = parse_reference(name).familiar()
             if tag not in (item["RepoTags"] or ()):
                 item["RepoTags"] = [*(item["RepoTags"] or ()), tag]
     return format_json(list(items.values()))
+
+
+def _blob_names(image: PublishedImage) -> tuple[str, tuple[str, ...]]:
+    digests = (image.config.digest, *(layer.descriptor.digest for layer in image.layers))
+    config, *layers = (f"blobs/sha256/{digest.hex}" for digest in digests)
+    return config, tuple(layers)

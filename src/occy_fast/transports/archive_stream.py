@@ -15,7 +15,16 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import Cancelled, NotFound, TarError, TarTruncated, UsageError
+from occy_fast.errors import (
+    Cancelled,
+    LimitError,
+    MissingBlob,
+    NotFound,
+    TarError,
+    TarTruncated,
+    UnsupportedFormat,
+    UsageError,
+)
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
 from occy_fast.spec.limits import LIMITS, Limits
@@ -33,6 +42,9 @@ if TYPE_CHECKING:
 
 KEPT = 24 << 20
 """Bytes of small members that are kept until the manifest tells which of them are documents."""
+
+MOST_BLOBS = 16_384
+"""Members that are not kept: what becomes of each is remembered until the manifest comes."""
 
 _TICK = 250                                          # milliseconds until a caller who waits is asked again
 _BLOCK = 512
@@ -81,6 +93,8 @@ class ArchiveStream:
         self.locator = locator.text
         self._wanted, self._limits = locator, limits
         self._members = PassedMembers(locator.text, limits)
+        self._ended = False
+        self._offset = 0
         self._fd = -1
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
@@ -94,6 +108,7 @@ class ArchiveStream:
         """
         self._members = PassedMembers(self.locator, self._limits)
         kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
+        blobs = 0
         tar = TarStream(self._decoded(cancel), where=self.locator, limits=self._limits)
         for entry in tar.entries():
             member = self._members.add(entry)
@@ -105,17 +120,27 @@ class ArchiveStream:
                 kept += entry.stored
                 self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
                 continue
+            blobs += 1
+            if blobs > MOST_BLOBS:
+                raise LimitError(self.locator, "blobs of an archive that comes by once", MOST_BLOBS, blobs)
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+        self._ended, self._offset = tar.ended, tar.offset
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
 
-        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        Raises what reading the same archive from a file does, Unsupported where a document was not kept, and
+        TarTruncated where something is missing and the archive stopped between two members.
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        return archive_reader(self._wanted, self._members, self._limits).read(self._members)
+        try:
+            return archive_reader(self._wanted, self._members, self._limits).read(self._members)
+        except (UnsupportedFormat, MissingBlob) as error:
+            if self._ended:
+                raise
+            raise TarTruncated(self.locator, self._offset, f"it stops without an end: {error.describe()}") from None
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""

@@ -1,4 +1,4 @@
-"""docker-save archives: reads those of Docker 1.10 and later, writes the profile that every consumer loads."""
+"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion
+from occy_fast.image.blob import Address, Blob, FileRegion, InlineBytes
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
@@ -36,11 +36,12 @@ from occy_fast.transports.names import names_of
 from occy_fast.transports.stream_output import stream_notes
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
 
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
-_LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
+_CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
 class DockerArchiveReader:
@@ -57,10 +58,43 @@ class DockerArchiveReader:
 
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
         """
+        if self._is_legacy(members):
+            return self._read_legacy(members)
         items = self._read_items(members)
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
-        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
+        chosen = self._choose([image.names for image in images])
+        named = tuple(NamedImage(images[at].image_or_index, names) for at, names in chosen)
+        return Contents(self.locator, "docker-archive", named)
+
+    def _is_legacy(self, members: Members) -> bool:
+        if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+            return False
+        from occy_fast.transports.legacy_archive import is_legacy
+
+        return is_legacy(members)
+
+    def _read_legacy(self, members: Members) -> Contents:
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        from occy_fast.transports.diff_ids import diff_ids_of
+        from occy_fast.transports.legacy_archive import LegacyArchive
+
+        archive = LegacyArchive(members, self.locator, self._limits)
+        chosen = self._choose([names for _, names in archive.images])
+        ids = [archive.images[at][0] for at, _ in chosen]
+        named: list[NamedImage] = []
+        known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits))
+        for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
+            where = f"{self.locator}: {id_}"
+            config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+            config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
+            for pair in found.layers:
+                if pair not in known:
+                    known[pair] = _layer(*pair)
+            layers = tuple(known[pair] for pair in found.layers)
+            named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
+        return Contents(self.locator, "docker-archive", tuple(named))
 
     def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
@@ -83,9 +117,6 @@ class DockerArchiveReader:
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
             remedy = f"oci-archive:{self._wanted.path} reads it"
-        elif "repositories" in members or any(_LEGACY_NAME.fullmatch(name) for name in members):
-            found = "an archive from before Docker 1.10, without manifest.json"
-            remedy = "load it into Docker 1.10 to 28, and save it anew"
         else:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
@@ -119,7 +150,8 @@ class DockerArchiveReader:
             raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", limits.config, config_region.size)
         raw = config_region.read()
         config_digest = Digest.sha256(raw)
-        # A name such as <64 hex>.json proves nothing: Docker takes any, and tools that edit a config leave it as it is.
+        # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it as it is.
+        called = _CONFIG_NAME.fullmatch(config_name)
         named = _BLOB_NAME.fullmatch(config_name)
         if named and named[2] != config_digest.hex:
             raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
@@ -136,20 +168,23 @@ class DockerArchiveReader:
             return NamedImage(kept, names, None)
         layers = tuple(map(_layer, regions, config.diff_ids))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
-        return NamedImage(Image(None, config, config_blob, layers, config.platform, None), names, None)
+        called_config = Digest("sha256", called[1]) if called else None
+        image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
+        return NamedImage(image, names, None)
 
-    def _select(self, images: list[NamedImage]) -> list[NamedImage]:
+    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Return positions and names of the selected images, of all that the archive has, by their names."""
         wanted = self._wanted
         if wanted.index is not None:
             if wanted.index >= len(images):
                 raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
-            return [images[wanted.index]]
+            return [(wanted.index, images[wanted.index])]
         if wanted.reference is None:
-            return images
-        for image in images:
-            if wanted.reference in image.names:
-                return [NamedImage(image.image_or_index, (wanted.reference,), None)]
-        offered = ", ".join(name for image in images for name in image.names) or "none has a name"
+            return list(enumerate(images))
+        for at, names in enumerate(images):
+            if wanted.reference in names:
+                return [(at, (wanted.reference,))]
+        offered = ", ".join(name for names in images for name in names) or "none has a name"
         raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 
 
@@ -233,20 +268,22 @@ def _consistent(
 class DockerArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
         self.locator = locator.text
         self.reference = locator.reference
         self._path = locator.path
+        self._layout = layout
 
     def capabilities(self) -> Capabilities:
+        universal = self._layout == "universal"
         return Capabilities(
-            encodings=frozenset({"none", "gzip"}),
+            encodings=frozenset({"none", "gzip"} if universal else {"none"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,
             many_images=True,
             artifacts=False,
             referrers=False,
-            keeps_manifest=True,
+            keeps_manifest=universal,
             concurrent_unknown=False,
             refs=False,
             adopts=False,
@@ -259,4 +296,8 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        return DockerArchiveStage(self._path, self.locator)
+        if self._layout == "universal":
+            return DockerArchiveStage(self._path, self.locator)
+        from occy_fast.transports.docker20_stage import Docker20Stage
+
+        return Docker20Stage(self._path, self.locator)

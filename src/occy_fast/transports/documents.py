@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from occy_fast.errors import (
     ConfigTooLarge,
+    IntegrityError,
     LimitError,
     ManifestTooLarge,
     MediaTypeConflict,
@@ -65,15 +66,40 @@ class DocumentReader:
 
         Raises MissingBlob, UnsupportedMediaType, IntegrityError, LimitError.
         """
-        node = self._root(descriptor, required=True)
+        node = self.read_any(descriptor)
         if isinstance(node, Opaque):
             remedy = "an image or an index is expected"
             raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
         return node
 
+    def read_any(self, descriptor: Descriptor) -> Node:
+        """Read as `read` does, where what is of a kind unknown here is Opaque.
+
+        Raises MediaTypeConflict for a manifest or index under an unknown name: taken for a mere blob, it would go
+        without all that it refers to, and nothing proves the one who names a root.
+        """
+        node = self._root(descriptor, required=True)
+        if isinstance(node, Opaque) and node.blob is not None and node.blob.address is not None:
+            self._check_unknown(node.blob, descriptor)
+        return node
+
     def read_present(self, descriptor: Descriptor) -> Node:
         """Read what *descriptor* names as if it were a child."""
         return self._root(descriptor, required=False)
+
+    def _check_unknown(self, blob: Blob, descriptor: Descriptor) -> None:
+        where = self._where(descriptor)
+        if blob.size > MANIFEST_LIMIT:
+            return
+        raw = read_blob(blob, MANIFEST_LIMIT, where)
+        try:
+            document = parse_json(raw, where, MANIFEST_LIMIT)
+        except (IntegrityError, LimitError):         # no document at all, then
+            return
+        if isinstance(document, dict) and document.get("schemaVersion") == 2:
+            kind = "an index" if "manifests" in document else "a manifest" if "config" in document else None
+            if kind:
+                raise MediaTypeConflict(where, descriptor.media_type, kind)
 
     def _where(self, descriptor: Descriptor) -> str:
         return f"{self._locator}: {descriptor.digest}"

@@ -12,6 +12,7 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.base import Destination, Source
 
 TRANSPORTS = ("docker-archive", "oci", "oci-archive")
@@ -103,9 +104,18 @@ def open_source(text: str, limits: Limits = LIMITS) -> Source:
     return ArchiveFile(locator, limits)
 
 
-def open_destination(text: str) -> Destination:
-    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
+def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:
+    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does.
+
+    Args:
+        archive_layout: how a docker-archive is to be built; nothing else has a choice.
+    """
     locator = parse_locator(text)
+    if archive_layout != "universal" and locator.transport != "docker-archive":
+        raise UsageError(
+            f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}",
+            f"the form is {_GRAMMAR['docker-archive']}",
+        )
     if not locator.transport:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
@@ -124,7 +134,7 @@ def open_destination(text: str) -> Destination:
         return OciArchiveDestination(locator)
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
-    return DockerArchiveDestination(locator)
+    return DockerArchiveDestination(locator, archive_layout)
 
 
 def _parse_selector(transport: str, selector: str, text: str) -> str:

@@ -66,11 +66,15 @@ class OciLayoutSource:
 def layout_contents(
     index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits = LIMITS
 ) -> Contents:
-    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs."""
+    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs.
+
+    What is no image, nor anything else that is known, is there too, unless it is all that is asked for.
+    """
     reader = DocumentReader(find, wanted.text, limits)
+    read = reader.read_any if wanted.reference is None and wanted.index is None else reader.read
     images = []
     for descriptor in with_attestations(select_entries(index, wanted), index):
-        node = reader.read(descriptor)
+        node = read(descriptor)
         images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
     return Contents(wanted.text, kind, tuple(images))
 

@@ -8,12 +8,19 @@ import select
 import sys
 import tempfile
 from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
 from occy_fast.errors import OutputError, UsageError
 from occy_fast.transports.locate import STREAM
 from occy_fast.transports.staging import COPY_STEP, output_errors
 
 _PLACE = "standard output"
+
+
+def temporary_directory() -> str:
+    """Return the directory that TMPDIR names, else /tmp; that it will do shows when it is used."""
+    return os.environ.get("TMPDIR") or "/tmp"
 
 
 def check_output() -> None:
@@ -28,7 +35,7 @@ def stream_notes(path: str) -> tuple[str, ...]:
     """Return what a plan says of a destination at *path*."""
     if path != STREAM:
         return ()
-    return (f"standard output cannot be patched: the archive is made in {tempfile.gettempdir()}, without a name",)
+    return (f"standard output cannot be patched: the archive is made in {temporary_directory()}, without a name",)
 
 
 class StreamedFile:
@@ -41,8 +48,9 @@ class StreamedFile:
             with output_errors(_PLACE, "open"):
                 self._out = os.dup(1)
             stack.callback(os.close, self._out)
-            with output_errors(tempfile.gettempdir(), "create a temporary file in"):
-                file = stack.enter_context(tempfile.TemporaryFile())
+            directory = temporary_directory()
+            with output_errors(directory, "create a temporary file in"):
+                file = stack.enter_context(tempfile.TemporaryFile(dir=directory))
             self.fd = file.fileno()
             self._files = stack.pop_all()
 
@@ -69,5 +77,13 @@ class StreamedFile:
             return os.write(self._out, os.pread(self.fd, count, offset))
 
     def close(self) -> None:
-        """Give the file up."""
+        """Give the file up; doing so twice is harmless."""
         self._files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
