@@ -155,7 +155,7 @@ def plan(
     )
     limits = limits_of_call(limits)
     place = open_destination(destination, archive_layout)
-    with open_source(source, limits) as opened:
+    with open_source(source, limits, lenient=goal.target is not None) as opened:
         if isinstance(opened, ArchiveStream):
             facts = probe(Contents(source, "", ()), place, goal, workers)
             return make_rules(

@@ -67,6 +67,7 @@ def verify(
     *,
     workers: int | None = None,
     strict: bool = True,
+    lenient: bool = False,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -77,6 +78,7 @@ def verify(
     A finding does not end it; what the source cannot even list is the only finding then.
 
     Args:
+        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
         workers, progress, cancel, max_layer, limits: as execute takes them.
     Raises:
@@ -84,7 +86,7 @@ def verify(
     """
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
-    with open_source(locator, limits) as source:
+    with open_source(locator, limits, lenient=lenient) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
