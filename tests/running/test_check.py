@@ -308,6 +308,22 @@ def test_what_only_another_image_would_mend_is_refused_by_name(tmp_path: Path) -
     occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="podman-4.3")
 
 
+@pytest.mark.parametrize("selector", ["@1", "app:linux"])
+def test_what_is_not_selected_is_in_nobody_s_way(tmp_path: Path, selector: str) -> None:
+    images = [
+        make_image("one", names=["app:windows"], config_changes={"os": "windows"}),
+        make_image("two", names=["app:linux"]),
+    ]
+    archive = docker_archive(tmp_path / "a.tar", images)
+    assert rules(archive, "docker-20.10") == [("windows", "@0 config")]
+    with pytest.raises(Unsupported, match="windows"):
+        occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="docker-20.10")
+    occy_fast.convert(
+        f"docker-archive:{archive}:{selector}", f"docker-archive:{tmp_path / 'b.tar'}", target="docker-20.10"
+    )
+    assert rules(tmp_path / "b.tar", "docker-20.10") == []
+
+
 @pytest.mark.parametrize(
     ("destination", "more", "match"),
     [
