@@ -78,7 +78,7 @@ class Passage:
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
-            self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
+            self._begin(arrival, rule, stage, "" if plan is None else parse_locator(plan.destination).path)
             if plan is not None and plan.one_by_one and rule is not None and rule.act == "recode":
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
