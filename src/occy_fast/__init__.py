@@ -14,6 +14,7 @@ __all__ = [
     "Limits",
     "OccyError",
     "build_info",
+    "check",
     "convert",
     "execute",
     "inspect",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from occy_fast.api import convert, execute, inspect, open_image, plan, recompress, verify
+    from occy_fast.api import check, convert, execute, inspect, open_image, plan, recompress, verify
     from occy_fast.errors import OccyError
     from occy_fast.kernels.build import build_info
     from occy_fast.spec.limits import Limits

@@ -18,6 +18,7 @@ from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import make_rules
+from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
 from occy_fast.running.limits import limits_of_call
@@ -26,6 +27,7 @@ from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
+from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
@@ -36,8 +38,20 @@ if TYPE_CHECKING:
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.limits import Limits
+    from occy_fast.targets.target import Target
 
-__all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
+__all__ = [
+    "build_info",
+    "check",
+    "convert",
+    "execute",
+    "inspect",
+    "make_goal",
+    "open_image",
+    "plan",
+    "recompress",
+    "verify",
+]
 
 
 @contextmanager
@@ -63,14 +77,20 @@ def make_goal(
     strict: bool = False,
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
 ) -> Goal:
-    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
+    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64", "docker-20.10". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
     if encoding != "keep":
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    return Goal(wanted, format, _parse_platforms(platforms), verify, link, strict, attestations, archive_layout)
+    parsed, found = _parse_platforms(platforms), _find(target)
+    return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found)
+
+
+def _find(target: str | Target | None) -> Target | None:
+    return find_target(target) if isinstance(target, str) else target
 
 
 def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
@@ -94,6 +114,7 @@ def plan(
     strict: bool = False,
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
     workers: int | None = None,
     limits: Limits | None = None,
 ) -> Plan | RulePlan:
@@ -113,6 +134,7 @@ def plan(
         attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
         archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
             to 24 writes it: a directory for every layer, and all of them uncompressed.
+        target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Returns:
@@ -129,24 +151,25 @@ def plan(
         strict=strict,
         attestations=attestations,
         archive_layout=archive_layout,
+        target=target,
     )
     limits = limits_of_call(limits)
-    target = open_destination(destination, archive_layout)
+    place = open_destination(destination, archive_layout)
     with open_source(source, limits) as opened:
         if isinstance(opened, ArchiveStream):
-            facts = probe(Contents(source, "", ()), target, goal, workers)
+            facts = probe(Contents(source, "", ()), place, goal, workers)
             return make_rules(
-                source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+                source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
             )
         contents = opened.read()
-        facts = probe(contents, target, goal, workers)
+        facts = probe(contents, place, goal, workers)
         return make_plan(
             contents,
             goal,
-            target.capabilities(),
+            place.capabilities(),
             facts,
             destination=destination,
-            reference=target.reference,
+            reference=place.reference,
             limits=limits,
         )
 
@@ -163,6 +186,7 @@ def convert(
     strict: bool = False,
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
@@ -187,6 +211,7 @@ def convert(
         strict=strict,
         attestations=attestations,
         archive_layout=archive_layout,
+        target=target,
         workers=workers,
         limits=limits,
     )

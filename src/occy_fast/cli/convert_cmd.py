@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
-from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsType, PlatformType, Word, voiced
+from occy_fast.cli.options import (
+    LOCATOR,
+    EncodingType,
+    ExampleCommand,
+    JobsType,
+    PlatformType,
+    TargetType,
+    Word,
+    voiced,
+)
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +40,10 @@ SCHEMA = 1
         (
             "the other way: layers docker load reads fastest",
             "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
+        ),
+        (
+            "in the form that one consumer reads",
+            "occy-fast convert oci:out:app docker-archive:app.tar --target docker-20.10.24",
         ),
         (
             "what would be done, and why, without doing it",
@@ -102,6 +115,12 @@ SCHEMA = 1
     help="How a docker-archive is built: universal, which every consumer loads, or docker-20.10, as Docker 1.10 to 24"
     " writes it: a directory for every layer, uncompressed.",
 )
+@click.option(
+    "-t",
+    "--target",
+    type=TargetType(),
+    help="Who is to read the result, such as docker-20.10: what that would refuse is changed, and nothing else.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
 @click.option(
     "--digest-file",
@@ -124,6 +143,7 @@ def convert(
     platforms: tuple[Platform | str, ...],
     attestations: Attestations,
     archive_layout: ArchiveLayout,
+    target: str | None,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
@@ -164,6 +184,7 @@ def convert(
         strict=strict,
         attestations=attestations,
         archive_layout=archive_layout,
+        target=target,
         workers=jobs,
     )
     if dry_run:

@@ -135,6 +135,24 @@ class PlatformType(_Type):
         ]
 
 
+class TargetType(_Type):
+    """A consumer of images; the text stays as it is, once it is known to name one."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name. Raises UnknownTarget."""
+        from occy_fast.targets.catalog import find_target
+
+        return find_target(str(value)).name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the rows of the matrix."""
+        from occy_fast.targets.catalog import all_targets
+
+        return [CompletionItem(known.name) for known in all_targets() if known.name.startswith(incomplete)]
+
+
 class JobsType(_Type):
     """A number of workers, at least one."""
 

@@ -75,6 +75,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "platforms": [str(platform) for platform in goal.platforms],
             "verify": goal.verify,
             "link": goal.link,
+            "target": None if goal.target is None else goal.target.name,
             "strict": goal.strict,
             "attestations": goal.attestations,
             "archive_layout": goal.archive_layout,
@@ -211,6 +212,8 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         return _verb(step), "the same as above, done once"
     if isinstance(step, Recode):
         why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
+        if step.encoding.codec == codec and why != "asked for":
+            why = "it begins with a frame that decoders skip"
         return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already"

@@ -10,6 +10,7 @@ from occy_fast.spec.encoding import Encoding
 
 if TYPE_CHECKING:
     from occy_fast.spec.platform import Platform
+    from occy_fast.targets.target import Target
 
 Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
@@ -40,6 +41,7 @@ class Goal:
             it; "drop" leaves it out.
         archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
             Docker 1.10 to 24 writes, with the same ids of layers.
+        target: who is to read the result; what that is known to refuse is changed, and nothing else.
     """
 
     encoding: Encoding | Keep | None = None
@@ -50,6 +52,7 @@ class Goal:
     strict: bool = False
     attestations: Attestations = "keep"
     archive_layout: ArchiveLayout = "universal"
+    target: Target | None = None
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):

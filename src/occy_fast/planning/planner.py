@@ -21,6 +21,7 @@ from occy_fast.image.attestation import digest_of, is_attestation, subject_of, w
 from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
+from occy_fast.planning.fit import fallback, fit, reads, surely_reads
 from occy_fast.planning.steps import (
     Adopt,
     BlobPlan,
@@ -44,7 +45,9 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import describe, media_type
 from occy_fast.spec.reference import parse_reference
+from occy_fast.targets.judge import words_of
 from occy_fast.transforms.media_types import MediaTypes
+from occy_fast.transforms.platforms import Platforms
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
@@ -53,6 +56,10 @@ if TYPE_CHECKING:
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
+    from occy_fast.transforms.base import ManifestEdit
+
+# What a consistent set of media types does away with.
+_MIXED = {"oci-layer-in-v2s2", "docker-layer-in-oci", "oci-config-in-v2s2", "docker-config-in-oci"}
 
 
 def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
@@ -91,6 +98,9 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
     """
     codec, name = layer.encoding.codec, layer.digest or layer.diff_id
     if isinstance(goal.encoding, Encoding):
+        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
+            problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
+            raise Unsupported(destination, problem, "leave the compression to --target")
         return goal
     if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
         raise Unsupported(
@@ -98,12 +108,14 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
             f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
             "name a compression: gzip, or zstd if that is what you want",
         )
-    if codec in capabilities.encodings and _has_word_for(family, codec):
+    readable = reads(goal.target, codec, family, destination)
+    if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
         return goal
     if goal.encoding == "keep":
         whose = f" of layer {name}" if name else ""
-        raise Unsupported(destination, f"it cannot hold the {codec}{whose}", "do not demand to keep it")
-    return replace(goal, encoding=Encoding("none"))
+        who = "it cannot hold" if readable or goal.target is None else f"{goal.target.name} does not read"
+        raise Unsupported(destination, f"{who} the {codec}{whose}", "do not demand to keep it")
+    return replace(goal, encoding=fallback(goal, capabilities, family, destination))
 
 
 def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> None:
@@ -150,7 +162,30 @@ def make_plan(
         MissingPlatform: a platform that is demanded is not there.
         IntegrityError: the image contradicts itself.
     """
+    capabilities = fit(capabilities, goal, destination)
     return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
+
+
+def refusals(facts: Facts, goal: Goal, source: str) -> list[str]:
+    """Say what the target does not read of the source, each rule by its name and in the target's words.
+
+    Raises Unsupported, where no conversion changes that.
+    """
+    target = goal.target
+    if target is None:
+        return []
+    places: dict[tuple[str, str], list[str]] = {}
+    for mark in facts.refused:
+        says = words_of(mark, target)
+        if not mark.mendable:
+            told = f"; it says: {says}" if says else ""
+            problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
+            raise Unsupported(source, problem, "the image itself would have to change")
+        places.setdefault((mark.rule, says), []).append(mark.place)
+    return [
+        f"{rule}: {format_places(where)}, for {target.name}" + (f", which says: {says}" if says else "")
+        for (rule, says), where in places.items()
+    ]
 
 
 class _Planner:
@@ -174,9 +209,13 @@ class _Planner:
         self.destination = destination
         self.reference = reference
         self.notes = list(capabilities.notes)
+        self.refused = frozenset(mark.rule for mark in facts.refused)
+        if "index-attestation" in self.refused and capabilities.multi_platform:
+            self.goal = replace(goal, attestations="drop")
 
     def plan(self) -> Plan:
         self._check_demands()
+        self.notes += refusals(self.facts, self.goal, self.contents.locator)
         roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
@@ -382,7 +421,11 @@ class _Planner:
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
-        edits = (edit,) if self._translates(original, family) and edit.touches_index(index.index) else ()
+        edits: tuple[ManifestEdit, ...] = ()
+        if self._translates(original, family) and edit.touches_index(index.index):
+            edits = (edit,)
+        if "index-no-platform" in self.refused and (unsaid := _unsaid(tuple(kept.values()))):
+            edits += (Platforms(unsaid),)
         return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
 
     def _goes(self, leaf: Image | Opaque, going: frozenset[str] | None) -> bool:
@@ -430,9 +473,10 @@ class _Planner:
             goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
-        family = self._family(original)
+        family = self._family_for(image, original)
         edits: tuple[MediaTypes, ...] = ()
-        if image.manifest is not None and self._translates(original, family):
+        mixed = not self.refused.isdisjoint(_MIXED)
+        if image.manifest is not None and (mixed or self._translates(original, family)):
             edit = MediaTypes(family)
             try:
                 edits = (edit,) if edit.touches_manifest(image.manifest) else ()
@@ -458,6 +502,9 @@ class _Planner:
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
+        if goal is self.goal and "leading-skippable-frame" in self.refused and digest in self.facts.skippable:
+            codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
+            goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
         if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
@@ -471,6 +518,20 @@ class _Planner:
         if original is not None and original in self.capabilities.families:
             return original
         return "oci" if "oci" in self.capabilities.families else "docker"
+
+    def _family_for(self, image: Image, original: str | None) -> str:
+        """Return the family of an image's manifest; a target may read its zstd layers in OCI's alone."""
+        family, target = self._family(original), self.goal.target
+        if target is None or self.goal.format != "keep":
+            return family
+        codecs = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
+        if isinstance(self.goal.encoding, Encoding):
+            codecs = {self.goal.encoding.codec}
+        if all(reads(target, codec, family, self.destination) for codec in codecs):
+            return family
+        others = sorted(self.capabilities.families - {family})
+        suits = (all(surely_reads(target, codec, other, self.destination) for codec in codecs) for other in others)
+        return next((other for other, suited in zip(others, suits, strict=True) if suited), family)
 
     def _translates(self, original: str | None, family: str) -> bool:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""
@@ -512,7 +573,15 @@ class _Planner:
                     codecs = sorted({image.steps[number - 1].layer.encoding.codec for number in turned})
                     become = "becomes" if len(turned) == 1 else "become"
                     held = " or ".join(codecs)
-                    self.notes.append(f"{self._kind()} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
+                    target = self.goal.target
+                    who = f"{self._kind()} cannot hold"
+                    if target is not None and not all(
+                        reads(target, codec, image.family, self.destination) for codec in codecs
+                    ):
+                        who = f"{target.name} does not read"
+                    made = sorted({step.encoding.codec for step in image.steps if isinstance(step, Recode)})
+                    what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
+                    self.notes.append(f"{who} {held}: {_numbers(turned)} {become} {what}")
 
     def _kind(self) -> str:
         """Return what to call the destination's kind."""
@@ -568,6 +637,23 @@ def _full_name(text: str) -> str | None:
     except BadReference:
         return None
     return reference.full() if reference.tag is not None else None
+
+
+def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platform], ...]:
+    """Return the platforms that an index does not say of its images, by where they will stand in it."""
+    return tuple(
+        (position, child.image.platform)
+        for position, child in enumerate(children)
+        if isinstance(child, ImagePlan) and child.image.descriptor is not None
+        if child.image.descriptor.platform is None and child.image.platform is not None and _is_real(child.image)
+    )
+
+
+def format_places(places: list[str]) -> str:
+    """Print places: "layers 1-4", or one after the other."""
+    numbers = [int(place.removeprefix("layer ")) for place in places if place.startswith("layer ")]
+    others = [place for place in places if not place.startswith("layer ")]
+    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
 
 
 def _name_of(named: NamedImage) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
-from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow
+from occy_fast.planning.fit import fit
+from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow, refusals
 from occy_fast.planning.steps import Copy, Recode
 from occy_fast.spec.encoding import RECODABLE, Encoding
 from occy_fast.spec.media_type import media_type
@@ -114,6 +115,7 @@ def make_rules(
         Unsupported: the destination cannot hold what is demanded.
         AmbiguousReference: several platforms are demanded where a name stands for one.
     """
+    capabilities = fit(capabilities, goal, destination)
     check_demands(goal, capabilities, destination)
     rules = tuple(_rule(kind, goal, capabilities, facts, destination) for kind in KINDS)
     encoders = {fact.encoding: fact.memory for fact in facts.encoders}
@@ -126,7 +128,7 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes,
+        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes + tuple(refusals(facts, goal, source)),
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )
