@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
+from occy_fast.planning.rules import make_rules
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
 from occy_fast.running.probe import probe
@@ -22,11 +24,12 @@ from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents
     from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
@@ -73,8 +76,10 @@ def plan(
     verify: Verify = "blobs",
     link: bool = False,
     workers: int | None = None,
-) -> Plan:
+) -> Plan | RulePlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
+
+    An archive from a pipe, or compressed as a whole, is not touched: for what comes by once the plan is one of rules.
 
     Args:
         source, destination: locators.
@@ -86,13 +91,18 @@ def plan(
         link: blobs may be hard links to the source's files.
         workers: what execute will be given, for the memory it takes.
     Returns:
-        A Plan, which may be printed, pickled and executed elsewhere.
+        A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
     """
     goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
     target = open_destination(destination)
     with open_source(source) as opened:
+        if isinstance(opened, ArchiveStream):
+            facts = probe(Contents(source, "", ()), target, goal, workers)
+            return make_rules(
+                source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+            )
         contents = opened.read()
         facts = probe(contents, target, goal, workers)
         return make_plan(

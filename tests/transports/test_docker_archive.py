@@ -18,7 +18,6 @@ from image_builders import (
     archive_members,
     docker_archive,
     dumps,
-    encode,
     full_name,
     make_image,
     make_layer,
@@ -412,16 +411,6 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str, kind: bytes) -> N
         read(tmp_path / "a.tar")
 
 
-@pytest.mark.parametrize("codec", ["gzip", "zstd", "xz", "bzip2"])
-def test_archives_compressed_as_a_whole_are_named(tmp_path: Path, codec: str) -> None:
-    raw = make_tar(archive_members([make_image("a")]))
-    packed = {"xz": lzma.compress, "bzip2": bz2.compress}.get(codec, lambda data: encode(data, codec))(raw)
-    (tmp_path / "a.tar").write_bytes(packed)
-    with pytest.raises(UnsupportedFormat, match=codec) as caught:
-        read(tmp_path / "a.tar")
-    assert "decompress" in str(caught.value.remedy)
-
-
 @pytest.mark.parametrize(
     ("members", "found"),
     [
@@ -441,13 +430,12 @@ def test_other_tars_are_named(tmp_path: Path, members: list[tuple[str, bytes]], 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_bytes(b'{"version":1}' * 100)
-    os.mkfifo(tmp_path / "pipe")
     with pytest.raises((UnsupportedFormat, TarError)):
         read(tmp_path / "empty")
     with pytest.raises(TarError):
         read(tmp_path / "text")
-    with pytest.raises(UnsupportedFormat, match="pipe"):
-        read(tmp_path / "pipe")
+    with pytest.raises(UnsupportedFormat, match="device"):
+        read(Path("/dev/null"))
     with pytest.raises(UnsupportedFormat, match="directory"):
         read(tmp_path)
     with pytest.raises(NotFound):

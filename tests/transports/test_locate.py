@@ -7,7 +7,8 @@ import pytest
 
 from image_builders import docker_archive, make_image, oci_layout
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
-from occy_fast.transports.locate import TRANSPORTS, Locator, open_destination, open_source, parse_locator
+from occy_fast.transports.archive_stream import ArchiveStream
+from occy_fast.transports.locate import STREAM, TRANSPORTS, Locator, open_destination, open_source, parse_locator
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,16 @@ def test_a_file_whose_name_looks_like_a_transport(tmp_path: Path, monkeypatch: p
     assert parse_locator("tar:x") == Locator("tar:x", "", "tar:x")
 
 
-@pytest.mark.parametrize("text", ["docker-archive:-", "oci:-", "-"])
-def test_pipes_are_unsupported(text: str) -> None:
-    with pytest.raises(Unsupported, match="pipe"):
+@pytest.mark.parametrize("text", ["docker-archive:-", "-"])
+def test_standard_input_is_a_source(text: str) -> None:
+    assert parse_locator(text).path == STREAM
+    with open_source(text) as source:
+        assert isinstance(source, ArchiveStream)
+
+
+@pytest.mark.parametrize("text", ["oci:-", "oci:-:app"])
+def test_layouts_go_through_no_pipe(text: str) -> None:
+    with pytest.raises(UsageError, match="pipe"):
         open_source(text)
 
 

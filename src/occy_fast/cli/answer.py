@@ -1,4 +1,4 @@
-"""Print the answer of a command: the only thing that goes to stdout."""
+"""Print the answer of a command: the only thing that goes to stdout, but for an archive."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Voice:
     verbose: bool = False
 
 
-def print_json(document: object) -> None:
-    """Print one JSON object to stdout."""
+def print_json(document: object, *, aside: bool = False) -> None:
+    """Print one JSON object to stdout, or with *aside* to stderr, as an archive goes to stdout."""
     import json
 
-    _write(sys.stdout, json.dumps(document, indent=2) + "\n")
+    _write(sys.stderr if aside else sys.stdout, json.dumps(document, indent=2) + "\n")
 
 
-def print_text(text: str) -> None:
-    """Print *text* to stdout with everything but its line ends made harmless to a terminal."""
-    _write(sys.stdout, "\n".join(printable(line) for line in text.split("\n")) + "\n")
+def print_text(text: str, *, aside: bool = False) -> None:
+    """Print *text* in the same way, with everything but its line ends made harmless to a terminal."""
+    _write(sys.stderr if aside else sys.stdout, "\n".join(printable(line) for line in text.split("\n")) + "\n")
 
 
 def print_script(text: str) -> None:

@@ -33,6 +33,10 @@ SCHEMA = 1
             "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
         ),
         (
+            "straight from docker, without a file in between",
+            "docker save app | occy-fast convert - oci:out:app --compression zstd",
+        ),
+        (
             "what would be done, and why, without doing it",
             "occy-fast convert app.tar oci:out:app --compression gzip:2 --dry-run",
         ),
@@ -110,6 +114,9 @@ def convert(
     SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes) or oci:DIR[:REF] (an OCI layout); one
     image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
     destination stays until the new one is complete.
+
+    An archive may come from standard input (SRC is -), and go to standard output (DST is docker-archive:-); the answer
+    is then on stderr. What comes through a pipe, or compressed as a whole, is read once, without a copy.
     """
     wanted = _with_level(encoding, level)
     if digest_file is not None:
@@ -123,7 +130,9 @@ def convert(
 
     from occy_fast import api
     from occy_fast.cli.progress import Watch
+    from occy_fast.transports.locate import STREAM, parse_locator
 
+    aside = parse_locator(destination).path == STREAM
     plan = api.plan(
         source,
         destination,
@@ -138,9 +147,9 @@ def convert(
         from occy_fast.planning.explain import explain_document, explain_text
 
         if voice.json:
-            print_json(explain_document(plan))
+            print_json(explain_document(plan), aside=aside)
         else:
-            print_text(explain_text(plan))
+            print_text(explain_text(plan), aside=aside)
         return 0
     if not (voice.quiet or voice.json):
         for note in plan.notes:
@@ -152,11 +161,11 @@ def convert(
 
         write_digest_file(digest_file, result.digests)
     if voice.json:
-        print_json(result_document(plan, result))
+        print_json(result_document(result.plan, result), aside=aside)
     elif voice.quiet:
-        print_text("\n".join(map(str, result.digests)))
+        print_text("\n".join(map(str, result.digests)), aside=aside)
     else:
-        print_text(result_text(plan, result))
+        print_text(result_text(result.plan, result), aside=aside)
     return 0
 
 

@@ -76,10 +76,6 @@ class Watch:
             redirect_stdout=False,
         )
         self._total = bars.add_task(_count_text(progress), total=max(progress.total, 1))
-        self._tasks = [
-            bars.add_task(f"{state.kind} {_label(state)}", total=max(state.layer.size, 1), visible=False)
-            for state in progress.layers
-        ]
         self._bars = bars
 
     def _update(self, progress: Progress) -> None:
@@ -87,7 +83,12 @@ class Watch:
         assert bars is not None
         assert self._total is not None
         all_fit = len(progress.layers) + 2 <= bars.console.height
-        bars.update(self._total, completed=progress.source, description=_count_text(progress))
+        self._tasks += [                             # of an archive in a pipe, nobody knows how many will come
+            bars.add_task(f"{state.kind} {_label(state)}", total=max(state.layer.size, 1), visible=False)
+            for state in progress.layers[len(self._tasks) :]
+        ]
+        total = max(progress.total, 1)
+        bars.update(self._total, completed=progress.source, total=total, description=_count_text(progress))
         for task, state in zip(self._tasks, progress.layers, strict=True):
             if task in self._finished:  # a further update would count the time since as part of its speed
                 continue

@@ -9,13 +9,25 @@ from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
 from types import TracebackType
 from typing import Final, Self
 
-from occy_fast.errors import BadArchive, DigestMismatch, LimitError, MissingBlob, NotFound, PlanStale, SizeMismatch
+from occy_fast.errors import (
+    BadArchive,
+    DigestMismatch,
+    LimitError,
+    MissingBlob,
+    NotFound,
+    PlanStale,
+    SizeMismatch,
+    Unsupported,
+)
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import LARGEST_DOCUMENT
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and mtime in nanoseconds: what a file must still have when it is opened again."""
+
+SAVE_FIRST: Final = "save it to a file first"
+"""What helps wherever one pass over an archive is not enough."""
 
 _PIECE: Final = 1 << 20
 
@@ -154,7 +166,33 @@ class InlineBytes:
         return self.data
 
 
-Address = FileRegion | InlineBytes
+@dataclass(frozen=True, slots=True)
+class PassedBytes:
+    """An address: bytes that came by once and are gone; what was done with them, was done as they came.
+
+    Attributes:
+        place: the member of the archive that they were.
+        head: the first of them.
+        digest: of all of them; None where nobody looked.
+        diff_id: of the tar inside; None where nobody looked.
+    """
+
+    place: str
+    size: int
+    head: bytes = field(repr=False)
+    digest: Digest | None = None
+    diff_id: Digest | None = None
+
+    def open(self) -> OpenRegion:
+        """Raise Unsupported."""
+        raise Unsupported(self.place, "it came by once, and was not kept", SAVE_FIRST)
+
+    def read(self) -> bytes:
+        """Raise Unsupported."""
+        raise Unsupported(self.place, "it came by once, and was not kept", SAVE_FIRST)
+
+
+Address = FileRegion | InlineBytes | PassedBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +226,14 @@ class Blob:
         if self.address is None:
             raise MissingBlob(where, self.digest if self.digest is not None else "without digest")
         return self.address.open()
+
+
+def read_head(address: Address, size: int) -> bytes:
+    """Return the first *size* bytes of what is at an address, or all there are. Raises what opening it does."""
+    if isinstance(address, PassedBytes):
+        return address.head[:size]
+    with address.open() as region:
+        return region.read(0, size)
 
 
 def read_blob(

@@ -79,6 +79,11 @@ class Publication:
         for named in self.roots:
             yield from images_of(named.root)
 
+    def digests(self) -> set[Digest]:
+        """Return what every blob that becomes reachable is named by; what else was staged, nothing names."""
+        layers = {layer.descriptor.digest for image in self.images() for layer in image.layers}
+        return layers | {digest for digest, _ in self.documents()}
+
     def documents(self) -> Iterator[tuple[Digest, bytes]]:
         """Walk configs, manifests and indexes, children before parents, each digest once."""
         seen: set[Digest] = set()

@@ -20,6 +20,7 @@ class Capabilities:
         refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
         concurrent_unknown: several blobs whose size is not known may be written at the same time.
         adopts: a blob may become the destination's by link or shared blocks; otherwise it can only be copied.
+        notes: what the reader of a plan would not expect of the destination.
     """
 
     encodings: frozenset[str]
@@ -32,3 +33,4 @@ class Capabilities:
     concurrent_unknown: bool
     refs: bool = True
     adopts: bool = True
+    notes: tuple[str, ...] = ()

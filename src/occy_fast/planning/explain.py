@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import printable
+from occy_fast.planning.rules import Rule, RulePlan
 from occy_fast.planning.steps import (
     Adopt,
     Copy,
@@ -21,7 +23,19 @@ from occy_fast.planning.steps import (
 )
 from occy_fast.spec.encoding import Encoding
 
+if TYPE_CHECKING:
+    from occy_fast.spec.encoding import EncoderIdentity
+
 SCHEMA = 1
+
+KIND_NAMES = {
+    "none": "plain tars",
+    "gzip": "gzip",
+    "zstd": "zstd",
+    "xz": "xz",
+    "bzip2": "bzip2",
+    "other": "anything else",
+}
 
 # What a tar of programs and libraries comes to, of its uncompressed size: good for an estimate, and for nothing else.
 _TYPICAL = {"none": 1.0, "gzip": 0.38, "zstd": 0.33, "xz": 0.27, "bzip2": 0.34}
@@ -32,25 +46,23 @@ def estimate_written(plan: Plan) -> int:
     return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if isinstance(step, Recode))
 
 
-def explain_text(plan: Plan) -> str:
-    """Print the plan for people, a line per layer."""
+def explain_text(plan: Plan | RulePlan) -> str:
+    """Print the plan for people, a line per layer, or per rule."""
     lines = [f"{plan.source} -> {plan.destination}"]
+    if isinstance(plan, RulePlan):
+        return "\n".join(map(printable, lines + _rule_lines(plan)))
     seen: set[tuple[object, ...]] = set()
     for named in plan.roots:
         lines += _named_lines(named, plan, seen)
     lines.append(_totals(plan))
-    for identity in dict.fromkeys(step.identity for step in plan.steps if isinstance(step, Recode) and step.identity):
-        lines.append(f"encoder: {identity}")
-    if plan.memory:
-        lines.append(f"memory: {format_size(plan.memory)} more than usual")
-    lines += [f"note: {note}" for note in plan.notes]
+    lines += _ending(plan, (step.identity for step in plan.steps if isinstance(step, Recode)))
     return "\n".join(map(printable, lines))  # refs and platforms are the image's own words
 
 
-def explain_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as a JSON object; sizes are bytes."""
+def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
+    """Return the plan as a JSON object; sizes are bytes, and what a plan of rules cannot know is not in it."""
     goal = plan.goal
-    return {
+    document = {
         "schema": SCHEMA,
         "source": plan.source,
         "destination": plan.destination,
@@ -61,6 +73,17 @@ def explain_document(plan: Plan) -> dict[str, Any]:
             "verify": goal.verify,
             "link": goal.link,
         },
+        "bytes_free": plan.free,
+        "memory_above_usual": plan.memory,
+        "notes": list(plan.notes),
+    }
+    if isinstance(plan, RulePlan):
+        recodes = any(rule.act == "recode" for rule in plan.rules)
+        return document | {
+            "rules": [_rule_document(rule, plan) for rule in plan.rules],
+            "recoded_one_by_one": plan.one_by_one and recodes,
+        }
+    return document | {
         "images": [
             {
                 "names": list(named.names),
@@ -75,9 +98,6 @@ def explain_document(plan: Plan) -> dict[str, Any]:
         "bytes_copied": plan.copied_bytes,
         "bytes_recoded": _recoded_bytes(plan),
         "bytes_written_estimate": estimate_written(plan),
-        "bytes_free": plan.free,
-        "memory_above_usual": plan.memory,
-        "notes": list(plan.notes),
     }
 
 
@@ -91,6 +111,48 @@ def format_size(size: int) -> str:
         if round(value, 1) < 1000:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
+
+
+def _ending(plan: Plan | RulePlan, identities: Iterable[EncoderIdentity | None]) -> list[str]:
+    lines = [f"encoder: {identity}" for identity in dict.fromkeys(identities) if identity]
+    if plan.memory:
+        lines.append(f"memory: {format_size(plan.memory)} more than usual")
+    return lines + [f"note: {note}" for note in plan.notes]
+
+
+def _rule_lines(plan: RulePlan) -> list[str]:
+    lines = ["every blob as it comes by, by its first bytes"]
+    for rule in plan.rules:
+        verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
+        lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {_why_rule(rule, plan)}".rstrip())
+    totals = ["recodes one layer at a time"] if plan.one_by_one else []
+    if plan.free is not None:
+        totals.append(f"{format_size(plan.free)} free")
+    lines.append("; ".join([*totals, "verifies layers"]))
+    return lines + _ending(plan, (rule.identity for rule in plan.rules))
+
+
+def _why_rule(rule: Rule, plan: RulePlan) -> str:
+    asked = isinstance(plan.goal.encoding, Encoding)
+    match rule.act:
+        case "recode":
+            return "asked for" if asked else f"{rule.kind} cannot stay"
+        case "refuse":
+            return rule.problem
+        case "copy" if rule.kind == "other":
+            return "as it is"
+        case "copy":
+            return "as asked for" if asked else "kept"
+
+
+def _rule_document(rule: Rule, plan: RulePlan) -> dict[str, Any]:
+    return {
+        "kind": rule.kind,
+        "step": rule.act,
+        "to": None if rule.encoding is None else str(rule.encoding),
+        "encoder": None if rule.identity is None else str(rule.identity),
+        "why": _why_rule(rule, plan),
+    }
 
 
 def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:

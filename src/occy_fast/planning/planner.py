@@ -82,21 +82,42 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
 
     Raises Unsupported, where that would change what was demanded.
     """
-    codec = layer.encoding.codec
+    codec, name = layer.encoding.codec, layer.digest or layer.diff_id
     if isinstance(goal.encoding, Encoding):
         return goal
     if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
         raise Unsupported(
             destination,
-            f"layer {layer.digest} is zstd, which hardly anything reads under Docker's media types",
+            f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
             "name a compression: gzip, or zstd if that is what you want",
         )
     if codec in capabilities.encodings and _has_word_for(family, codec):
         return goal
     if goal.encoding == "keep":
-        name = layer.digest or layer.diff_id
-        raise Unsupported(destination, f"it cannot hold the {codec} of layer {name}", "do not demand to keep it")
+        whose = f" of layer {name}" if name else ""
+        raise Unsupported(destination, f"it cannot hold the {codec}{whose}", "do not demand to keep it")
     return replace(goal, encoding=Encoding("none"))
+
+
+def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> None:
+    """Raise Unsupported or AmbiguousReference where no image at all could be brought to the destination as demanded."""
+    if isinstance(goal.encoding, Encoding):
+        goal.encoding.check_level()
+        if goal.encoding.codec not in capabilities.encodings:
+            raise Unsupported(
+                destination,
+                f"it cannot hold {goal.encoding.codec} layers",
+                "it holds " + ", ".join(sorted(capabilities.encodings)),
+            )
+    if goal.format != "keep" and goal.format not in capabilities.families:
+        raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
+    if len(goal.platforms) > 1 and not capabilities.multi_platform:
+        raise AmbiguousReference(
+            destination,
+            "a name stands for one platform there",
+            tuple(map(str, goal.platforms)),
+            "name one platform",
+        )
 
 
 def make_plan(
@@ -141,7 +162,7 @@ class _Planner:
         self.facts = facts if capabilities.adopts else replace(facts, links=frozenset(), reflinks=frozenset())
         self.destination = destination
         self.reference = reference
-        self.notes: list[str] = []
+        self.notes = list(capabilities.notes)
 
     def plan(self) -> Plan:
         self._check_demands()
@@ -166,32 +187,15 @@ class _Planner:
     # -------------------------------------------------------------------------------------------------- the demands
 
     def _check_demands(self) -> None:
-        goal, capabilities = self.goal, self.capabilities
-        if isinstance(goal.encoding, Encoding):
-            goal.encoding.check_level()
-            if goal.encoding.codec not in capabilities.encodings:
-                raise Unsupported(
-                    self.destination,
-                    f"it cannot hold {goal.encoding.codec} layers",
-                    "it holds " + ", ".join(sorted(capabilities.encodings)),
-                )
-        if goal.format != "keep" and goal.format not in capabilities.families:
-            raise Unsupported(self.destination, f"it cannot hold manifests of the format {goal.format}")
+        check_demands(self.goal, self.capabilities, self.destination)
         images = self.contents.images
-        if len(images) > 1 and (self.reference is not None or not capabilities.many_images):
+        if len(images) > 1 and (self.reference is not None or not self.capabilities.many_images):
             problem = "has several images, and the destination names one" if self.reference else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
                 tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(images)),
                 "choose one by :@INDEX behind the path",
-            )
-        if len(goal.platforms) > 1 and not capabilities.multi_platform:
-            raise AmbiguousReference(
-                self.destination,
-                "a name stands for one platform there",
-                tuple(map(str, goal.platforms)),
-                "name one platform",
             )
 
     # -------------------------------------------------------------------------------------------------- names

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.planning.explain import format_size
+from occy_fast.planning.rules import RulePlan
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("occy_fast")
 
+Outcomes = dict[tuple[object, ...], LayerOutcome]
+"""What became of each different work, by `work_of`."""
+
 
 def execute(
-    plan: Plan,
+    plan: Plan | RulePlan,
     *,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
@@ -57,19 +61,42 @@ def execute(
         LimitError: a layer is larger than allowed.
         OutputError: the destination cannot be written.
         PlanStale: source or destination changed since the plan was made.
+        Unsupported: a plan of rules turns out to be none for what came.
     """
     began = time.monotonic()
     check_workers(workers)
     limit = layer_limit(max_layer)
+    if isinstance(plan, RulePlan):
+        from occy_fast.running.passing import execute_rules
+
+        return execute_rules(plan, workers, progress, cancel, limit)
     check_space(plan)
     destination = open_destination(plan.destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
+    with destination.stage() as stage:
+        outcomes = run_steps(plan, stage, workers, progress, cancel, limit)
+        return publish(plan, stage, outcomes, began)
+
+
+def run_steps(
+    plan: Plan,
+    stage: Stage,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limit: int,
+) -> Outcomes:
+    """Stage what the plan's steps make, and return what became of each different work."""
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
-    # the pool is left first: its threads write into what the other two close
-    with destination.stage() as stage, Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-        outcomes = _Execution(plan, stage, lanes, pool, limit).run()
-        publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
-        stage.publish(publication)
+    # the pool is left first: its threads write into what the other closes
+    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+        return _Execution(plan, stage, lanes, pool, limit).run()
+
+
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, began: float) -> Result:
+    """Make the plan's documents, publish all of it, and say what it came to since *began*."""
+    publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
+    stage.publish(publication)
     layers = tuple(
         replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
         for image in plan.images()
@@ -85,6 +112,7 @@ def execute(
         size_in=sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode),
         size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
         seconds=time.monotonic() - began,
+        plan=plan,
     )
     log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
     return result
@@ -104,9 +132,9 @@ class _Execution:
 
     def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limit: int) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limit = plan, stage, lanes, pool, limit
-        self._outcomes: dict[tuple[object, ...], LayerOutcome] = {}
+        self._outcomes: Outcomes = {}
 
-    def run(self) -> dict[tuple[object, ...], LayerOutcome]:
+    def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._lanes.check()
             alone = self._plan.one_by_one and isinstance(step, Recode)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
 import hashlib
-import lzma
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from occy_fast.errors import CorruptStream, DigestMismatch, LimitError, NotFound, SizeMismatch
+from occy_fast.errors import DigestMismatch, NotFound, SizeMismatch
 from occy_fast.spec.digest import Digest
+from occy_fast.streams.decode import STEP, decode_foreign
 from occy_fast.streams.layer_pass import FdSource, FeedSource
 
 if TYPE_CHECKING:
@@ -20,22 +19,8 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import Blob, OpenRegion
     from occy_fast.streams.layer_pass import Outcome
 
-STEP = 1 << 20
 NATIVE = frozenset({"none", "gzip", "zstd"})
 """What the pass decodes itself."""
-
-XZ_MEMORY = 256 << 20
-"""Bytes a foreign xz stream may make its decoder allocate; xz -9 asks for 65 MiB."""
-
-
-class _Decompressor(Protocol):
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 def open_blob(blob: Blob, codec: str, where: str, stack: ExitStack) -> tuple[FdSource | FeedSource, _Hash | None]:
@@ -81,54 +66,3 @@ def _read(region: OpenRegion, where: str, digest: _Hash) -> Iterator[bytes]:
         digest.update(data)
         done += len(data)
         yield data
-
-
-def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[bytes]:
-    """Yield the tar inside an xz or bzip2 stream, in steps of a mebibyte at most.
-
-    Several streams may follow one another, as `xz -d` and `bzip2 -d` read them; anything else behind one is an error,
-    and so is an end inside one. Raises CorruptStream, LimitError.
-    """
-    position = padding = 0
-    rest = b""
-    seen = False
-    while rest or (rest := next(source, b"")):
-        if seen and codec == "xz":  # stream padding: zeros, in fours
-            stripped = rest.lstrip(b"\0")
-            padding += len(rest) - len(stripped)
-            rest = stripped
-            if not rest:
-                continue
-        position += padding
-        if padding % 4:
-            break
-        padding = 0
-        decompressor = _new(codec)
-        while not decompressor.eof:
-            if decompressor.needs_input and not rest and not (rest := next(source, b"")):
-                raise CorruptStream(where, position, f"the {codec} stream ends early")
-            position += len(rest)
-            try:
-                data = decompressor.decompress(rest, STEP)
-            except lzma.LZMAError as error:
-                if "memory" in str(error).lower():
-                    raise LimitError(where, "memory of an xz decoder", XZ_MEMORY, XZ_MEMORY + 1) from None
-                raise CorruptStream(where, position, f"no xz: {error}") from None
-            except (OSError, ValueError, EOFError) as error:
-                raise CorruptStream(where, position, f"no {codec}: {error}") from None
-            rest = b""
-            if data:
-                yield data
-        rest = decompressor.unused_data
-        position -= len(rest)
-        seen = True
-    if padding % 4:
-        raise CorruptStream(where, position, "the padding behind the xz stream is no multiple of four bytes")
-    if not seen:
-        raise CorruptStream(where, 0, f"the {codec} stream is empty")
-
-
-def _new(codec: str) -> _Decompressor:
-    if codec == "xz":
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-    return bz2.BZ2Decompressor()

@@ -47,6 +47,11 @@ class Lanes:
         self._active: deque[_Lane] = deque()
         self._done: dict[int, tuple[int, int]] = {}
 
+    def watch(self, layer: Layer, kind: str) -> int:
+        """Watch one more layer, and return its position."""
+        self._layers.append((layer, kind))
+        return len(self._layers) - 1
+
     def check(self) -> None:
         """Raise Cancelled if the caller asked for it."""
         if self._cancel is not None and self._cancel.is_set():
@@ -68,6 +73,13 @@ class Lanes:
         self._active.append(_Lane(position, where, run, end, drop, fail))
         while len(self._active) >= MOST:
             self._end_oldest()
+
+    def hand_over(self) -> None:
+        """Wait until the pass begun last has taken all of its source."""
+        if self._active:
+            self._active[-1].run.hand_over(
+                self._watch if self._progress else None, self._cancel.is_set if self._cancel else None
+            )
 
     def finish(self, position: int, size: int = 0, written: int = 0) -> None:
         """Count a layer as done."""

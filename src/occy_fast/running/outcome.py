@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from occy_fast.planning.steps import LayerStep
+    from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
 
@@ -49,6 +49,7 @@ class Result:
         size_in: bytes of the layers that were read, each once.
         size_out: bytes of layers that were written.
         seconds: from the first read to the end of publishing.
+        plan: what was executed; for rules, what the manifest made of them.
     """
 
     digest: Digest
@@ -59,3 +60,4 @@ class Result:
     size_in: int
     size_out: int
     seconds: float
+    plan: Plan

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from occy_fast.image.blob import FileRegion
+from occy_fast.image.blob import FileRegion, read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
 from occy_fast.kernels import zstd_blocks
@@ -15,7 +16,7 @@ from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.running.limits import check_workers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
-from occy_fast.transports.locate import parse_locator
+from occy_fast.transports.locate import STREAM, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -53,7 +54,8 @@ def probe(contents: Contents, destination: Destination, goal: Goal, workers: int
 
 def nearest_directory(locator: str) -> str:
     """Return the existing directory that what *locator* names is in, or will be."""
-    path = os.path.realpath(parse_locator(locator).path)
+    path = parse_locator(locator).path
+    path = os.path.realpath(path if path != STREAM else tempfile.gettempdir())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -115,8 +117,7 @@ def _extra_window(layer: Layer) -> int:
     """Read from a zstd layer's first header how far beyond the usual its window is.  (RFC 8878, section 3.1.1.1)"""
     if layer.encoding.codec != "zstd" or layer.blob.address is None:
         return 0
-    with layer.blob.open() as region:
-        head = region.read(0, 6)
+    head = read_head(layer.blob.address, 6)
     if len(head) < 6 or head[:4] != _ZSTD_MAGIC or head[4] & 0x20:  # a single segment is its own window
         return 0
     exponent, mantissa = head[5] >> 3, head[5] & 7

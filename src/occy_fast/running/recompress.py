@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
 from occy_fast.errors import NotFound, OutputError, UsageError
-from occy_fast.running.feed import NATIVE, decode_foreign
+from occy_fast.running.feed import NATIVE
 from occy_fast.running.limits import layer_limit
 from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.streams.decode import decode_foreign
 from occy_fast.streams.layer_pass import (
     Counters,
     DrainSink,

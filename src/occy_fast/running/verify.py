@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, OccyError, TarError, Unsupported
+from occy_fast.errors import Cancelled, DigestMismatch, OccyError, TarError, Unsupported, UsageError
+from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
@@ -16,8 +17,10 @@ from occy_fast.planning.steps import is_tar
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.limits import check_workers, layer_limit
+from occy_fast.running.passing import Passage, Passed, prove_passed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
+from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_source
 
 if TYPE_CHECKING:
@@ -80,11 +83,18 @@ def verify(
     check_workers(workers)
     limit = layer_limit(max_layer)
     with open_source(locator) as source:
+        passed: dict[str, Passed] = {}
         try:
-            contents = source.read()
+            if isinstance(source, ArchiveStream):
+                passed = _let_pass(source, workers, strict, progress, cancel, limit)
+                contents = source.contents({name: found.address for name, found in passed.items()})
+            else:
+                contents = source.read()
+        except (Cancelled, UsageError):
+            raise
         except OccyError as error:
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
-        check = _Verification(contents, strict, limit)
+        check = _Verification(contents, strict, limit, passed)
         check.look_at_documents()
         layers = check.distinct_layers()
         watched = [(layer, "verify") for layer in layers]
@@ -95,11 +105,27 @@ def verify(
     return Report(locator, tuple(check.findings), check.images, check.proved, check.size)
 
 
+def _let_pass(
+    source: ArchiveStream,
+    workers: int | None,
+    strict: bool,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limit: int,
+) -> dict[str, Passed]:
+    """Read what comes by once, and return by name what was seen of everything that was not kept."""
+    with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
+        passage = Passage(source, lanes, pool, limit, "strict" if strict else "lenient")
+        passage.run(cancel)
+    return passage.passed
+
+
 class _Verification:
     """One call of verify."""
 
-    def __init__(self, contents: Contents, strict: bool, limit: int) -> None:
-        self._contents, self._limit = contents, limit
+    def __init__(self, contents: Contents, strict: bool, limit: int, passed: Mapping[str, Passed]) -> None:
+        """Check *contents*; *passed* has what was seen of layers that came by once."""
+        self._contents, self._limit, self._passed = contents, limit, passed
         self._scan_tar = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
         self.images = self.proved = self.size = 0
@@ -135,6 +161,10 @@ class _Verification:
             problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
             self.findings.append(Finding("error", where, problem, Unsupported(where, problem)))
             tar = False
+        if isinstance(address, PassedBytes):
+            self._prove_passed(layer, self._passed[address.place], where, tar=tar)
+            lanes.finish(position, layer.size)
+            return
         codec = layer.encoding.codec if tar else "none"
         files = ExitStack()
 
@@ -169,6 +199,22 @@ class _Verification:
             )
         )
         lanes.begin(position, where, run, end, files.close, fail)
+
+    def _prove_passed(self, layer: Layer, passed: Passed, where: str, *, tar: bool) -> None:
+        """Compare a layer with what was seen of it as it came by; of a bad tar's blob, the digest is told as well."""
+        if not tar or passed.error is not None:
+            layer = replace(layer, diff_id=None)
+        if tar and passed.error is not None:
+            self.findings.append(_finding(passed.error, where))
+            if not isinstance(passed.error, TarError):
+                return
+        try:
+            prove_passed(layer, passed.address, where)
+        except OccyError as error:
+            self.findings.append(_finding(error, where))
+            return
+        self.proved += 1
+        self.size += layer.size
 
     def _nodes(self) -> Iterator[Image | Opaque]:
         seen: set[Hashable] = set()

@@ -265,6 +265,18 @@ class Run:
         """Stop this layer at the next buffer."""
         self._pass.cancel()
 
+    def hand_over(
+        self, progress: Callable[[Counters], object] | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> None:
+        """Feed until every buffer of the source is taken, or the layer has ended; what comes of it, `wait` tells.
+
+        Args:
+            progress, cancelled: as `wait` takes them.
+        Raises:
+            Cancelled: it was stopped.
+        """
+        self._work(progress, cancelled, lambda: self._feed is None or self._feed.ended)
+
     def wait(
         self, progress: Callable[[Counters], object] | None = None, cancelled: Callable[[], bool] | None = None
     ) -> Outcome:
@@ -301,13 +313,18 @@ class Run:
         finally:
             del failure
 
-    def _work(self, progress: Callable[[Counters], object] | None, cancelled: Callable[[], bool] | None) -> None:
+    def _work(
+        self,
+        progress: Callable[[Counters], object] | None,
+        cancelled: Callable[[], bool] | None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
         poll = select.poll()
         if (event := self._pool._fileno()) >= 0:  # a closed pool has none, and all its passes have ended
             poll.register(event, select.POLLIN)
         tick = None if progress is None and cancelled is None else _TICK
         told = time.monotonic()
-        while not self._pass.ended:
+        while not self._pass.ended and not enough():
             if not self._pool._pump() and poll.poll(None if tick is None else tick * 1000):
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._pool._fileno())
@@ -343,11 +360,11 @@ class _Feed:
         self._buffers: Iterator[bytes | bytearray | memoryview] = iter(buffers)
         self._rest = memoryview(b"")
         self._more = True
-        self._ended = False
+        self.ended = False
 
     def step(self) -> bool:
         """Feed once; whether anything moved."""
-        if self._ended:
+        if self.ended:
             return False
         if not len(self._rest) and self._more:
             try:
@@ -355,8 +372,8 @@ class _Feed:
             except StopIteration:
                 self._more = False
         if not self._more:
-            self._ended = self._to.end_feed()
-            return self._ended
+            self.ended = self._to.end_feed()
+            return self.ended
         taken = self._to.feed(self._rest)
         self._rest = self._rest[taken:]
         return taken > 0 or not len(self._rest)

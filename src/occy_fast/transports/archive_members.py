@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
-from occy_fast.image.blob import FileRegion
+from occy_fast.image.blob import Address, FileRegion
 from occy_fast.streams.tar import Entry, scan_region
 
 MEMBERS = 200_000
@@ -31,27 +32,29 @@ class Member:
     link: str | None = None
 
 
-class ArchiveMembers:
-    """An archive's members; names that are absolute or climb out are left out, as nothing can ask for them."""
+class MemberTable:
+    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them."""
 
-    def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
-        """Scan the headers of *fd*. Raises TarError, LimitError."""
-        self._path, self._inode, self._locator = path, inode, locator
+    def __init__(self, locator: str) -> None:
+        self._locator = locator
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
-        length = 0
-        for entry in scan_region(fd, 0, size, where=locator):
-            member = _member(entry)
-            if member is None:
-                continue
-            if member.name in self._members:
-                self._twice.add(member.name)
-            self._members[member.name] = member
-            length += len(member.name) + len(member.link or "")
-            if len(self._members) > MEMBERS:
-                raise LimitError(locator, "members of an archive", MEMBERS, len(self._members))
-            if length > NAME_BYTES:
-                raise LimitError(locator, "bytes of names in an archive", NAME_BYTES, length)
+        self._length = 0
+
+    def add(self, entry: Entry) -> Member | None:
+        """Take in an entry of the archive; None where nothing can ask for it. Raises LimitError."""
+        member = _member(entry)
+        if member is None:
+            return None
+        if member.name in self._members:
+            self._twice.add(member.name)
+        self._members[member.name] = member
+        self._length += len(member.name) + len(member.link or "")
+        if len(self._members) > MEMBERS:
+            raise LimitError(self._locator, "members of an archive", MEMBERS, len(self._members))
+        if self._length > NAME_BYTES:
+            raise LimitError(self._locator, "bytes of names in an archive", NAME_BYTES, self._length)
+        return member
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -59,7 +62,7 @@ class ArchiveMembers:
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
-    def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
+    def find_member(self, name: str, *, follow: bool = True) -> Member | None:
         """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
 
         Raises DuplicateEntry, BadArchive.
@@ -74,7 +77,7 @@ class ArchiveMembers:
             member = target
         if member.problem:
             raise BadArchive(self._where(name), f"a regular file is expected, found {member.problem}")
-        return FileRegion(self._path, member.offset, member.size, self._inode)
+        return member
 
     def _get(self, name: str) -> Member | None:
         if name in self._twice:
@@ -83,6 +86,53 @@ class ArchiveMembers:
 
     def _where(self, name: str) -> str:
         return f"{self._locator}: {name}"
+
+
+class Members(Protocol):
+    """What a reader asks of an archive's members, be they in a file or gone by."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def find(self, name: str, *, follow: bool = True) -> Address | None:
+        """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
+
+        Raises DuplicateEntry, BadArchive.
+        """
+
+
+class ArchiveMembers(MemberTable):
+    """The members of an archive in a regular file."""
+
+    def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
+        """Scan the headers of *fd*. Raises TarError, LimitError."""
+        super().__init__(locator)
+        self._path, self._inode = path, inode
+        for entry in scan_region(fd, 0, size, where=locator):
+            self.add(entry)
+
+    def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
+        """Find a regular file; see Members."""
+        member = self.find_member(name, follow=follow)
+        return None if member is None else FileRegion(self._path, member.offset, member.size, self._inode)
+
+
+class PassedMembers(MemberTable):
+    """The members of an archive that came by once, each with the address that was made for it as it came."""
+
+    def __init__(self, locator: str) -> None:
+        super().__init__(locator)
+        self._addresses: dict[str, Address] = {}
+
+    def settle(self, name: str, address: Address) -> None:
+        """Say where the bytes of the regular file *name* are, or what became of them."""
+        self._addresses[name] = address
+
+    def find(self, name: str, *, follow: bool = True) -> Address | None:
+        """Find a regular file; see Members."""
+        member = self.find_member(name, follow=follow)
+        return None if member is None else self._addresses[member.name]
 
 
 def clean_name(name: str, where: str) -> str:

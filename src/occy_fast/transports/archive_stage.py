@@ -16,6 +16,7 @@ from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
+from occy_fast.transports.locate import STREAM
 from occy_fast.transports.names import index_entries
 from occy_fast.transports.staging import (
     StagedFile,
@@ -25,6 +26,7 @@ from occy_fast.transports.staging import (
     output_errors,
     replaceable,
 )
+from occy_fast.transports.stream_output import StreamedFile
 from occy_fast.transports.tar_output import Region, TarOutput
 
 if TYPE_CHECKING:
@@ -63,22 +65,27 @@ class DockerArchiveStage:
         self._staged: dict[Digest, int] = {}
         self._documents: dict[Digest, bytes] = {}
         self._open: list[Region] = []
+        self._name = os.path.basename(path)
         with ExitStack() as stack:
-            if not os.path.basename(path):
-                raise Unsupported(locator, "the path names a directory", "name a file")
-            self._path = replaceable(path, locator)
-            parent, self._name = os.path.split(self._path)
-            with output_errors(path, "open the directory of"):
-                directory = open_directory(parent or ".")
-            stack.callback(os.close, directory)
-            clean_stale(directory)
-            self._file = StagedFile(directory, self._path)
+            self._file = StreamedFile() if path == STREAM else self._open_file(stack)
             stack.callback(self._file.close)
             self._tar = TarOutput(self._file.fd)
             with output_errors(self._path, "write to"):
                 self._tar.append_directory("blobs/")
                 self._tar.append_directory("blobs/sha256/")
             self._cleanup = stack.pop_all()
+
+    def _open_file(self, stack: ExitStack) -> StagedFile:
+        """Open the file that is to replace what is at the path; *stack* keeps its directory open."""
+        if not self._name:
+            raise Unsupported(self._locator, "the path names a directory", "name a file")
+        self._path = replaceable(self._path, self._locator)
+        parent, self._name = os.path.split(self._path)
+        with output_errors(self._path, "open the directory of"):
+            directory = open_directory(parent or ".")
+        stack.callback(os.close, directory)
+        clean_stale(directory)
+        return StagedFile(directory, self._path)
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         with self._mutex:
@@ -136,6 +143,9 @@ class DockerArchiveStage:
             for image in images:
                 self._check_blobs(image)
             with output_errors(self._path, "write to"):
+                for digest in self._staged.keys() - publication.digests():
+                    self._tar.drop_member(self._member_name(digest))
+                    del self._staged[digest]
                 self._tar.close_gaps()
                 for digest, data in self._documents.items():
                     if digest not in self._staged:

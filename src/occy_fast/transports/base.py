@@ -91,6 +91,8 @@ class Stage(Protocol):
     def publish(self, publication: Publication) -> None:
         """Store the publication's documents and make all of it reachable, names last.
 
+        What was staged and the publication does not name is dropped.
+
         Raises MissingBlob or SizeMismatch for a layer that was not staged, OutputError.
         """
 

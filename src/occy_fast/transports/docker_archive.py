@@ -20,7 +20,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Blob, FileRegion, identity_of
+from occy_fast.image.blob import Address, Blob, FileRegion, identity_of
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
@@ -30,8 +30,7 @@ from occy_fast.spec.json import parse_json
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
-from occy_fast.transports.archive_members import ArchiveMembers, clean_name
+from occy_fast.transports.archive_members import ArchiveMembers, Members, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
 from occy_fast.transports.documents import (
     CONFIG_LIMIT,
@@ -41,12 +40,12 @@ from occy_fast.transports.documents import (
     sniff_address,
 )
 from occy_fast.transports.names import names_of
+from occy_fast.transports.stream_output import stream_notes
 
 if TYPE_CHECKING:
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
 
-_WHOLE = {"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2"}
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
 
@@ -80,13 +79,9 @@ class DockerArchiveSource:
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference.
         """
         try:
-            members = self._scan()
-            items = self._read_items(members)
-            stored = self._read_stored(members)
-            images = [self._read_image(members, item, where, stored) for where, item in items]
+            return DockerArchiveReader(self._wanted).read(self._scan())
         except OSError as error:
             raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
-        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -102,13 +97,25 @@ class DockerArchiveSource:
         self.close()
 
     def _scan(self) -> ArchiveMembers:
-        codec = sniff(os.pread(self._fd, SNIFF_SIZE, 0)).codec
-        if codec != "none":
-            remedy = f"decompress it first, with {_WHOLE[codec]}"
-            raise UnsupportedFormat(self.locator, f"an archive compressed as a whole ({codec})", remedy)
         return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator)
 
-    def _read_items(self, members: ArchiveMembers) -> list[tuple[str, dict[str, Any]]]:
+
+class DockerArchiveReader:
+    """Reads images from an archive's members, wherever those are."""
+
+    def __init__(self, locator: Locator) -> None:
+        """Read what *locator* selects; its text goes into messages."""
+        self.locator = locator.text
+        self._wanted = locator
+
+    def read(self, members: Members) -> Contents:
+        """Read the selected images. Raises what DockerArchiveSource.read does, and OSError."""
+        items = self._read_items(members)
+        stored = self._read_stored(members)
+        images = [self._read_image(members, item, where, stored) for where, item in items]
+        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
+
+    def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
         where = f"{self.locator}: manifest.json"
         region = members.find("manifest.json", follow=False)
@@ -123,7 +130,7 @@ class DockerArchiveSource:
             raise BadManifest(where, "the list of images is empty")
         return [(f"{where}[{at}]", _checked_item(item, f"{where}[{at}]")) for at, item in enumerate(items)]
 
-    def _foreign(self, members: ArchiveMembers) -> UnsupportedFormat:
+    def _foreign(self, members: Members) -> UnsupportedFormat:
         """Say what an archive without manifest.json is."""
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
@@ -135,7 +142,7 @@ class DockerArchiveSource:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
 
-    def _read_stored(self, members: ArchiveMembers) -> list[tuple[tuple[str, ...], Image]]:
+    def _read_stored(self, members: Members) -> list[tuple[tuple[str, ...], Image]]:
         """Read the OCI manifests beside manifest.json, with the names index.json gives them."""
         region = members.find("index.json", follow=False)
         if region is None or "oci-layout" not in members:
@@ -151,7 +158,7 @@ class DockerArchiveSource:
         return stored
 
     def _read_image(
-        self, members: ArchiveMembers, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
+        self, members: Members, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
     ) -> NamedImage:
         names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where)))
         config_name = clean_name(item["Config"], where)
@@ -221,14 +228,14 @@ def _read_names(tags: Iterable[str], where: str) -> Iterable[str]:
             yield reference.with_default_tag().full()
 
 
-def _get(members: ArchiveMembers, name: str, where: str) -> FileRegion:
+def _get(members: Members, name: str, where: str) -> Address:
     region = members.find(name)
     if region is None:
         raise MissingBlob(where, name)
     return region
 
 
-def _layer(region: FileRegion, diff_id: Digest) -> Layer:
+def _layer(region: Address, diff_id: Digest) -> Layer:
     """Describe a layer by its first bytes; only of an uncompressed one is the digest known."""
     encoding = sniff_address(region)
     codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
@@ -250,7 +257,7 @@ def _consistent(
     names: tuple[str, ...],
     config: Digest,
     paths: list[str],
-    regions: list[FileRegion],
+    regions: list[Address],
 ) -> Image | None:
     """Find the stored image with this config and these layers, rather under one of these names.
 
@@ -289,6 +296,7 @@ class DockerArchiveDestination:
             concurrent_unknown=False,
             refs=False,
             adopts=False,
+            notes=stream_notes(self._path),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002

@@ -14,7 +14,7 @@ from occy_fast.errors import (
     MissingBlob,
     UnsupportedMediaType,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion, read_blob
+from occy_fast.image.blob import Address, Blob, read_blob, read_head
 from occy_fast.image.graph import DEEPEST, MOST_NODES
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
@@ -49,7 +49,7 @@ class DocumentReader:
     whoever walks through it need not ask how often it comes by.
     """
 
-    def __init__(self, find: Callable[[Digest], FileRegion | None], locator: str) -> None:
+    def __init__(self, find: Callable[[Digest], Address | None], locator: str) -> None:
         """Read from wherever *find* finds blobs; *locator* goes into messages."""
         self._find, self._locator = find, locator
         self._trees: dict[tuple[Digest, str, int], _Tree] = {}
@@ -207,5 +207,4 @@ def _parse(parse: Callable[[bytes, str, str | None], Document], raw: bytes, wher
 
 def sniff_address(address: Address) -> Encoding:
     """Recognise how a blob is encoded. Raises PlanStale."""
-    with address.open() as region:
-        return sniff(region.read(0, SNIFF_SIZE))
+    return sniff(read_head(address, SNIFF_SIZE))

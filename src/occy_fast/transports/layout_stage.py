@@ -187,6 +187,10 @@ class OciLayoutStage:
             self.put_bytes(digest, data)
         with self._mutex:
             assert not self._sinks, "publish with a blob still open"
+            with output_errors(self._path, "remove from"):
+                for digest in self._staged.keys() - publication.digests():
+                    os.unlink(blob_name(digest), dir_fd=self._staging.fd)
+                    del self._staged[digest]
             if self._target is None:
                 self._check_blobs(publication)
                 if self._publish_new(publication):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("docker-archive", "oci")
 
+STREAM = "-"
+"""The path that stands for standard input, or standard output."""
+
 _LATER = frozenset({"oci-archive", "docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
@@ -45,16 +48,20 @@ def parse_locator(text: str) -> Locator:
     """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
 
     A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
-    such a file exists. The path ends at the first colon behind it. Raises UsageError, BadReference, Unsupported.
+    such a file exists. The path ends at the first colon behind it; "-" is standard input or output. Raises
+    UsageError, BadReference, Unsupported.
     """
     if not text or "\0" in text:
         raise UsageError("a locator is empty or has a NUL in it", _remedy())
     word, colon, rest = text.partition(":")
     if not colon or not _WORD.fullmatch(word):
-        return Locator(text, "", _checked_path(text, text))
+        return Locator(text, "", text)
     if word in TRANSPORTS:
         path, colon, selector = rest.partition(":")
-        path = _checked_path(path, text)
+        if not path:
+            raise UsageError(f"'{text}' has no path", _remedy())
+        if path == STREAM and word == "oci":
+            raise UsageError(f"'{text}': a layout is a directory, and goes through no pipe", "oci:./- is a directory")
         if not colon:
             return Locator(text, word, path)
         if not selector:
@@ -80,6 +87,10 @@ def open_source(text: str) -> Source:
         from occy_fast.transports.oci_layout import OciLayoutSource
 
         return OciLayoutSource(locator)
+    from occy_fast.transports.archive_stream import ArchiveStream, comes_by_once
+
+    if comes_by_once(locator):
+        return ArchiveStream(locator)
     from occy_fast.transports.docker_archive import DockerArchiveSource
 
     return DockerArchiveSource(locator)
@@ -104,14 +115,6 @@ def open_destination(text: str) -> Destination:
     return DockerArchiveDestination(locator)
 
 
-def _checked_path(path: str, text: str) -> str:
-    if not path:
-        raise UsageError(f"'{text}' has no path", _remedy())
-    if path == "-":
-        raise Unsupported(text, "pipes are not available", "name a file")
-    return path
-
-
 def _parse_selector(transport: str, selector: str, text: str) -> str:
     if transport == "docker-archive":
         reference = parse_reference(selector)
@@ -123,6 +126,8 @@ def _parse_selector(transport: str, selector: str, text: str) -> str:
 
 def _detect(locator: Locator) -> str:
     path = locator.path
+    if path == STREAM:
+        return "docker-archive"
     if os.path.isdir(path):
         if os.path.lexists(os.path.join(path, "oci-layout")):
             return "oci"

@@ -110,6 +110,11 @@ class TarOutput:
             self._regions.pop()
             os.ftruncate(self.fd, region.offset)
 
+    def drop_member(self, name: str) -> None:
+        """Give every member *name* up. Raises OSError."""
+        for region in [region for region in self._regions if region.name == name]:
+            self.drop(region)
+
     def append(self, name: str, data: bytes) -> None:
         """Add a small member. Raises OSError."""
         region = self.reserve(len(data))

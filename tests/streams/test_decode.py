@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import CorruptStream, LimitError
-from occy_fast.running.feed import STEP, decode_foreign
+from occy_fast.streams.decode import STEP, decode_foreign
 
 COMPRESS: dict[str, Any] = {"xz": lzma.compress, "bzip2": bz2.compress}
 codecs = st.sampled_from(sorted(COMPRESS))

@@ -1,0 +1,153 @@
+"""Goal + Capabilities + Facts → one rule per kind of blob, for an archive that comes by before its manifest does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from occy_fast.errors import Unsupported
+from occy_fast.image.blob import Blob
+from occy_fast.image.image import Layer
+from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow
+from occy_fast.planning.steps import Copy, Recode
+from occy_fast.spec.encoding import RECODABLE, Encoding
+from occy_fast.spec.media_type import media_type
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.facts import Facts
+    from occy_fast.planning.goal import Goal
+    from occy_fast.planning.steps import Plan
+    from occy_fast.spec.encoding import EncoderIdentity
+
+Act = Literal["copy", "recode", "refuse"]
+
+KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
+"""What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is done with every blob of one kind as it comes by.
+
+    Attributes:
+        act: "refuse" keeps none; the manifest tells whether one was needed.
+        encoding: what it is recoded to; None where it is not.
+        problem: why it is refused.
+    """
+
+    kind: str
+    act: Act
+    encoding: Encoding | None = None
+    identity: EncoderIdentity | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """All that execute will do with an archive it sees once; the manifest, when it comes, decides whether it was right.
+
+    Attributes:
+        source: locator.
+        destination: locator.
+        rules: one per kind, in the order of KINDS.
+        capabilities, facts, reference: what plan_for decides with.
+        one_by_one: recoded layers are written one after another, as the destination is a single file.
+        notes: what the reader would not expect.
+        memory: bytes above the usual, with the workers the plan was made for.
+        free: bytes left at the destination when the plan was made; None if not known.
+    """
+
+    source: str
+    destination: str
+    goal: Goal
+    rules: tuple[Rule, ...]
+    capabilities: Capabilities
+    facts: Facts
+    reference: str | None = None
+    one_by_one: bool = False
+    notes: tuple[str, ...] = ()
+    memory: int = 0
+    free: int | None = None
+
+    def rule_for(self, kind: str) -> Rule:
+        """Return the rule of one of KINDS."""
+        return self.rules[KINDS.index(kind)]
+
+    def plan_for(self, contents: Contents) -> Plan:
+        """Plan what should have been done, now that the documents are known. Raises what make_plan does."""
+        return make_plan(
+            contents,
+            self.goal,
+            self.capabilities,
+            self.facts,
+            destination=self.destination,
+            reference=self.reference,
+        )
+
+    def explain(self) -> str:
+        """Print what execute will do, for people."""
+        from occy_fast.planning.explain import explain_text
+
+        return explain_text(self)
+
+
+def make_rules(
+    source: str,
+    goal: Goal,
+    capabilities: Capabilities,
+    facts: Facts,
+    *,
+    destination: str,
+    reference: str | None = None,
+) -> RulePlan:
+    """Choose for every kind of blob what make_plan would choose for a layer of that kind.
+
+    Args:
+        source: its locator.
+        facts: what the destination has counts for nothing, as a blob's digest is known when it has gone by.
+        destination, reference: as make_plan takes them.
+    Raises:
+        Unsupported: the destination cannot hold what is demanded.
+        AmbiguousReference: several platforms are demanded where a name stands for one.
+    """
+    check_demands(goal, capabilities, destination)
+    rules = tuple(_rule(kind, goal, capabilities, facts, destination) for kind in KINDS)
+    encoders = {fact.encoding: fact.memory for fact in facts.encoders}
+    return RulePlan(
+        source=source,
+        destination=destination,
+        goal=goal,
+        rules=rules,
+        capabilities=capabilities,
+        facts=facts,
+        reference=reference,
+        one_by_one=not capabilities.concurrent_unknown,
+        notes=(*_notes(goal), *capabilities.notes),
+        memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
+        free=facts.free,
+    )
+
+
+def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, destination: str) -> Rule:
+    if kind == "other":
+        return Rule(kind, "copy")
+    family = goal.format if goal.format != "keep" else "oci" if "oci" in capabilities.families else "docker"
+    word = media_type("docker", "layer", kind if kind in RECODABLE else "gzip")
+    layer = Layer(Blob(None, 0, word, None), word, Encoding(kind), None)
+    try:
+        step = layer_step(layer, narrow(layer, goal, family, capabilities, destination), facts)
+    except Unsupported as error:
+        return Rule(kind, "refuse", problem=error.problem)
+    if isinstance(step, Recode):
+        return Rule(kind, "recode", step.encoding, step.identity)
+    assert isinstance(step, Copy), "without a digest, nothing is known to be there already"
+    return Rule(kind, "copy")
+
+
+def _notes(goal: Goal) -> tuple[str, ...]:
+    notes = ["the archive comes by once: its manifest is matched at the end, and what it does not name is dropped"]
+    if goal.link:
+        notes.append("no layer is linked: what comes by once is no file")
+    return tuple(notes)

@@ -1,0 +1,244 @@
+"""An archive that comes by once: every blob treated by its rule at once, and the manifest matched at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, Unsupported
+from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
+from occy_fast.image.image import Layer
+from occy_fast.planning.rules import Rule
+from occy_fast.planning.steps import Recode, is_tar, work_of
+from occy_fast.running.execute import publish, run_steps
+from occy_fast.running.feed import NATIVE
+from occy_fast.running.lanes import Lanes
+from occy_fast.running.outcome import LayerOutcome
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import Encoding
+from occy_fast.streams.decode import decode_foreign
+from occy_fast.streams.layer_pass import FdSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.transports.archive_stream import ArchiveStream
+from occy_fast.transports.locate import open_destination, parse_locator
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    from occy_fast.planning.rules import RulePlan
+    from occy_fast.planning.steps import LayerStep, Plan
+    from occy_fast.running.execute import Outcomes
+    from occy_fast.running.outcome import Result
+    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.transports.archive_stream import Arrival
+    from occy_fast.transports.base import Sink, Stage
+
+log = logging.getLogger("occy_fast")
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What became of one arrival.
+
+    Attributes:
+        rule: None where nothing was to be written.
+        address: with its digests, as far as they are known.
+        outcome: of the pass; None where it failed.
+        error: why it failed.
+    """
+
+    rule: Rule | None
+    address: PassedBytes
+    outcome: Outcome | None = None
+    error: OccyError | None = None
+
+
+class Passage:
+    """One pass over an archive; what is wrong with a member is kept until something names that member.
+
+    Where tars are scanned, the digest is known also of a blob whose tar is bad, or that is none.
+    """
+
+    def __init__(
+        self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limit: int, scan_tar: str | None = None
+    ) -> None:
+        """Read *source*, its tars with at most *limit* bytes each, and their headers as LayerPass.scan_tar says."""
+        self._source, self._lanes, self._pool, self._limit, self._scan_tar = source, lanes, pool, limit, scan_tar
+        self.passed: dict[str, Passed] = {}
+
+    def run(self, cancel: threading.Event | None, plan: RulePlan | None = None, stage: Stage | None = None) -> None:
+        """Let the archive come by: write to *stage* what the rules of *plan* say, or only look.
+
+        Raises what ArchiveStream.arrivals does, and OutputError.
+        """
+        for arrival in self._source.arrivals(cancel):
+            self._lanes.check()
+            rule = None if plan is None else plan.rule_for(arrival.kind)
+            alone = rule is not None and rule.act == "recode" and plan is not None and plan.one_by_one
+            if alone:
+                self._lanes.end_all()
+            self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
+            if alone:
+                self._lanes.end_all()
+        self._lanes.end_all()
+
+    def addresses(self) -> dict[str, PassedBytes]:
+        """Return what became of the members, by their names."""
+        return {name: passed.address for name, passed in self.passed.items()}
+
+    def _begin(self, arrival: Arrival, rule: Rule | None, stage: Stage | None, destination: str) -> None:
+        """Start the one read of a blob, and wait until all of it has been taken."""
+        where = f"{self._source.locator}: {arrival.name}"
+        address = PassedBytes(arrival.name, arrival.size, arrival.head)
+        encoding = None if rule is None else rule.encoding
+        codec, is_tar = ("none", False) if arrival.kind == "other" else (arrival.kind, True)
+        if codec not in NATIVE and rule is not None and encoding is None:
+            codec, is_tar = "none", False                # a pass copies only what it reads itself
+        hasher: _Hash | None = None
+        stored = arrival.buffers
+        if codec not in NATIVE or self._scan_tar is not None:
+            hasher = hashlib.sha256()
+            stored = _hashed(arrival.buffers, hasher)
+        buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
+        sink: Sink | None = None
+        if stage is not None and rule is not None and rule.act != "refuse":
+            sink = stage.open_blob(arrival.size if encoding is None else None)
+
+        def drop() -> None:
+            if sink is not None:
+                sink.abort()
+
+        def end(outcome: Outcome) -> None:
+            digest = outcome.source_digest if hasher is None else Digest.from_hash(hasher.digest())
+            if sink is not None and encoding is None:
+                sink.commit(digest, arrival.size)
+            elif sink is not None:
+                sink.commit(outcome.digest, outcome.size_out)
+            found = replace(address, digest=digest, diff_id=outcome.diff_id if is_tar else None)
+            self.passed[arrival.name] = Passed(rule, found, outcome)
+            log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
+
+        def fail(error: OccyError) -> None:
+            if not isinstance(error, IntegrityError | LimitError):
+                raise error
+            digest = None if hasher is None else Digest.from_hash(hasher.digest())
+            self.passed[arrival.name] = Passed(rule, replace(address, digest=digest), error=error)
+
+        layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
+        position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
+        try:
+            run = self._pool.start(
+                LayerPass(
+                    source=FeedSource(buffers),
+                    decode=codec if codec in NATIVE else "none",
+                    encode=encoding,
+                    copy_source=encoding is None,
+                    sink=None if sink is None else FdSink(sink.fd, sink.offset, destination),
+                    scan_tar=self._scan_tar if is_tar else None,
+                    max_tar=self._limit,
+                    bounded_ratio=True,
+                    where=where,
+                )
+            )
+        except BaseException:
+            drop()
+            raise
+        self._lanes.begin(position, where, run, end, drop, fail)
+        self._lanes.hand_over()
+        if hasher is not None:
+            for _ in stored:                             # what a pass that failed has left of them
+                pass
+
+
+def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview]:
+    for piece in buffers:
+        hasher.update(piece)
+        yield piece
+
+
+def execute_rules(
+    plan: RulePlan,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limit: int,
+) -> Result:
+    """Run a plan of rules; the arguments are those of execute, checked."""
+    began = time.monotonic()
+    destination = open_destination(plan.destination)
+    log.info("%s -> %s: by rules", plan.source, plan.destination)
+    with ArchiveStream(parse_locator(plan.source)) as source, destination.stage() as stage:
+        # the pool is left first: its threads write into what the other closes
+        with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
+            passage = Passage(source, lanes, pool, limit)
+            passage.run(cancel, plan, stage)
+        final = plan.plan_for(source.contents(passage.addresses()))
+        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes))))
+        outcomes = _match(final, passage)
+        kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
+        if kept.steps:
+            outcomes |= run_steps(kept, stage, workers, progress, cancel, limit)
+        return publish(final, stage, outcomes, began)
+
+
+def _match(plan: Plan, passage: Passage) -> Outcomes:
+    """Return what became of the steps whose layers have come by; those of layers that were kept are not among them.
+
+    Raises IntegrityError or LimitError where a layer is not what the documents say, and Unsupported where a rule did
+    to it what the plan does not.
+    """
+    outcomes: Outcomes = {}
+    for step in plan.steps:
+        address = step.layer.blob.address
+        if isinstance(address, PassedBytes):
+            where = f"{plan.source}: layer {step.layer.digest or step.layer.diff_id}"
+            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], where)
+    return outcomes
+
+
+def _outcome(step: LayerStep, passed: Passed, where: str) -> LayerOutcome:
+    if passed.error is not None:
+        raise passed.error
+    prove_passed(step.layer, passed.address, where)
+    rule, outcome = passed.rule, passed.outcome
+    assert rule is not None
+    assert outcome is not None
+    if isinstance(step, Recode):
+        if rule.encoding != step.encoding:
+            raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
+        size, digest = outcome.size_out, outcome.digest
+    else:
+        if rule.act != "copy":
+            raise Unsupported(where, f"it came by as {_words(rule)}, and is to stay as it is", SAVE_FIRST)
+        assert passed.address.digest is not None
+        size, digest = step.layer.size, passed.address.digest
+    return LayerOutcome(step, digest, step.layer.diff_id, step.layer.size, size, outcome.identity)
+
+
+def prove_passed(layer: Layer, address: PassedBytes, where: str) -> None:
+    """Check that a layer that has come by is what the documents say.
+
+    Raises SizeMismatch, DigestMismatch, and Unsupported for what one look was not enough.
+    """
+    if layer.size != address.size:
+        raise SizeMismatch(where, layer.size, address.size)
+    diff_id = layer.diff_id if is_tar(layer) else None
+    for place, wanted, found in (
+        (where, layer.digest, address.digest),
+        (f"{where}: diff_id", diff_id, address.diff_id),
+    ):
+        if wanted is None:
+            continue
+        if found is None or wanted.algorithm != found.algorithm:
+            raise Unsupported(place, f"one look was not enough for {wanted}", SAVE_FIRST)
+        if wanted != found:
+            raise DigestMismatch(place, wanted, found)
+
+
+def _words(rule: Rule) -> str:
+    return f"{rule.kind}, made {rule.encoding}" if rule.act == "recode" else f"{rule.kind}, {rule.act}"

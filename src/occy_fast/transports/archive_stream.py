@@ -1,0 +1,198 @@
+"""An archive that comes by once: through a pipe, or out of a file that is compressed as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import stat
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from occy_fast.errors import Cancelled, NotFound, TarError, TarTruncated, UsageError
+from occy_fast.image.blob import InlineBytes, PassedBytes
+from occy_fast.kernels import tar_scan
+from occy_fast.streams.decode import STEP, decode_whole
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.tar_stream import TarStream
+from occy_fast.transports.archive_members import PassedMembers
+from occy_fast.transports.docker_archive import DockerArchiveReader
+from occy_fast.transports.documents import CONFIG_LIMIT, MANIFEST_LIMIT
+from occy_fast.transports.locate import STREAM
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.streams.decode import Buffer
+    from occy_fast.transports.locate import Locator
+
+KEPT = 24 << 20
+"""Bytes of small members that are kept until the manifest tells which of them are documents."""
+
+_TICK = 250                                          # milliseconds until a caller who waits is asked again
+_BLOCK = 512
+
+
+def comes_by_once(locator: Locator) -> bool:
+    """Tell whether what an archive's locator names can be read only once, from its begin to its end."""
+    if locator.path == STREAM:
+        return True
+    try:
+        mode = os.stat(locator.path).st_mode
+        if not stat.S_ISREG(mode):
+            return stat.S_ISFIFO(mode)
+        with open(locator.path, "rb", buffering=0) as file:
+            return sniff(file.read(SNIFF_SIZE)).codec != "none"
+    except OSError:                                  # whoever opens it says so
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A member that is too large to be kept, or looks like a layer.
+
+    Attributes:
+        name: clean.
+        kind: how it is encoded; "none" is a plain tar, "other" nothing that is known.
+        head: its first bytes.
+        buffers: all of them, once, and only until the next arrival; each is good until the next is asked for.
+    """
+
+    name: str
+    size: int
+    kind: str
+    head: bytes
+    buffers: Iterator[memoryview]
+
+
+class ArchiveStream:
+    """Reads images from an archive in one pass; layers are the caller's to take as they come by.
+
+    Use arrivals to its end, then contents; or read, which lets the layers go.
+    """
+
+    def __init__(self, locator: Locator) -> None:
+        """Name the archive; nothing is opened before the pass."""
+        self.locator = locator.text
+        self._wanted = locator
+        self._members = PassedMembers(locator.text)
+        self._fd = -1
+
+    def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
+        """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
+
+        Raises:
+            NotFound: there is no such archive, or it cannot be read.
+            UsageError: standard input is a terminal.
+            TarError, CorruptStream, LimitError: the archive is broken, or ends early.
+            Cancelled: *cancel* was set while nothing came.
+        """
+        self._members = PassedMembers(self.locator)
+        kept = 0
+        tar = TarStream(self._decoded(cancel), where=self.locator)
+        for entry in tar.entries():
+            member = self._members.add(entry)
+            if member is None or member.problem:
+                continue
+            head = tar.peek(entry, SNIFF_SIZE)
+            kind = _kind_of(head)
+            if kind == "other" and entry.stored <= min(KEPT - kept, max(MANIFEST_LIMIT, CONFIG_LIMIT)):
+                kept += entry.stored
+                self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
+                continue
+            self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
+            yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+
+    def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
+        """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
+
+        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        """
+        for name, address in passed.items():
+            self._members.settle(name, address)
+        return DockerArchiveReader(self._wanted).read(self._members)
+
+    def read(self) -> Contents:
+        """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""
+        for _ in self.arrivals():
+            pass
+        return self.contents({})
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decoded(self, cancel: threading.Event | None) -> Iterator[Buffer]:
+        buffers = self._buffers(self._open(), cancel)
+        head = b""
+        while len(head) < SNIFF_SIZE and (piece := next(buffers, None)) is not None:
+            head += piece
+        if not head:
+            raise TarTruncated(self.locator, 0, "nothing came")
+        yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator)
+
+    def _open(self) -> int:
+        """Return the descriptor to read from; a FIFO is not waited for before it is read."""
+        if self._wanted.path == STREAM:
+            if sys.stdin is None:                    # closed by whoever started us (<&-): 0 may be anything by now
+                raise NotFound(self.locator, "standard input")
+            if os.isatty(0):
+                raise UsageError("standard input is a terminal", "pipe an archive into it, as docker save writes one")
+            return 0
+        self.close()
+        try:
+            self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotFound(self.locator, f"{self._wanted.path}: {error.strerror}") from error
+        return self._fd
+
+    def _buffers(self, fd: int, cancel: threading.Event | None) -> Iterator[memoryview]:
+        """Yield what comes, always in the same buffer."""
+        room = memoryview(bytearray(STEP))
+        with suppress(OSError):                      # not a pipe, or as large as its owner's pipes may be together
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, STEP)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        while True:
+            while not poll.poll(None if cancel is None else _TICK):
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled(self.locator)
+            try:
+                size = os.readv(fd, [room])
+            except BlockingIOError:                  # another reader was faster
+                continue
+            except OSError as error:
+                raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
+            if not size:
+                return
+            yield room[:size]
+
+
+def _kind_of(head: bytes) -> str:
+    codec = sniff(head).codec
+    return codec if codec != "none" or _begins_tar(head) else "other"
+
+
+def _begins_tar(head: bytes) -> bool:
+    """Tell whether the first block is a header or zeros."""
+    if len(head) < _BLOCK:
+        return False
+    try:
+        tar_scan.TarScan().feed(head[:_BLOCK])
+    except TarError:
+        return False
+    return True
