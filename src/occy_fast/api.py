@@ -10,20 +10,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from occy_fast.errors import BadReference
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import make_rules
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
+from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_destination, open_source
 
@@ -55,6 +60,7 @@ def make_goal(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    tags: Iterable[str] = (),
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -63,7 +69,11 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    return Goal(wanted, format, parsed, verify, link)
+    names = tuple(parse_reference(text).with_default_tag() for text in tags)
+    for name in names:
+        if name.digest is not None:
+            raise BadReference(str(name), "a digest is no name to give")
+    return Goal(wanted, format, parsed, verify, link, tuple(name.full() for name in names))
 
 
 def plan(
@@ -75,7 +85,9 @@ def plan(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    tags: Iterable[str] = (),
     workers: int | None = None,
+    access: Access = USUAL_ACCESS,
 ) -> Plan | RulePlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
 
@@ -89,25 +101,31 @@ def plan(
         platforms: such as "linux/arm64"; none takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
+        tags: further names for the image, in an archive or daemon.
         workers: what execute will be given, for the memory it takes.
+        access: where a daemon listens, and how patient to be with it; execute is as patient.
     Returns:
         A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
-        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
+        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError, TransportError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link)
-    target = open_destination(destination)
-    with open_source(source) as opened:
-        if isinstance(opened, ArchiveStream):
-            facts = probe(Contents(source, "", ()), target, goal, workers)
-            return make_rules(
-                source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, tags=tags)
+
+    def attempt() -> Plan | RulePlan:
+        target = open_destination(destination, access)
+        with open_source(source, access) as opened:
+            if isinstance(opened, ArchiveStream):
+                facts = probe(Contents(source, "", ()), target, goal, workers)
+                return make_rules(
+                    source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+                )
+            contents = opened.read()
+            facts = probe(contents, target, goal, workers)
+            return make_plan(
+                contents, goal, target.capabilities(), facts, destination=destination, reference=target.reference
             )
-        contents = opened.read()
-        facts = probe(contents, target, goal, workers)
-        return make_plan(
-            contents, goal, target.capabilities(), facts, destination=destination, reference=target.reference
-        )
+
+    return replace(try_patiently(access, attempt), access=access)
 
 
 def convert(
@@ -119,7 +137,9 @@ def convert(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    tags: Iterable[str] = (),
     workers: int | None = None,
+    access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -139,6 +159,8 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        tags=tags,
         workers=workers,
+        access=access,
     )
     return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)

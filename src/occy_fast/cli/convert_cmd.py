@@ -8,10 +8,12 @@ import click
 
 from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
 from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsType, PlatformType, Word, voiced
+from occy_fast.cli.reaching import reaching, repository_name
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import Format, Verify
+    from occy_fast.planning.access import Access
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding
@@ -93,6 +95,22 @@ SCHEMA = 1
     type=click.Path(dir_okay=False),
     help="Write the digest of what was published to FILE, once it is published.",
 )
+@click.option(
+    "-t",
+    "--tag",
+    "tags",
+    metavar="NAME[:TAG]",
+    multiple=True,
+    help="A further name for the image, in an archive or daemon; may be repeated.",
+)
+@click.option(
+    "--repository-tag",
+    "repository_tags",
+    metavar="NAME[:TAG]",
+    multiple=True,
+    help="The same, behind what the build's environment says: CONTAINER_REGISTRY (ghcr.io) and GITHUB_REPOSITORY.",
+)
+@reaching
 @voiced
 def convert(
     *,
@@ -105,6 +123,9 @@ def convert(
     link: bool,
     jobs: int | None,
     platforms: tuple[Platform, ...],
+    tags: tuple[str, ...],
+    repository_tags: tuple[str, ...],
+    access: Access,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
@@ -141,7 +162,9 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        tags=(*tags, *map(repository_name, repository_tags)),
         workers=jobs,
+        access=access,
     )
     if dry_run:
         from occy_fast.planning.explain import explain_document, explain_text
@@ -186,7 +209,10 @@ def result_text(plan: Plan, result: Result) -> str:
             rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
             if rows:
                 lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
-        lines.append(f"digest    {digest}")
+        if plan.keeps_manifest:
+            lines.append(f"digest    {digest}")
+        elif not single:
+            lines.append(f"image id  {digest}")
     if single:
         lines.append(f"image id  {result.config_digest}")
         if result.names:

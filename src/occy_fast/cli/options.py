@@ -23,6 +23,8 @@ else:
     _Type = click.ParamType
     _Choice = click.Choice
 
+_VERBOSE = "CONTAINER_LOAD_VERBOSE"
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -167,6 +169,7 @@ def voiced(command: Function) -> Function:
     def with_voice(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
         if quiet and verbose:
             raise UsageError("--quiet and --verbose exclude each other", "leave one of them out")
+        verbose = verbose or (not quiet and os.environ.get(_VERBOSE) == "true")
         voice = Voice(as_json, quiet, verbose)
         if not verbose:
             return command(*args, voice=voice, **options)

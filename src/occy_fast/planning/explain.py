@@ -170,7 +170,8 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    lines = [f"  {platform}: {image.family} manifest {_fate(image)}, config kept ({config})"]
+    manifest = f"{image.family} manifest {_fate(image)}, " if plan.keeps_manifest else ""
+    lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
         repeated = work_of(step) in seen
@@ -192,7 +193,7 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
         return _verb(step), why
     if isinstance(step, Skip):
-        why = "there already"
+        why = "there already" if step.chain is None else "unpacked there already"
     elif isinstance(step, Adopt):
         why = "the source's own file; copied where that cannot be"
     elif not is_tar(step.layer):

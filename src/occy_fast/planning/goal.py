@@ -30,6 +30,7 @@ class Goal:
         platforms: which images of an index; empty takes all that the destination can hold.
         verify: "blobs" checks every blob that is moved against its digest, "layers" the tars inside against their
             diff_ids as well.
+        names: what the image is also to be called there: image references in full form.
         link: blobs may be hard links to the source's files, which then share their fate.
     """
 
@@ -38,6 +39,7 @@ class Goal:
     platforms: tuple[Platform, ...] = ()
     verify: Verify = "blobs"
     link: bool = False
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):

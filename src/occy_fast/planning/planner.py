@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
@@ -33,6 +34,7 @@ from occy_fast.planning.steps import (
     is_tar,
     work_of,
 )
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe, media_type
 from occy_fast.spec.reference import parse_reference
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
+    from occy_fast.spec.digest import Digest
     from occy_fast.spec.platform import Platform
 
 ATTESTATION_TYPE = "vnd.docker.reference.type"
@@ -111,6 +114,8 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
             )
     if goal.format != "keep" and goal.format not in capabilities.families:
         raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
+    if goal.names and capabilities.refs:
+        raise Unsupported(destination, "an image has one name there", "name it behind the path")
     if len(goal.platforms) > 1 and not capabilities.multi_platform:
         raise AmbiguousReference(
             destination,
@@ -172,6 +177,7 @@ class _Planner:
         steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
+        self._note_spooled(steps)
         return Plan(
             source=self.contents.locator,
             destination=self.destination,
@@ -179,6 +185,8 @@ class _Planner:
             roots=roots,
             steps=steps,
             one_by_one=not self.capabilities.concurrent_unknown,
+            streams=self.capabilities.streams,
+            keeps_manifest=self.capabilities.keeps_manifest,
             notes=tuple(dict.fromkeys(self.notes)),
             memory=self._memory(steps),
             free=self.facts.free,
@@ -189,8 +197,9 @@ class _Planner:
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
         images = self.contents.images
-        if len(images) > 1 and (self.reference is not None or not self.capabilities.many_images):
-            problem = "has several images, and the destination names one" if self.reference else "has several images"
+        named = self.reference is not None or bool(self.goal.names)
+        if len(images) > 1 and (named or not self.capabilities.many_images):
+            problem = "has several images, and the destination names one" if named else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
@@ -207,6 +216,7 @@ class _Planner:
         else:
             name = _full_name(self.reference)
             names, ref = (() if name is None else (name,)), self.reference
+        names = tuple(dict.fromkeys((*names, *self.goal.names)))
         if not self.capabilities.refs:
             if ref is not None and not names:
                 self.notes.append(f"'{ref}' is no image reference, so the image gets no name there")
@@ -330,9 +340,13 @@ class _Planner:
                 edits = (edit,) if edit.touches_manifest(image.manifest) else ()
             except UnsupportedMediaType as error:
                 raise error.at(where) from None
-        return ImagePlan(image, tuple(self._step(layer, family, where) for layer in image.layers), family, edits)
+        chains = chain_ids(image.config.diff_ids) if image.config is not None and self.facts.chains else ()
+        steps = tuple(
+            self._step(layer, family, where, chain) for layer, chain in zip_longest(image.layers, chains)
+        )
+        return ImagePlan(image, steps, family, edits)
 
-    def _step(self, layer: Layer, family: str, where: str) -> LayerStep:
+    def _step(self, layer: Layer, family: str, where: str, chain: Digest | None) -> LayerStep:
         place = f"{where}: layer {layer.digest or layer.diff_id}"
         meaning = describe(layer.media_type)
         if meaning is None or not is_tar(layer):
@@ -348,6 +362,8 @@ class _Planner:
         comparable = digest is not None and digest.algorithm == diff_id.algorithm
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
+        if chain is not None and chain in self.facts.chains:
+            return Skip(layer, self.goal.verify == "layers", chain)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
         step = layer_step(layer, goal, self.facts)
         if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
@@ -373,11 +389,11 @@ class _Planner:
     # -------------------------------------------------------------------------------------------------- all steps
 
     def _order(self, steps: Iterable[LayerStep]) -> tuple[LayerStep, ...]:
-        """Keep each work once; where recodings are written one by one, what has a known size goes first."""
+        """Keep each work once; where recodings wait for their turn, what has a known size goes first."""
         first: dict[tuple[object, ...], LayerStep] = {}
         for step in steps:
             first.setdefault(work_of(step), step)
-        if self.capabilities.concurrent_unknown:
+        if self.capabilities.concurrent_unknown and not self.capabilities.streams:
             return tuple(first.values())
         return tuple(sorted(first.values(), key=lambda step: isinstance(step, Recode)))
 
@@ -405,12 +421,18 @@ class _Planner:
                     held = " or ".join(codecs)
                     self.notes.append(f"{kind} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
 
+    def _note_spooled(self, steps: tuple[LayerStep, ...]) -> None:
+        recoded = sum(isinstance(step, Recode) for step in steps)
+        if self.capabilities.streams and recoded:
+            files = "a temporary file" if recoded == 1 else "temporary files"
+            self.notes.append(f"{_count(recoded, 'recoded layer')} in {files} without a name until the size is known")
+
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                why = f"{self.destination.partition(':')[0]} is one file, which shares none of its layers"
+                why = f"{self.destination.partition(':')[0]} shares no layer with a file"
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow
 from occy_fast.planning.steps import Copy, Recode
 from occy_fast.spec.encoding import RECODABLE, Encoding
@@ -55,6 +56,7 @@ class RulePlan:
         capabilities, facts, reference: what plan_for decides with.
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
+        access: how a daemon is reached.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -67,6 +69,7 @@ class RulePlan:
     facts: Facts
     reference: str | None = None
     one_by_one: bool = False
+    access: Access = USUAL_ACCESS
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None

@@ -15,6 +15,7 @@ from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
 from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Recode, is_tar, work_of
+from occy_fast.running.drain import drain_into
 from occy_fast.running.execute import publish, run_steps
 from occy_fast.running.feed import NATIVE
 from occy_fast.running.lanes import Lanes
@@ -22,8 +23,9 @@ from occy_fast.running.outcome import LayerOutcome
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
-from occy_fast.streams.layer_pass import FdSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import FeedSource, LayerPass, WorkerPool
 from occy_fast.transports.archive_stream import ArchiveStream
+from occy_fast.transports.base import StreamSink
 from occy_fast.transports.locate import open_destination, parse_locator
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class Passage:
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
-            alone = rule is not None and rule.act == "recode" and plan is not None and plan.one_by_one
+            alone = plan is not None and rule is not None and _goes_alone(plan, rule)
             if alone:
                 self._lanes.end_all()
             self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
@@ -105,7 +107,7 @@ class Passage:
             hasher = hashlib.sha256()
             stored = _hashed(arrival.buffers, hasher)
         buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
-        sink: Sink | None = None
+        sink: Sink | StreamSink | None = None
         if stage is not None and rule is not None and rule.act != "refuse":
             sink = stage.open_blob(arrival.size if encoding is None else None)
 
@@ -124,7 +126,8 @@ class Passage:
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
-            if not isinstance(error, IntegrityError | LimitError):
+            taken_back = not isinstance(sink, StreamSink)
+            if not (taken_back and isinstance(error, IntegrityError | LimitError)):
                 raise error
             digest = None if hasher is None else Digest.from_hash(hasher.digest())
             self.passed[arrival.name] = Passed(rule, replace(address, digest=digest), error=error)
@@ -138,7 +141,7 @@ class Passage:
                     decode=codec if codec in NATIVE else "none",
                     encode=encoding,
                     copy_source=encoding is None,
-                    sink=None if sink is None else FdSink(sink.fd, sink.offset, destination),
+                    sink=drain_into(sink, destination),
                     scan_tar=self._scan_tar if is_tar else None,
                     max_tar=self._limit,
                     bounded_ratio=True,
@@ -153,6 +156,11 @@ class Passage:
         if hasher is not None:
             for _ in stored:                             # what a pass that failed has left of them
                 pass
+
+
+def _goes_alone(plan: RulePlan, rule: Rule) -> bool:
+    """Tell whether nothing else may be under way while this is written."""
+    return (plan.one_by_one and rule.act == "recode") or (plan.capabilities.streams and rule.act == "copy")
 
 
 def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview]:
@@ -170,7 +178,7 @@ def execute_rules(
 ) -> Result:
     """Run a plan of rules; the arguments are those of execute, checked."""
     began = time.monotonic()
-    destination = open_destination(plan.destination)
+    destination = open_destination(plan.destination, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
     with ArchiveStream(parse_locator(plan.source)) as source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes

@@ -16,11 +16,13 @@ from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.running.limits import check_workers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
-from occy_fast.transports.locate import STREAM, parse_locator
+from occy_fast.transports.base import UnpackingDestination
+from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
     from occy_fast.planning.goal import Goal
+    from occy_fast.spec.digest import Digest
     from occy_fast.transports.base import Destination
 
 USUAL_ENCODER = 24 << 20
@@ -40,21 +42,30 @@ def probe(contents: Contents, destination: Destination, goal: Goal, workers: int
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
     present = destination.present(layers)
     directory = nearest_directory(destination.locator)
-    whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
+    whole: frozenset[Digest] = frozenset()
+    if directory is not None:
+        whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
+    chains: frozenset[Digest] = frozenset()
+    if isinstance(destination, UnpackingDestination):
+        chains = destination.chains(_stacks(contents))
     return Facts(
         present=frozenset(digest for digest, region in present.items() if region.size == layers[digest].size),
         links=whole if goal.link else frozenset(),
-        reflinks=whole if _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        chains=chains,
         encoders=_encoders(goal),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
         workers=default_workers() if workers is None else workers,
-        free=free_space(directory),
+        free=None if directory is None else free_space(directory),
     )
 
 
-def nearest_directory(locator: str) -> str:
-    """Return the existing directory that what *locator* names is in, or will be."""
-    path = parse_locator(locator).path
+def nearest_directory(locator: str) -> str | None:
+    """Return the existing directory that what *locator* names is in, or will be; None for what is in no directory."""
+    place = parse_locator(locator)
+    if place.transport in DAEMONS:
+        return None
+    path = place.path
     path = os.path.realpath(path if path != STREAM else tempfile.gettempdir())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
@@ -68,6 +79,13 @@ def free_space(directory: str) -> int | None:
     except OSError:
         return None
     return status.f_bavail * status.f_frsize if status.f_blocks else None  # /proc has no blocks, and none is free
+
+
+def _stacks(contents: Contents) -> Iterator[tuple[Digest, ...]]:
+    for named in contents.images:
+        for node in leaves(named.image_or_index):
+            if isinstance(node, Image) and node.config is not None:
+                yield node.config.diff_ids
 
 
 def _layers(contents: Contents) -> Iterator[Layer]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -15,14 +16,21 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("docker-archive", "oci")
 
+DAEMONS = ("docker-daemon", "podman")
+"""Transports without a path: all that stands behind the first colon is the name of an image."""
+
 STREAM = "-"
 """The path that stands for standard input, or standard output."""
 
-_LATER = frozenset({"oci-archive", "docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
+_LATER = frozenset({"oci-archive", "docker", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
 _GRAMMAR = {"docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]", "oci": "oci:DIR[:REF|:@INDEX]"}
+
+
+_GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ def parse_locator(text: str) -> Locator:
     word, colon, rest = text.partition(":")
     if not colon or not _WORD.fullmatch(word):
         return Locator(text, "", text)
+    if word in DAEMONS:
+        return Locator(text, word, "", _parse_name(word, rest, text))
     if word in TRANSPORTS:
         path, colon, selector = rest.partition(":")
         if not path:
@@ -79,7 +89,7 @@ def parse_locator(text: str) -> Locator:
     raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
 
 
-def open_source(text: str) -> Source:
+def open_source(text: str, access: Access = USUAL_ACCESS) -> Source:
     """Open what a locator names for reading; the caller closes it. Raises what parse_locator does, and NotFound."""
     locator = parse_locator(text)
     transport = locator.transport or _detect(locator)
@@ -96,13 +106,19 @@ def open_source(text: str) -> Source:
     return DockerArchiveSource(locator)
 
 
-def open_destination(text: str) -> Destination:
+def open_destination(text: str, access: Access = USUAL_ACCESS) -> Destination:
     """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
     locator = parse_locator(text)
     if not locator.transport:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
         raise UsageError(f"a destination has no index: '{text}'", f"the form is {_GRAMMAR[locator.transport]}")
+    if locator.transport in DAEMONS:
+        if locator.reference is not None and (_IMAGE_ID.fullmatch(locator.reference) or "@" in locator.reference):
+            raise BadReference(locator.reference, "what is loaded gets names, and its id of itself", text)
+        from occy_fast.transports.daemon.destination import DaemonDestination
+
+        return DaemonDestination(locator, access)
     if locator.transport == "oci":
         if locator.reference is not None and not _REF.fullmatch(locator.reference):
             problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
@@ -113,6 +129,18 @@ def open_destination(text: str) -> Destination:
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
     return DockerArchiveDestination(locator)
+
+
+def _parse_name(transport: str, name: str, text: str) -> str | None:
+    """Return the name of an image as a daemon knows it, or its id; None for no name."""
+    if not name:
+        return None
+    if _IMAGE_ID.fullmatch(name):
+        return name
+    reference = parse_reference(name, f"{transport}:")
+    if reference.tag is not None and reference.digest is not None:
+        raise BadReference(name, "it has a tag and a digest, and each names an image", text)
+    return reference.with_default_tag().full()
 
 
 def _parse_selector(transport: str, selector: str, text: str) -> str:
@@ -138,4 +166,4 @@ def _detect(locator: Locator) -> str:
 
 
 def _remedy() -> str:
-    return "available are " + " and ".join(_GRAMMAR[word] for word in TRANSPORTS)
+    return "available are " + " and ".join(_GRAMMAR[word] for word in (*TRANSPORTS, *DAEMONS))
