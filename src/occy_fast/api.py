@@ -116,9 +116,10 @@ def plan(
         with open_source(source, access) as opened:
             if isinstance(opened, ArchiveStream):
                 facts = probe(Contents(source, "", ()), target, goal, workers)
-                return make_rules(
+                rules = make_rules(
                     source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
                 )
+                return replace(rules, announced=opened.announced())
             contents = opened.read()
             facts = probe(contents, target, goal, workers)
             return make_plan(

@@ -1,4 +1,4 @@
-"""Encodings that no kernel decodes."""
+"""Encodings that no kernel decodes, and streams of any encoding that nothing vouches for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occy_fast.errors import CorruptStream, LimitError
-from occy_fast.streams.decode import STEP, decode_foreign
+from image_builders import encode
+from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError
+from occy_fast.streams import decode as decode_module
+from occy_fast.streams.decode import STEP, decode_foreign, decode_whole
 
 COMPRESS: dict[str, Any] = {"xz": lzma.compress, "bzip2": bz2.compress}
 codecs = st.sampled_from(sorted(COMPRESS))
@@ -74,6 +76,39 @@ def test_a_decoder_that_asks_for_too_much_memory() -> None:
     with pytest.raises(LimitError) as caught:
         decoded("xz", bytes(_with_dictionary(modest, 38)))
     assert caught.value.limit == "memory of an xz decoder"
+
+
+whole = st.sampled_from(["none", "gzip", "zstd", "xz", "bzip2"])
+
+
+def encoded(codec: str, data: bytes) -> bytes:
+    return COMPRESS[codec](data) if codec in COMPRESS else encode(data, codec)
+
+
+@given(whole, st.binary(max_size=5000), st.integers(1, 700))
+def test_whole_streams(codec: str, content: bytes, size: int) -> None:
+    assert b"".join(map(bytes, decode_whole(codec, pieces(encoded(codec, content), size), "here"))) == content
+
+
+@given(whole.filter(lambda codec: codec != "none"), st.binary(min_size=1, max_size=500), st.data())
+def test_a_cut_of_a_whole_stream_at_any_byte(codec: str, content: bytes, data: st.DataObject) -> None:
+    stream = encoded(codec, content)
+    cut = data.draw(st.integers(0, len(stream) - 1))
+    with pytest.raises(CorruptStream, match="here"):
+        for _ in decode_whole(codec, pieces(stream[:cut], 64), "here"):
+            pass
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "xz", "bzip2"])
+def test_nothing_vouches_for_a_bomb(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "RATIO_FLOOR", 3 * STEP)
+    monkeypatch.setattr(decode_module, "MAX_RATIO", 10)
+    stream = encoded(codec, bytes(4 * STEP))
+    with pytest.raises(DecompressionBomb, match="ratio"):
+        for _ in decode_whole(codec, pieces(stream, STEP), "here"):
+            pass
+    fair = encoded(codec, bytes(3 * STEP))
+    assert sum(len(piece) for piece in decode_whole(codec, pieces(fair, STEP), "here")) == 3 * STEP
 
 
 def _with_dictionary(stream: bytearray, bits: int) -> bytearray:

@@ -12,8 +12,8 @@ from occy_fast.cli.reaching import reaching, repository_name
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Format, Verify
     from occy_fast.planning.access import Access
+    from occy_fast.planning.goal import Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding

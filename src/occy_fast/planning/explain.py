@@ -121,7 +121,8 @@ def _ending(plan: Plan | RulePlan, identities: Iterable[EncoderIdentity | None])
 
 
 def _rule_lines(plan: RulePlan) -> list[str]:
-    lines = ["every blob as it comes by, by its first bytes"]
+    lines = [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.announced, 1)]
+    lines.append("each blob as it comes by, told by its first bytes; the manifest is matched at the end")
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
         lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {_why_rule(rule, plan)}".rstrip())

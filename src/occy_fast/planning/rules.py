@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.planning.steps import Plan
+    from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
 
 Act = Literal["copy", "recode", "refuse"]
 
 KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
 """What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
+
+_UNLINKED = "no layer is linked: what comes by once is no file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class RulePlan:
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
         access: how a daemon is reached.
+        announced: diff_ids the source is said to have; none where nobody says.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -70,6 +74,7 @@ class RulePlan:
     reference: str | None = None
     one_by_one: bool = False
     access: Access = USUAL_ACCESS
+    announced: tuple[Digest, ...] = ()
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None
@@ -127,7 +132,7 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=(*_notes(goal), *capabilities.notes),
+        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes,
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )
@@ -147,10 +152,3 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
         return Rule(kind, "recode", step.encoding, step.identity)
     assert isinstance(step, Copy), "without a digest, nothing is known to be there already"
     return Rule(kind, "copy")
-
-
-def _notes(goal: Goal) -> tuple[str, ...]:
-    notes = ["the archive comes by once: its manifest is matched at the end, and what it does not name is dropped"]
-    if goal.link:
-        notes.append("no layer is linked: what comes by once is no file")
-    return tuple(notes)

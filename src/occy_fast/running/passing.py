@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
+from occy_fast.kernels import tar_scan
 from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Recode, is_tar, work_of
 from occy_fast.running.drain import drain_into
@@ -20,13 +21,14 @@ from occy_fast.running.execute import publish, run_steps
 from occy_fast.running.feed import NATIVE
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.outcome import LayerOutcome
+from occy_fast.running.patience import try_patiently
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
-from occy_fast.streams.layer_pass import FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.base import StreamSink
-from occy_fast.transports.locate import open_destination, parse_locator
+from occy_fast.transports.locate import DAEMONS, open_destination, open_source, parse_locator
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -51,7 +53,7 @@ class Passed:
         rule: None where nothing was to be written.
         address: with its digests, as far as they are known.
         outcome: of the pass; None where it failed.
-        error: why it failed.
+        error: why it failed; where there is an outcome, what is wrong with the tar.
     """
 
     rule: Rule | None
@@ -61,15 +63,16 @@ class Passed:
 
 
 class Passage:
-    """One pass over an archive; what is wrong with a member is kept until something names that member.
-
-    Where tars are scanned, the digest is known also of a blob whose tar is bad, or that is none.
-    """
+    """One pass over an archive; what is wrong with a member is kept until something names that member."""
 
     def __init__(
         self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limit: int, scan_tar: str | None = None
     ) -> None:
-        """Read *source*, its tars with at most *limit* bytes each, and their headers as LayerPass.scan_tar says."""
+        """Read *source*, its tars with at most *limit* bytes each.
+
+        Args:
+            scan_tar: look at the tars' headers as LayerPass.scan_tar says; only where nothing is written.
+        """
         self._source, self._lanes, self._pool, self._limit, self._scan_tar = source, lanes, pool, limit, scan_tar
         self.passed: dict[str, Passed] = {}
 
@@ -98,15 +101,17 @@ class Passage:
         where = f"{self._source.locator}: {arrival.name}"
         address = PassedBytes(arrival.name, arrival.size, arrival.head)
         encoding = None if rule is None else rule.encoding
-        codec, is_tar = ("none", False) if arrival.kind == "other" else (arrival.kind, True)
-        if codec not in NATIVE and rule is not None and encoding is None:
-            codec, is_tar = "none", False                # a pass copies only what it reads itself
+        codec = "none" if arrival.kind == "other" else arrival.kind
+        decoded = codec in NATIVE or rule is None or encoding is not None
+        if not decoded:
+            codec = "none"                               # a pass copies only what it reads itself
         hasher: _Hash | None = None
         stored = arrival.buffers
-        if codec not in NATIVE or self._scan_tar is not None:
+        if codec not in NATIVE:
             hasher = hashlib.sha256()
             stored = _hashed(arrival.buffers, hasher)
         buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
+        check = _TarCheck(self._scan_tar, where) if self._scan_tar is not None and decoded else None
         sink: Sink | StreamSink | None = None
         if stage is not None and rule is not None and rule.act != "refuse":
             sink = stage.open_blob(arrival.size if encoding is None else None)
@@ -121,17 +126,17 @@ class Passage:
                 sink.commit(digest, arrival.size)
             elif sink is not None:
                 sink.commit(outcome.digest, outcome.size_out)
-            found = replace(address, digest=digest, diff_id=outcome.diff_id if is_tar else None)
-            self.passed[arrival.name] = Passed(rule, found, outcome)
+            found = replace(address, digest=digest, diff_id=outcome.diff_id if decoded else None)
+            self.passed[arrival.name] = Passed(rule, found, outcome, None if check is None else check.finish())
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
             taken_back = not isinstance(sink, StreamSink)
             if not (taken_back and isinstance(error, IntegrityError | LimitError)):
                 raise error
-            digest = None if hasher is None else Digest.from_hash(hasher.digest())
-            self.passed[arrival.name] = Passed(rule, replace(address, digest=digest), error=error)
+            self.passed[arrival.name] = Passed(rule, address, error=error)
 
+        output = drain_into(sink, destination) if check is None else DrainSink(check.write)
         layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
         position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
         try:
@@ -140,9 +145,8 @@ class Passage:
                     source=FeedSource(buffers),
                     decode=codec if codec in NATIVE else "none",
                     encode=encoding,
-                    copy_source=encoding is None,
-                    sink=drain_into(sink, destination),
-                    scan_tar=self._scan_tar if is_tar else None,
+                    copy_source=encoding is None and check is None,
+                    sink=output,
                     max_tar=self._limit,
                     bounded_ratio=True,
                     where=where,
@@ -153,9 +157,33 @@ class Passage:
             raise
         self._lanes.begin(position, where, run, end, drop, fail)
         self._lanes.hand_over()
-        if hasher is not None:
-            for _ in stored:                             # what a pass that failed has left of them
-                pass
+
+
+class _TarCheck:
+    """Looks at a tar's headers beside the pass, which an error in them would end before it knows the digests."""
+
+    def __init__(self, mode: str, where: str) -> None:
+        """Look as LayerPass.scan_tar says."""
+        self._scan = tar_scan.TarScan(strict=mode == "strict", keep=False)
+        self._where = where
+        self._error: TarError | None = None
+
+    def write(self, data: bytes) -> None:
+        """Look at the next bytes."""
+        if self._error is None:
+            try:
+                self._scan.feed(data)
+            except TarError as error:
+                self._error = error.at(self._where)
+
+    def finish(self) -> TarError | None:
+        """Return what is wrong with the tar, now that all of it was seen."""
+        if self._error is None:
+            try:
+                self._scan.finish()
+            except TarError as error:
+                self._error = error.at(self._where)
+        return self._error
 
 
 def _goes_alone(plan: RulePlan, rule: Rule) -> bool:
@@ -176,11 +204,33 @@ def execute_rules(
     cancel: threading.Event | None,
     limit: int,
 ) -> Result:
-    """Run a plan of rules; the arguments are those of execute, checked."""
+    """Run a plan of rules; the arguments are those of execute, checked.
+
+    Only a daemon makes its archive anew when it is asked again.
+    """
     began = time.monotonic()
+
+    def attempt() -> Result:
+        return _execute_once(plan, workers, progress, cancel, limit, began)
+
+    if parse_locator(plan.source).transport not in DAEMONS:
+        return attempt()
+    return try_patiently(plan.access, attempt, cancel)
+
+
+def _execute_once(
+    plan: RulePlan,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limit: int,
+    began: float,
+) -> Result:
     destination = open_destination(plan.destination, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    with ArchiveStream(parse_locator(plan.source)) as source, destination.stage() as stage:
+    source = open_source(plan.source, plan.access)
+    assert isinstance(source, ArchiveStream), "rules are for what comes by once"
+    with source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
             passage = Passage(source, lanes, pool, limit)

@@ -201,15 +201,13 @@ class _Verification:
         lanes.begin(position, where, run, end, files.close, fail)
 
     def _prove_passed(self, layer: Layer, passed: Passed, where: str, *, tar: bool) -> None:
-        """Compare a layer with what was seen of it as it came by; of a bad tar's blob, the digest is told as well."""
-        if not tar or passed.error is not None:
-            layer = replace(layer, diff_id=None)
+        """Compare a layer with what was seen of it as it came by; of a bad tar, the digests are told as well."""
         if tar and passed.error is not None:
             self.findings.append(_finding(passed.error, where))
-            if not isinstance(passed.error, TarError):
+            if passed.outcome is None:
                 return
         try:
-            prove_passed(layer, passed.address, where)
+            prove_passed(layer if tar else replace(layer, diff_id=None), passed.address, where)
         except OccyError as error:
             self.findings.append(_finding(error, where))
             return

@@ -28,6 +28,16 @@ class TarStream:
         self._rest = memoryview(b"")
         self._failure: Exception | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Tell whether the end of the archive, two zero blocks, has come by."""
+        return self._scan.ended
+
+    @property
+    def offset(self) -> int:
+        """Return how many bytes of the tar have come by, what follows its end not among them."""
+        return self._scan.offset
+
     def entries(self) -> Iterator[Entry]:
         """Yield the entries; what a caller leaves of a content is passed over, and so is all behind the archive's end.
 

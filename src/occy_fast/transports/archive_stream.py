@@ -15,7 +15,15 @@ from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import Cancelled, NotFound, TarError, TarTruncated, UsageError
+from occy_fast.errors import (
+    Cancelled,
+    MissingBlob,
+    NotFound,
+    TarError,
+    TarTruncated,
+    UnsupportedFormat,
+    UsageError,
+)
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
 from occy_fast.streams.decode import STEP, decode_whole
@@ -28,6 +36,7 @@ from occy_fast.transports.locate import STREAM
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
+    from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
     from occy_fast.transports.locate import Locator
 
@@ -81,6 +90,8 @@ class ArchiveStream:
         self.locator = locator.text
         self._wanted = locator
         self._members = PassedMembers(locator.text)
+        self._ended = False
+        self._offset = 0
         self._fd = -1
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
@@ -107,15 +118,26 @@ class ArchiveStream:
                 continue
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+        self._ended, self._offset = tar.ended, tar.offset
+
+    def announced(self) -> tuple[Digest, ...]:
+        """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
+        return ()
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
 
-        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        Raises what reading the same archive from a file does, Unsupported where a document was not kept, and
+        TarTruncated where something is missing and the archive stopped between two members.
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        return DockerArchiveReader(self._wanted).read(self._members)
+        try:
+            return DockerArchiveReader(self._wanted).read(self._members)
+        except (UnsupportedFormat, MissingBlob) as error:
+            if self._ended:
+                raise
+            raise TarTruncated(self.locator, self._offset, f"it stops without an end: {error.describe()}") from None
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""

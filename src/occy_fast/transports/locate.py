@@ -92,6 +92,10 @@ def parse_locator(text: str) -> Locator:
 def open_source(text: str, access: Access = USUAL_ACCESS) -> Source:
     """Open what a locator names for reading; the caller closes it. Raises what parse_locator does, and NotFound."""
     locator = parse_locator(text)
+    if locator.transport in DAEMONS:
+        from occy_fast.transports.daemon.source import DaemonSource
+
+        return DaemonSource(locator, access)
     transport = locator.transport or _detect(locator)
     if transport == "oci":
         from occy_fast.transports.oci_layout import OciLayoutSource

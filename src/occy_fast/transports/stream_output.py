@@ -8,6 +8,8 @@ import select
 import sys
 import tempfile
 from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
 from occy_fast.errors import OutputError, UsageError
 from occy_fast.transports.locate import STREAM
@@ -69,5 +71,13 @@ class StreamedFile:
             return os.write(self._out, os.pread(self.fd, count, offset))
 
     def close(self) -> None:
-        """Give the file up."""
+        """Give the file up; doing so twice is harmless."""
         self._files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

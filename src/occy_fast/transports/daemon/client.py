@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -187,15 +188,18 @@ class DaemonClient:
             raise self.connection.failure("it hung up before it had the whole archive", answer.status, retryable=True)
         self.connection.close()
 
-    def open_save(self, name: str) -> Iterator[memoryview]:
-        """Let the daemon make an archive of an image; its bytes come as it makes them. Raises DaemonError, NotFound."""
+    def open_save(self, name: str, cancel: threading.Event | None = None) -> Iterator[memoryview]:
+        """Let the daemon make an archive of an image; its bytes come as it makes them.
+
+        Raises DaemonError, NotFound, and Cancelled once *cancel* is set.
+        """
         _ = self.nature
-        answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get")
+        answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel)
         if answer.status != 200:
             if answer.status == 404:
                 raise NotFound(self._where, f"image {name}")
             self._refuse(answer.status, self._read_rest(answer), f"the image {name}")
-        return self.connection.buffers(answer, f"saving {name}")
+        return self.connection.buffers(answer, f"saving {name}", cancel)
 
     def _ask_nature(self) -> Nature:
         status, headers, _ = self.connection.request("GET", "/_ping")

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from urllib.parse import quote, urlencode
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from occy_fast.errors import DaemonError
+from occy_fast.errors import Cancelled, DaemonError
 
 if TYPE_CHECKING:
     from occy_fast.transports.daemon.endpoint import Endpoint
@@ -26,6 +27,7 @@ MOST_ANSWER = 64 << 20
 """Bytes of an answer that is read as a whole; the list of ten thousand images comes to 10 MB."""
 
 STEP = 1 << 20
+_TICK = 0.25                                         # seconds until a caller who waits is asked again
 _LAST_WORDS = 2.0                                    # seconds a daemon that has closed the way there gets to say why
 
 
@@ -81,7 +83,7 @@ class DaemonConnection:
         Raises DaemonError.
         """
         doing = f"{method} {path}"
-        answer = self.open(method, path, **query)
+        answer = self.open(method, path, None, **query)
         deadline = time.monotonic() + self._timeout
         pieces: list[bytes] = []
         size = 0
@@ -99,10 +101,12 @@ class DaemonConnection:
             self.close()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, b"".join(pieces)
 
-    def open(self, method: str, path: str, **query: str) -> http.client.HTTPResponse:
+    def open(
+        self, method: str, path: str, cancel: threading.Event | None = None, **query: str
+    ) -> http.client.HTTPResponse:
         """Send a request without body, and return the answer, of which only the head has been read.
 
-        Raises DaemonError.
+        Raises DaemonError, and Cancelled once *cancel* is set.
         """
         target = _target(path, query)
         with self._errors(f"{method} {path}"):
@@ -111,6 +115,8 @@ class DaemonConnection:
                 connection = self._connected()
                 try:
                     connection.request(method, target, preload_content=False)
+                    if cancel is not None:
+                        self._wait(connection.sock, cancel)
                     return http.client.HTTPConnection.getresponse(connection)
                 except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                     if fresh or attempt == "new":    # a connection that was kept may have been closed meanwhile
@@ -171,14 +177,27 @@ class DaemonConnection:
                     raise self.failure(f"a line of more than {limit} bytes", answer.status)
                 yield line
 
-    def buffers(self, answer: http.client.HTTPResponse, doing: str) -> Iterator[memoryview]:
-        """Yield what comes, always in the same buffer. Raises DaemonError."""
+    def buffers(
+        self, answer: http.client.HTTPResponse, doing: str, cancel: threading.Event | None = None
+    ) -> Iterator[memoryview]:
+        """Yield what comes, always in the same buffer. Raises DaemonError, and Cancelled once *cancel* is set."""
         room = memoryview(bytearray(STEP))
         with self._errors(doing):
             while size := answer.readinto(room):
                 yield room[:size]
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled(self._where)
             if answer.length:
                 raise self.failure(f"{doing}: it hung up inside its answer", answer.status, retryable=True)
+
+    def _wait(self, sock: socket.socket, cancel: threading.Event) -> None:
+        """Wait until an answer begins: a daemon may work for minutes before it has a word to say."""
+        deadline = time.monotonic() + self._timeout
+        while not _is_readable(sock, _TICK):
+            if cancel.is_set():
+                raise Cancelled(self._where)
+            if time.monotonic() > deadline:
+                raise TimeoutError
 
     def _connected(self) -> HTTPConnection:
         if self._connection is None:
@@ -218,7 +237,7 @@ class DaemonConnection:
         """Turn whatever goes wrong while *doing* into a DaemonError; the connection is closed."""
         try:
             yield
-        except DaemonError:
+        except (DaemonError, Cancelled):
             self.close()
             raise
         except TimeoutError as error:
@@ -255,10 +274,10 @@ def _target(path: str, query: dict[str, str]) -> str:
     return quote(path, safe="/:@") + (f"?{urlencode(query)}" if query else "")
 
 
-def _is_readable(sock: socket.socket) -> bool:
+def _is_readable(sock: socket.socket, seconds: float = 0) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
 
 
 def _existing(path: str) -> str | None:
