@@ -236,12 +236,22 @@ def _execute_once(
             passage = Passage(source, lanes, pool, limit)
             passage.run(cancel, plan, stage)
         final = plan.plan_for(source.contents(passage.addresses()))
-        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes))))
+        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
         if kept.steps:
             outcomes |= run_steps(kept, stage, workers, progress, cancel, limit)
         return publish(final, stage, outcomes, began)
+
+
+def _surprises(plan: RulePlan, final: Plan) -> list[str]:
+    """Say where the archive is not what was announced: what it has counts, and has been proved."""
+    found = {image.image.config.diff_ids for image in final.images() if image.image.config is not None}
+    if not plan.announced or found == {plan.announced}:
+        return []
+    surprise = f"{plan.source} has other layers than were announced; those that came are taken"
+    log.warning("%s", surprise)
+    return [surprise]
 
 
 def _match(plan: Plan, passage: Passage) -> Outcomes:
