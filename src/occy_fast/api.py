@@ -30,7 +30,7 @@ from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_destination, open_source
+from occy_fast.transports.locate import check_socket, open_destination, open_source
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import Format, Keep, Verify
@@ -110,6 +110,8 @@ def plan(
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError, TransportError.
     """
     goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, tags=tags)
+
+    check_socket(source, destination, access)
 
     def attempt() -> Plan | RulePlan:
         target = open_destination(destination, access)

@@ -110,6 +110,14 @@ def open_source(text: str, access: Access = USUAL_ACCESS) -> Source:
     return DockerArchiveSource(locator)
 
 
+def check_socket(source: str, destination: str, access: Access) -> None:
+    """Raise UsageError where one socket is named for two kinds of daemon."""
+    kinds = {locator.transport for locator in map(parse_locator, (source, destination))} & set(DAEMONS)
+    if access.socket is not None and len(kinds) > 1:
+        remedy = "name the sockets by DOCKER_HOST and CONTAINER_HOST"
+        raise UsageError(f"the socket '{access.socket}' cannot be that of docker and that of podman", remedy)
+
+
 def open_destination(text: str, access: Access = USUAL_ACCESS) -> Destination:
     """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
     locator = parse_locator(text)
