@@ -266,9 +266,11 @@ class FakeDaemon:
                 tar.addfile(member, io.BytesIO(raw))
 
             write(f"{image_id[7:]}.json", config)
-            for number, diff_id in enumerate(json.loads(config)["rootfs"]["diff_ids"]):
+            diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+            layer = ""
+            for number, diff_id in enumerate(diff_ids, 1):
                 chain = _chain(chain, diff_id)
-                layer = sha256(f"{number}{chain}".encode())
+                layer = _v1_id(layer, chain, config if number == len(diff_ids) else None)
                 layers.append(f"{layer}/layer.tar")
                 write(f"{layer}/VERSION", b"1.0")
                 write(f"{layer}/json", dumps({"id": layer}))
@@ -289,6 +291,21 @@ def pieces(raw: bytes, size: int = 32768) -> Iterator[bytes]:
 
 def _chain(chain: str, diff_id: str) -> str:
     return "sha256:" + sha256(f"{chain} {diff_id}".encode()) if chain else diff_id
+
+
+def _v1_id(parent: str, chain: str, config: bytes | None) -> str:
+    """Return a layer's directory; of the top one, it depends on the config."""
+    texts = dict.fromkeys(("Hostname", "Domainname", "User"), "")
+    flags = dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"), False)
+    rest = {"Env": None, "Cmd": None, "Image": "", "Volumes": None, "WorkingDir": "", "Entrypoint": None}
+    document = {
+        "container_config": {**texts, **flags, **rest, "OnBuild": None, "Labels": None},
+        "created": "1970-01-01T00:00:00Z",
+        "layer_id": chain,
+    }
+    if parent:
+        document["parent"] = f"sha256:{parent}"
+    return sha256(dumps(document) + (config or b""))
 
 
 def _familiar(name: str) -> str:

@@ -117,11 +117,12 @@ def plan(
         target = open_destination(destination, access)
         with open_source(source, access) as opened:
             if isinstance(opened, ArchiveStream):
-                facts = probe(Contents(source, "", ()), target, goal, workers)
+                announced = opened.announced()
+                facts = probe(Contents(source, "", ()), target, goal, workers, announced)
                 rules = make_rules(
                     source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
                 )
-                return replace(rules, announced=opened.announced())
+                return replace(rules, announced=announced)
             contents = opened.read()
             facts = probe(contents, target, goal, workers)
             return make_plan(

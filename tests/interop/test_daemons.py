@@ -199,8 +199,6 @@ def test_a_daemon_whose_disk_is_full(
 def test_a_daemon_that_hangs(
     occy: Occy, docker: Client, services: Services, before: Known, large: str, tag: str
 ) -> None:
-    occy: Occy, docker: Client, services: Services, before: Known, large: str, tag: str
-) -> None:
     pid = int((state_of(services) / "dockerd.pid").read_text())
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()

@@ -140,6 +140,8 @@ def _why_rule(rule: Rule, plan: RulePlan) -> str:
             return "asked for" if asked else f"{rule.kind} cannot stay"
         case "refuse":
             return rule.problem
+        case "skip":
+            return "there already"
         case "copy" if rule.kind == "other":
             return "as it is"
         case "copy":

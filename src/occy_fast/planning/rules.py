@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
+from occy_fast.image.saved_names import saved_names
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow
 from occy_fast.planning.steps import Copy, Recode
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import RECODABLE, Encoding
 from occy_fast.spec.media_type import media_type
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
 
-Act = Literal["copy", "recode", "refuse"]
+Act = Literal["copy", "recode", "refuse", "skip"]
 
 KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
 """What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
@@ -36,7 +39,7 @@ class Rule:
     """What is done with every blob of one kind as it comes by.
 
     Attributes:
-        act: "refuse" keeps none; the manifest tells whether one was needed.
+        act: "refuse" keeps none, and the manifest tells whether one was needed; "skip" only proves it.
         encoding: what it is recoded to; None where it is not.
         problem: why it is refused.
     """
@@ -82,6 +85,21 @@ class RulePlan:
     def rule_for(self, kind: str) -> Rule:
         """Return the rule of one of KINDS."""
         return self.rules[KINDS.index(kind)]
+
+    def held(self) -> Callable[[str], bool]:
+        """Return what tells by a member's name whether it will be a layer that the destination has, as announced."""
+        find = saved_names(self.announced)
+        chains = chain_ids(self.announced)
+        missing = {
+            diff_id for diff_id, chain in zip(self.announced, chains, strict=True) if chain not in self.facts.chains
+        }
+        kept = self.facts.present if self.rule_for("none").act == "copy" else frozenset()
+
+        def is_held(name: str) -> bool:
+            diff_id = find(name)
+            return diff_id is not None and (diff_id not in missing or diff_id in kept)
+
+        return is_held
 
     def plan_for(self, contents: Contents) -> Plan:
         """Plan what should have been done, now that the documents are known. Raises what make_plan does."""

@@ -15,7 +15,7 @@ from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
 from occy_fast.kernels import tar_scan
 from occy_fast.planning.rules import Rule
-from occy_fast.planning.steps import Recode, is_tar, work_of
+from occy_fast.planning.steps import Recode, Skip, is_tar, work_of
 from occy_fast.running.drain import drain_into
 from occy_fast.running.execute import publish, run_steps
 from occy_fast.running.feed import NATIVE
@@ -81,9 +81,12 @@ class Passage:
 
         Raises what ArchiveStream.arrivals does, and OutputError.
         """
+        is_held = plan.held() if plan is not None else None
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
+            if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
+                rule = Rule("none", "skip")
             alone = plan is not None and rule is not None and _goes_alone(plan, rule)
             if alone:
                 self._lanes.end_all()
@@ -113,7 +116,7 @@ class Passage:
         buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
         check = _TarCheck(self._scan_tar, where) if self._scan_tar is not None and decoded else None
         sink: Sink | StreamSink | None = None
-        if stage is not None and rule is not None and rule.act != "refuse":
+        if stage is not None and rule is not None and rule.act in ("copy", "recode"):
             sink = stage.open_blob(arrival.size if encoding is None else None)
 
         def drop() -> None:
@@ -211,7 +214,11 @@ def execute_rules(
     began = time.monotonic()
 
     def attempt() -> Result:
-        return _execute_once(plan, workers, progress, cancel, limit, began)
+        try:
+            return _execute_once(plan, workers, progress, cancel, limit, began)
+        except _Misled as misled:
+            log.warning("%s; once more, with every layer taken as it comes", misled)
+            return _execute_once(replace(plan, announced=()), workers, progress, cancel, limit, began)
 
     if parse_locator(plan.source).transport not in DAEMONS:
         return attempt()
@@ -237,7 +244,7 @@ def _execute_once(
             passage.run(cancel, plan, stage)
         final = plan.plan_for(source.contents(passage.addresses()))
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
-        outcomes = _match(final, passage)
+        outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
         if kept.steps:
             outcomes |= run_steps(kept, stage, workers, progress, cancel, limit)
@@ -254,7 +261,11 @@ def _surprises(plan: RulePlan, final: Plan) -> list[str]:
     return [surprise]
 
 
-def _match(plan: Plan, passage: Passage) -> Outcomes:
+class _Misled(Exception):
+    """A layer that went by unwritten, as it was announced to be there, is needed after all."""
+
+
+def _match(plan: Plan, passage: Passage, stage: Stage) -> Outcomes:
     """Return what became of the steps whose layers have come by; those of layers that were kept are not among them.
 
     Raises IntegrityError or LimitError where a layer is not what the documents say, and Unsupported where a rule did
@@ -265,21 +276,27 @@ def _match(plan: Plan, passage: Passage) -> Outcomes:
         address = step.layer.blob.address
         if isinstance(address, PassedBytes):
             where = f"{plan.source}: layer {step.layer.digest or step.layer.diff_id}"
-            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], where)
+            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], stage, where)
     return outcomes
 
 
-def _outcome(step: LayerStep, passed: Passed, where: str) -> LayerOutcome:
+def _outcome(step: LayerStep, passed: Passed, stage: Stage, where: str) -> LayerOutcome:
     if passed.error is not None:
         raise passed.error
     prove_passed(step.layer, passed.address, where)
     rule, outcome = passed.rule, passed.outcome
     assert rule is not None
     assert outcome is not None
+    if rule.act == "skip" and not isinstance(step, Skip):
+        raise _Misled(f"{where} was announced to be another")
     if isinstance(step, Recode):
         if rule.encoding != step.encoding:
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
         size, digest = outcome.size_out, outcome.digest
+    elif isinstance(step, Skip):
+        digest, size = passed.address.digest or outcome.source_digest, step.layer.size
+        if step.chain is None and not stage.has(digest, size):
+            raise _Misled(f"{where} is not what the destination has under that name")
     else:
         if rule.act != "copy":
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to stay as it is", SAVE_FIRST)

@@ -36,20 +36,35 @@ _SHARING_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs"})
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def probe(contents: Contents, destination: Destination, goal: Goal, workers: int | None = None) -> Facts:
-    """Ask what metadata cannot tell; headers of layers are read, and nothing is written. Raises UsageError."""
+def probe(
+    contents: Contents,
+    destination: Destination,
+    goal: Goal,
+    workers: int | None = None,
+    announced: tuple[Digest, ...] = (),
+) -> Facts:
+    """Ask what metadata cannot tell; headers of layers are read, and nothing is written.
+
+    Args:
+        announced: diff_ids of layers that are not among the contents yet.
+    Raises UsageError, DaemonError.
+    """
     check_workers(workers)
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
-    present = destination.present(layers)
+    present = destination.present({*layers, *announced})
     directory = nearest_directory(destination.locator)
     whole: frozenset[Digest] = frozenset()
     if directory is not None:
         whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
     chains: frozenset[Digest] = frozenset()
     if isinstance(destination, UnpackingDestination):
-        chains = destination.chains(_stacks(contents))
+        chains = destination.chains((*_stacks(contents), announced))
     return Facts(
-        present=frozenset(digest for digest, region in present.items() if region.size == layers[digest].size),
+        present=frozenset(
+            digest
+            for digest, region in present.items()
+            if digest not in layers or region.size == layers[digest].size
+        ),
         links=whole if goal.link else frozenset(),
         reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
         chains=chains,
