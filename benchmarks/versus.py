@@ -134,13 +134,16 @@ class Workshop:
             scratch.rename(path)
         return path
 
-    def command(self, task: Task, options: Sequence[str]) -> list[str]:
-        """Return the library's own command for *task*."""
+    def command(self, task: Task, options: Sequence[str], *, piped: bool = False) -> list[str]:
+        """Return the library's own command for *task*; *piped*, its archive comes from `cat`."""
         source = f"docker-archive:{task.source}" if task.source_shape == "archive" else f"oci:{task.source}"
         named = NAME if task.shape == "archive" else NAME.rpartition(":")[2]
         destination = f"{'docker-archive' if task.shape == 'archive' else 'oci'}:{task.destination}:{named}"
         jobs = ("--jobs", str(self.jobs)) if self.jobs else ()
-        return [sys.executable, "-m", "occy_fast", "convert", "--quiet", *options, *jobs, source, destination]
+        command = [sys.executable, "-m", "occy_fast", "convert", "--quiet", *options, *jobs]
+        if piped:
+            return ["sh", "-c", 'cat "$0" | "$@"', str(task.source), *command, "-", destination]
+        return [*command, source, destination]
 
     def timed(self, commands: Sequence[Sequence[str]]) -> Run:
         """Run *commands* one after the other, with nothing left to be written back from before."""
@@ -212,7 +215,7 @@ def compare(workshop: Workshop, work: Work, peer: Peer | None, pairs: int) -> Me
         _read_through(task.source)
     digest: str | None = None
     for _ in range(pairs):
-        measured.ours.append(workshop.timed([workshop.command(ours, work.options)]))
+        measured.ours.append(workshop.timed([workshop.command(ours, work.options, piped=work.piped)]))
         digest = workshop.checked(ours, digest)
         measured.size = size_on_disk(ours.destination)
         workshop.remove(ours.destination)

@@ -44,7 +44,12 @@ def parse_stages(text: str) -> Stages:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One conversion: from which form of the image, to what, and what it cannot do without."""
+    """One conversion: from which form of the image, to what, and what it cannot do without.
+
+    Attributes:
+        peer_source: where the peers cannot read *source*.
+        piped: the library gets the archive from `cat`, through a pipe; the peers read the file.
+    """
 
     name: str
     source: Source
@@ -52,7 +57,8 @@ class Work:
     options: tuple[str, ...]
     wish: Wish
     stages: Stages | None = None
-    peer_source: Source | None = None  # where the peers cannot read *source*
+    peer_source: Source | None = None
+    piped: bool = False
 
 
 def _encode(codec: Literal["gzip", "zstd"], level: int, hash_source: bool = False) -> Stages:
@@ -71,6 +77,15 @@ WORKS = (
         _encode("gzip", DEFAULT_LEVELS["gzip"]),
     ),
     Work("docker-archive to oci, zstd 3", "archive", "oci", ("--compression", "zstd:3"), "zstd:3", _encode("zstd", 3)),
+    Work(
+        "docker-archive from a pipe to oci, zstd 3",
+        "archive",
+        "oci",
+        ("--compression", "zstd:3"),
+        "zstd:3",
+        _encode("zstd", 3),
+        piped=True,
+    ),
     Work("docker-archive to oci, zstd 2", "archive", "oci", ("--compression", "zstd:2"), "zstd:2", _encode("zstd", 2)),
     Work("oci gzip to oci, zstd 3", "gzip", "oci", ("--compression", "zstd:3"), "zstd:3", _encode("zstd", 3, True)),
     Work("oci gzip to docker-archive, kept", "gzip", "archive", (), "plain", Stages(True, False, None, "source")),

@@ -75,6 +75,14 @@ def test_each_layer_has_a_bar(
     assert capsys.readouterr().out == ""
 
 
+def test_layers_come_one_by_one(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ("copy", "running", 5_000_000), ("recode", "running", 1_000_000)
+    drawn = show(Terminal(), monkeypatch, snapshot(), snapshot(first), snapshot(("copy", "done", 10_000_000), second))
+    assert "0 of 1 layers" in drawn
+    assert "1 of 2 layers" in drawn
+    assert "11.0/20.0 MB" in drawn
+
+
 def test_only_running_layers_are_shown_when_not_all_fit(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [("copy", "done", 10_000_000)] * 40 + [("recode", "running", 1)] + [("copy", "waiting", 0)] * 40
     drawn = show(Terminal(), monkeypatch, snapshot(*many))

@@ -21,6 +21,7 @@ from occy_fast.errors import (
     ConfigTooLarge,
     CorruptStream,
     DuplicateEntry,
+    LimitError,
     NotFound,
     OccyError,
     TarTruncated,
@@ -154,6 +155,19 @@ def test_what_is_kept_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     raw = make_tar([("a", b"a" * 600), ("b", b"b" * 500), ("c", b"c" * 400)])
     with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe))) as stream:
         assert [(arrival.name, arrival.kind) for arrival in stream.arrivals()] == [("b", "other")]
+
+
+@pytest.mark.parametrize("most", [3, 2])
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(archive_stream_module, "MOST_BLOBS", most)
+    raw = make_tar((name, bytes(1024)) for name in "abc")
+    with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe))) as stream:
+        if most == 3:
+            assert len(list(stream.arrivals())) == 3
+            return
+        with pytest.raises(LimitError) as caught:
+            list(stream.arrivals())
+    assert (caught.value.allowed, caught.value.value) == (2, 3)
 
 
 def test_documents_that_were_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

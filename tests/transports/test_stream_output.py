@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import pty
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,7 +100,7 @@ def test_nothing_is_written_before_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_nothing_has_a_name_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with open(os.devnull, "wb") as nowhere, standard_output(nowhere.fileno()), StreamedFile() as file:
         os.write(file.fd, b"x")
         assert os.listdir(tmp_path) == []
@@ -133,7 +132,7 @@ def test_standard_output_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_place_for_the_file_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     with open(os.devnull, "wb") as nowhere, standard_output(nowhere.fileno()), pytest.raises(OutputError) as caught:
         write_image("docker-archive:-")
     assert caught.value.errno == errno.ENOENT

@@ -35,10 +35,6 @@ SCHEMA = 1
             "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
         ),
         (
-            "straight from docker, without a file in between",
-            "docker save app | occy-fast convert - oci:out:app --compression zstd",
-        ),
-        (
             "what would be done, and why, without doing it",
             "occy-fast convert app.tar oci:out:app --compression gzip:2 --dry-run",
         ),
@@ -136,8 +132,9 @@ def convert(
     image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
     destination stays until the new one is complete.
 
-    An archive may come from standard input (SRC is -), and go to standard output (DST is docker-archive:-); the answer
-    is then on stderr. What comes through a pipe, or compressed as a whole, is read once, without a copy.
+    An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
+    output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
+    read once, without a copy.
     """
     wanted = _with_level(encoding, level)
     if digest_file is not None:

@@ -29,6 +29,8 @@ def inspect(*, source: str, voice: Voice) -> int:
 
     Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
     docker save archive has no digest there, for one. With --quiet: the digest of each manifest.
+
+    An archive may come from standard input: SRC is - then.
     """
     from occy_fast import api
 

@@ -42,6 +42,8 @@ def verify(*, source: str, jobs: int | None, strict: bool, voice: Voice) -> int:
     """Read everything at SRC and prove it: blobs, sizes, diff_ids, layer counts, JSON, platforms, tar headers.
 
     Every finding is told, not only the first; the exit code is the worst one's. With --quiet the exit code is all.
+
+    An archive may come from standard input: SRC is - then.
     """
     from occy_fast import api
     from occy_fast.cli.progress import Watch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.transports.base import UnpackingDestination
 from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
+from occy_fast.transports.stream_output import temporary_directory
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -80,8 +80,7 @@ def nearest_directory(locator: str) -> str | None:
     place = parse_locator(locator)
     if place.transport in DAEMONS:
         return None
-    path = place.path
-    path = os.path.realpath(path if path != STREAM else tempfile.gettempdir())
+    path = os.path.realpath(place.path if place.path != STREAM else temporary_directory())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import (
     Cancelled,
+    LimitError,
     MissingBlob,
     NotFound,
     TarError,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 KEPT = 24 << 20
 """Bytes of small members that are kept until the manifest tells which of them are documents."""
+
+MOST_BLOBS = 16_384
+"""Members that are not kept: what becomes of each is remembered until the manifest comes."""
 
 _TICK = 250                                          # milliseconds until a caller who waits is asked again
 _BLOCK = 512
@@ -104,7 +108,7 @@ class ArchiveStream:
             Cancelled: *cancel* was set while nothing came.
         """
         self._members = PassedMembers(self.locator)
-        kept = 0
+        kept = blobs = 0
         tar = TarStream(self._decoded(cancel), where=self.locator)
         for entry in tar.entries():
             member = self._members.add(entry)
@@ -116,6 +120,9 @@ class ArchiveStream:
                 kept += entry.stored
                 self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
                 continue
+            blobs += 1
+            if blobs > MOST_BLOBS:
+                raise LimitError(self.locator, "blobs of an archive that comes by once", MOST_BLOBS, blobs)
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._ended, self._offset = tar.ended, tar.offset

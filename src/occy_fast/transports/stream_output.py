@@ -18,6 +18,11 @@ from occy_fast.transports.staging import COPY_STEP, output_errors
 _PLACE = "standard output"
 
 
+def temporary_directory() -> str:
+    """Return the directory that TMPDIR names, else /tmp; that it will do shows when it is used."""
+    return os.environ.get("TMPDIR") or "/tmp"
+
+
 def check_output() -> None:
     """Raise UsageError where standard output is a terminal, OutputError where there is none."""
     if sys.stdout is None:                           # closed by whoever started us (>&-): 1 may be anything by now
@@ -30,7 +35,7 @@ def stream_notes(path: str) -> tuple[str, ...]:
     """Return what a plan says of a destination at *path*."""
     if path != STREAM:
         return ()
-    return (f"standard output cannot be patched: the archive is made in {tempfile.gettempdir()}, without a name",)
+    return (f"standard output cannot be patched: the archive is made in {temporary_directory()}, without a name",)
 
 
 class StreamedFile:
@@ -43,8 +48,9 @@ class StreamedFile:
             with output_errors(_PLACE, "open"):
                 self._out = os.dup(1)
             stack.callback(os.close, self._out)
-            with output_errors(tempfile.gettempdir(), "create a temporary file in"):
-                file = stack.enter_context(tempfile.TemporaryFile())
+            directory = temporary_directory()
+            with output_errors(directory, "create a temporary file in"):
+                file = stack.enter_context(tempfile.TemporaryFile(dir=directory))
             self.fd = file.fileno()
             self._files = stack.pop_all()
 

@@ -16,6 +16,7 @@ from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.json import format_json
 from occy_fast.transports.staging import COPY_STEP, output_errors
+from occy_fast.transports.stream_output import temporary_directory
 from occy_fast.transports.tar_output import END_OF_ARCHIVE, padded, tar_header
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ class DaemonStage:
 
     def open_blob(self, size: int | None) -> _Passage | _Spool:
         if size is None:
-            with output_errors(tempfile.gettempdir(), "create a temporary file in"):
-                return _Spool(self, tempfile.TemporaryFile(buffering=0))
+            with output_errors(temporary_directory(), "create a temporary file in"):
+                return _Spool(self, tempfile.TemporaryFile(buffering=0, dir=temporary_directory()))
         with self._mutex:
             if self._passage is not None:
                 raise RuntimeError("a blob is on its way to the daemon")
@@ -209,7 +210,7 @@ class DaemonStage:
         with self._mutex:
             if digest in self._sent:
                 return
-            with output_errors(tempfile.gettempdir(), "read the temporary file in"):
+            with output_errors(temporary_directory(), "read the temporary file in"):
                 self._send_file(digest, fd, 0, size)
 
     def _send_file(self, digest: Digest, fd: int, offset: int, size: int) -> None:
