@@ -1,7 +1,7 @@
 """Measure what crosses a Docker daemon's socket, and what reading an image takes beside `docker save`.
 
-`python -m benchmarks.daemons --image app.tar` asks the daemon that DOCKER_HOST names, with the `docker` on PATH.  The image
-is loaded, and two others are made from it and removed again.
+`python -m benchmarks.daemons --image app.tar` asks the daemon that DOCKER_HOST names, with the `docker` on PATH. The
+image is loaded, and another is made from it and removed again.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "Access",
     "OccyError",
     "build_info",
     "convert",
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from occy_fast.api import convert, execute, inspect, open_image, plan, recompress, verify
     from occy_fast.errors import OccyError
     from occy_fast.kernels.build import build_info
+    from occy_fast.planning.access import Access
 
 _HOME = dict.fromkeys(__all__, "occy_fast.api") | {
+    "Access": "occy_fast.planning.access",
     "OccyError": "occy_fast.errors",
     "build_info": "occy_fast.kernels.build",
 }

@@ -43,13 +43,13 @@ __all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_ima
 
 
 @contextmanager
-def open_image(locator: str) -> Iterator[Contents]:
+def open_image(locator: str, *, access: Access = USUAL_ACCESS) -> Iterator[Contents]:
     """Open what *locator* names and show it as plain data: documents and addresses, no layer's bytes.
 
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
     """
-    with open_source(locator) as source:
+    with open_source(locator, access) as source:
         yield source.read()
 
 

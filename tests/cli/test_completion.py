@@ -30,7 +30,7 @@ def complete(
         (["convert", "--comp"], ["plain,--compression"]),
         (["convert", "a", "b", "--compression", "z"], ["plain,zstd"]),
         (["convert", "a", "b", "--format", ""], ["plain,oci", "plain,docker", "plain,keep"]),
-        (["convert", "dock"], ["plain,docker-archive:"]),
+        (["convert", "dock"], ["plain,docker-archive:", "plain,docker-daemon:"]),
         (["convert", "app"], ["file,app"]),
         (["convert", "docker-archive", ":", "app"], ["file,"]),
         (["convert", "docker-archive", ":"], ["file,"]),

@@ -31,8 +31,8 @@ SCHEMA = 1
             "occy-fast convert docker-archive:app.tar oci:out:app --compression zstd",
         ),
         (
-            "the other way: layers docker load reads fastest",
-            "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
+            "into Docker, whatever form it has; only the layers Docker lacks are sent",
+            "occy-fast convert oci:out:app docker-daemon:example.com/app:1",
         ),
         (
             "what would be done, and why, without doing it",
@@ -131,6 +131,8 @@ def convert(
     SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes) or oci:DIR[:REF] (an OCI layout); one
     image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
     destination stays until the new one is complete.
+
+    docker-daemon:NAME[:TAG] and podman:NAME[:TAG] are the images of a daemon, which is sent only the layers it lacks.
 
     An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
     output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.image.image import Image, ImageIndex
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.transports.locate import open_source
 
 if TYPE_CHECKING:
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def inspect(locator: str) -> dict[str, Any]:
+def inspect(locator: str, *, access: Access = USUAL_ACCESS) -> dict[str, Any]:
     """Describe every image a locator selects, from headers and documents alone.
 
+    Args:
+        access: how a daemon is reached; what it has comes by as a whole, as its documents come last.
     Returns:
         {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, artifact, config, layers:
         [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its order;
@@ -23,7 +26,7 @@ def inspect(locator: str) -> dict[str, Any]:
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError.
     """
-    with open_source(locator) as source:
+    with open_source(locator, access) as source:
         contents = source.read()
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}

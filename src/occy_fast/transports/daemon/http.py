@@ -19,6 +19,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from occy_fast.errors import Cancelled, DaemonError
+from occy_fast.streams.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     from occy_fast.transports.daemon.endpoint import Endpoint
@@ -58,6 +59,7 @@ class DaemonConnection:
         self._where = f"{where} ({endpoint})"
         self._timeout = timeout
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
 
     def close(self) -> None:
         """Hang up; the daemon drops what it was doing for us."""
@@ -180,13 +182,22 @@ class DaemonConnection:
     def buffers(
         self, answer: http.client.HTTPResponse, doing: str, cancel: threading.Event | None = None
     ) -> Iterator[memoryview]:
-        """Yield what comes, always in the same buffer. Raises DaemonError, and Cancelled once *cancel* is set."""
-        room = memoryview(bytearray(STEP))
+        """Yield what comes, each buffer good until the next is asked for.
+
+        The daemon's end of the socket holds little, and while nobody reads, the daemon waits: so a thread reads ahead.
+        Raises DaemonError, and Cancelled once *cancel* is set.
+        """
+        sock = self._socket                              # an answer that ends the connection takes it away from there
+        assert sock is not None
+
+        def stop() -> None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
         with self._errors(doing):
-            while size := answer.readinto(room):
-                yield room[:size]
-                if cancel is not None and cancel.is_set():
-                    raise Cancelled(self._where)
+            yield from ReadAhead(answer.readinto, stop, STEP).buffers(None if cancel is None else cancel.is_set)
+            if cancel is not None and cancel.is_set():
+                raise Cancelled(self._where)
             if answer.length:
                 raise self.failure(f"{doing}: it hung up inside its answer", answer.status, retryable=True)
 
@@ -207,7 +218,7 @@ class DaemonConnection:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._socket = connection, connection.sock
         return self._connection
 
     def _new(self) -> HTTPConnection:
