@@ -432,7 +432,9 @@ class _Planner:
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                why = f"{self.destination.partition(':')[0]} shares no layer with a file"
+                kind = self.destination.partition(":")[0]
+                one_file = f"{kind} is one file, which shares none of its layers"
+                why = f"{kind} takes bytes, and no files" if self.capabilities.streams else one_file
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 

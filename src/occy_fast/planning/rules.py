@@ -31,6 +31,7 @@ Act = Literal["copy", "recode", "refuse", "skip"]
 KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
 """What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
 
+_SPOOLED = "what is recoded waits in a temporary file without a name until its size is known"
 _UNLINKED = "no layer is linked: what comes by once is no file"
 
 
@@ -150,7 +151,11 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes,
+        notes=(
+            *((_UNLINKED,) if goal.link else ()),
+            *((_SPOOLED,) if capabilities.streams else ()),
+            *capabilities.notes,
+        ),
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )

@@ -281,12 +281,13 @@ class _Before:
         """Raise DaemonError unless every image is there, under every name."""
         with self._client.another() as client:
             for image, names in self._images:
-                expected = image.config.digest
-                for name in names or (str(expected),):
+                expected, containerd = image.config.digest, client.nature.containerd
+                # containerd's store knows an image by its manifest, and that is made there
+                for name in names or (() if containerd else (str(expected),)):
                     found = client.find(name)
-                    if found is None or (found.diff_ids != _diff_ids(image)):
+                    if found is None or found.diff_ids != _diff_ids(image):
                         raise client.connection.failure(f"it says nothing is wrong, and has not loaded {name}", 200)
-                    if found.image_id != expected and not client.nature.containerd:
+                    if found.image_id != expected and not containerd:
                         problem = f"{name} should be {expected} now, and is {found.image_id}"
                         raise client.connection.failure(problem, 200)
 
