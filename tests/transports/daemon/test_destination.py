@@ -14,6 +14,7 @@ from image_builders import BuiltImage, docker_archive, make_image, make_layer, o
 from occy_fast.errors import DaemonError, DigestMismatch, PlanStale, Unsupported
 from occy_fast.planning.access import Access
 from occy_fast.planning.steps import Copy, Recode, Skip
+from occy_fast.transports.locate import open_destination
 
 BRIEF = Access(timeout=0.4)
 
@@ -147,6 +148,16 @@ def test_a_false_layer_ends_the_load(daemon: FakeDaemon, tmp_path: Path) -> None
     with pytest.raises(DigestMismatch):
         occy_fast.convert(source, "docker-daemon:app:1")
     assert not daemon.images
+    assert not daemon.loads
+
+
+def test_what_is_given_up_midway_stays_so(daemon: FakeDaemon) -> None:
+    with open_destination("docker-daemon:app:1").stage() as stage:
+        sink = stage.open_blob(3000)
+        sink.write(b"x" * 1000)
+        sink.abort()
+        with pytest.raises(RuntimeError):
+            stage.open_blob(10).write(b"y")
     assert not daemon.loads
 
 

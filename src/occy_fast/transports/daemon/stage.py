@@ -106,7 +106,7 @@ class DaemonStage:
         self._documents: dict[Digest, bytes] = {}
         self._passage: _Passage | None = None
         self._count = 0
-        self._begun = False
+        self._begun = self._given_up = False
         self.bytes_sent = 0
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
@@ -245,9 +245,12 @@ class DaemonStage:
         with self._mutex:
             if self._passage is passage:
                 self._passage = None
+                self._given_up = True
                 self._client.close()
 
     def _start(self) -> None:
+        if self._given_up:
+            raise RuntimeError("an archive that was given up in the middle of a blob")
         if not self._begun:
             self._begun = True
             self._client.begin_load()
