@@ -107,6 +107,7 @@ class DaemonStage:
         self._passage: _Passage | None = None
         self._count = 0
         self._begun = self._given_up = False
+        self._failure: DaemonError | None = None
         self.bytes_sent = 0
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
@@ -256,9 +257,19 @@ class DaemonStage:
             self._client.begin_load()
 
     def _send(self, piece: bytes) -> None:
-        """Send a piece of the archive. Raises DaemonError, with the daemon's own words where it has said any."""
-        if not self._client.connection.send(piece):
-            self._client.end_load(whole=False)
+        """Send a piece of the archive.
+
+        Raises DaemonError, with the daemon's own words where it has said any: once, and again for what is still under
+        way in a pass that was cancelled.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            if not self._client.connection.send(piece):
+                self._client.end_load(whole=False)
+        except DaemonError as error:
+            self._failure = error
+            raise
         self.bytes_sent += len(piece)
 
     def __enter__(self) -> Self:
