@@ -104,6 +104,22 @@ def test_what_is_published_is_read_back(place: Place, codec: str, docker: bool) 
         assert [layer.size for layer in found.layers] == [len(blob) for blob in image.blobs]
 
 
+def test_what_nothing_names_is_dropped(place: Place) -> None:
+    """An archive that comes by once is staged before its manifest tells what is needed."""
+    image = make_image("a", "b")
+    with place.stage() as stage:
+        for blob in (b"stray" * 300, *image.blobs, b"more" * 300):
+            write(stage, blob)
+        stage.publish(publication(image))
+    found = place.left()
+    (place.directory / "first").mkdir()
+    expected = Place(place.transport, place.directory / "first")
+    put(expected, image)
+    assert found == expected.left()
+    if place.transport == "docker-archive":
+        assert (place.directory / "out").read_bytes() == (expected.directory / "out").read_bytes()
+
+
 def test_several_images_stand_side_by_side(place: Place) -> None:
     images = [make_image("a", names=("a:1",)), make_image("a", "b", names=("b:1",)), make_image("c", names=())]
     put(place, *images)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from occy_fast.errors import (
     BadArchive,
@@ -18,8 +20,19 @@ from occy_fast.errors import (
     NotFound,
     PlanStale,
     SizeMismatch,
+    Unsupported,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion, InlineBytes, OpenRegion, identity_of, read_blob
+from occy_fast.image.blob import (
+    Address,
+    Blob,
+    FileRegion,
+    InlineBytes,
+    OpenRegion,
+    PassedBytes,
+    identity_of,
+    read_blob,
+    read_head,
+)
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 
@@ -228,3 +241,20 @@ def test_an_open_region_is_given_by_its_parts(file: Path) -> None:
         assert opened.read() == DATA[5:15]
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)
+
+
+@given(st.binary(max_size=100), st.integers(0, 120))
+def test_the_head_of_what_is_somewhere(data: bytes, size: int) -> None:
+    assert read_head(InlineBytes(data), size) == data[:size]
+    assert read_head(PassedBytes("member", 1000, data), size) == data[:size]
+
+
+def test_bytes_that_have_passed() -> None:
+    """They are gone, and no digest of theirs makes them the blob's: only what was done with them counts."""
+    passed = PassedBytes("member", 3, b"abc", Digest.sha256(b"abc"))
+    assert pickle.loads(pickle.dumps(passed)) == passed
+    for attempt in (passed.open, passed.read, lambda: read_blob(Blob(Digest.sha256(b"abc"), 3, "", passed))):
+        with pytest.raises(Unsupported, match="came by once") as caught:
+            attempt()
+        assert caught.value.where == "member"
+        assert caught.value.remedy

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from outputs import tree
 
-from image_builders import make_image, oci_layout
+from image_builders import archive_members, make_image, make_layer, make_tar, oci_layout
 from occy_fast import api
 from occy_fast.errors import OutputError
 from occy_fast.running import execute
+from piping import piped
 
 
 @pytest.fixture
@@ -57,3 +58,12 @@ def test_the_disk_fills_up(
     after = {name: (small_disk / name).read_bytes() for name in tree(small_disk) if (small_disk / name).is_file()}
     assert after == before
     api.convert(f"oci:{tmp_path}/small:app", destination)
+
+
+def test_the_disk_fills_up_as_an_archive_comes_by(tmp_path: Path, small_disk: Path) -> None:
+    """Also of what nothing will name: it cannot be told before it is too late."""
+    members = [*archive_members([make_image("small")]), ("stray/layer.tar", make_layer("stray", 2_000_000))]
+    with piped(tmp_path / "pipe", make_tar(members)) as pipe, pytest.raises(OutputError) as caught:
+        api.convert(f"docker-archive:{pipe}", f"oci:{small_disk}/out")
+    assert caught.value.errno == errno.ENOSPC
+    assert tree(small_disk) == []

@@ -315,7 +315,8 @@ def test_verified_as_in_a_file(tmp_path: Path, codec: str, era: Era) -> None:
     replacements = {
         "whole": None,
         "other": encode(make_layer("other"), codec),
-        "cut": image.blobs[1][:-700],
+        "cut": image.blobs[1][:-20],
+        "cut tar": encode(image.tars[1][:900], codec),
         "flipped": image.blobs[1][:-3] + b"~" + image.blobs[1][-2:],
         "no tar": encode(b"~" * 3000, codec),
         "bad tar": encode(bad_tar, codec),

@@ -87,12 +87,12 @@ class Passage:
             rule = None if plan is None else plan.rule_for(arrival.kind)
             if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
                 rule = Rule("none", "skip")
-            alone = plan is not None and rule is not None and _goes_alone(plan, rule)
-            if alone:
+            streamed = plan is not None and plan.capabilities.streams and rule is not None and rule.act == "copy"
+            if streamed:                                 # nothing else is sent between its begin and its end
                 self._lanes.end_all()
             self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
-            if alone:
-                self._lanes.end_all()
+            if streamed or (plan is not None and plan.one_by_one and rule is not None and rule.act == "recode"):
+                self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
 
     def addresses(self) -> dict[str, PassedBytes]:
@@ -187,11 +187,6 @@ class _TarCheck:
             except TarError as error:
                 self._error = error.at(self._where)
         return self._error
-
-
-def _goes_alone(plan: RulePlan, rule: Rule) -> bool:
-    """Tell whether nothing else may be under way while this is written."""
-    return (plan.one_by_one and rule.act == "recode") or (plan.capabilities.streams and rule.act == "copy")
 
 
 def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview]:
