@@ -71,8 +71,10 @@ def test_cancelling_ends_a_wait() -> None:
     cancel = threading.Event()
     with ours, theirs:
         ahead = ReadAhead(lambda room: ours.recv_into(room), lambda: ours.shutdown(socket.SHUT_RDWR), 16)
-        threading.Timer(0.05, cancel.set).start()
+        timer = threading.Timer(0.05, cancel.set)
+        timer.start()
         assert list(ahead.buffers(cancel.is_set)) == []
+        timer.join()
 
 
 def test_no_more_is_read_than_there_are_buffers_for() -> None:
