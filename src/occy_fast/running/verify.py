@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import Cancelled, DigestMismatch, OccyError, TarError, Unsupported, UsageError
+from occy_fast.errors import Cancelled, DigestMismatch, OccyError, TarError, TransportError, Unsupported, UsageError
 from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
@@ -67,6 +68,7 @@ def verify(
     *,
     workers: int | None = None,
     strict: bool = True,
+    access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -78,13 +80,14 @@ def verify(
 
     Args:
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
+        access: how a daemon is reached.
         workers, progress, cancel, max_layer, limits: as execute takes them.
     Raises:
-        UsageError, NotFound, Cancelled, and nothing that an image could be guilty of.
+        UsageError, NotFound, Cancelled, TransportError, and nothing that an image could be guilty of.
     """
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
-    with open_source(locator, limits) as source:
+    with open_source(locator, limits, access) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
@@ -92,7 +95,7 @@ def verify(
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
-        except (Cancelled, UsageError):
+        except (Cancelled, UsageError, TransportError):
             raise
         except OccyError as error:
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
