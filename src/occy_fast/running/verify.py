@@ -8,7 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import Cancelled, DigestMismatch, OccyError, TarError, TransportError, Unsupported, UsageError
+from occy_fast.errors import (
+    BadReference,
+    Cancelled,
+    DigestMismatch,
+    OccyError,
+    TarError,
+    TransportError,
+    Unsupported,
+    UsageError,
+)
 from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
@@ -95,9 +104,10 @@ def verify(
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
-        except (Cancelled, UsageError, TransportError):
-            raise
         except OccyError as error:
+            asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
+            if asked or isinstance(error, Cancelled | TransportError):
+                raise
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
         check = _Verification(contents, strict, limits, passed)
         check.look_at_documents()
