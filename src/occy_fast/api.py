@@ -179,7 +179,7 @@ def plan(
 
     def attempt() -> Plan | RulePlan:
         place = open_destination(destination, archive_layout, access)
-        with open_source(source, held, access) as opened:
+        with open_source(source, held, access, lenient=goal.target is not None) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
                 facts = probe(Contents(source, "", ()), place, goal, workers, announced)

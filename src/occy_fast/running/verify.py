@@ -78,6 +78,7 @@ def verify(
     workers: int | None = None,
     strict: bool = True,
     access: Access = USUAL_ACCESS,
+    lenient: bool = False,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -88,6 +89,7 @@ def verify(
     A finding does not end it; what the source cannot even list is the only finding then.
 
     Args:
+        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
         access: how a daemon is reached.
         workers, progress, cancel, max_layer, limits: as execute takes them.
@@ -96,7 +98,7 @@ def verify(
     """
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
-    with open_source(locator, limits, access) as source:
+    with open_source(locator, limits, access, lenient=lenient) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
