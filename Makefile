@@ -1,13 +1,17 @@
 # make demo      build, make a small image, convert it, verify it, say what was done; IMAGE=app.tar takes yours
 # make test      build, then lint, types, stubs and the suite
 # make interop   build, then the tests against real daemons and tools
-# make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked
+# make faults    conversions killed, or one call failing, at every call they make: nothing half may be there
+# make damage    20,000 damaged images: all refused, or converted to what the whole image is
+# make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, by the suites that use them
+# make fuzz      every parser from generated seeds, SECONDS=60 each; TARGETS="pax json" chooses
+# make wheel     the wheel for this machine, in dist/, built from the source distribution and proved in a bare environment
 # make bench     the kernels' speed                make versus   whole workloads beside the peers on this machine
 # make clean     remove everything that was built
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint build interop sanitize bench versus clean
+.PHONY: demo test lint build interop faults damage sanitize fuzz wheel bench versus clean
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -31,12 +35,28 @@ interop: build
 	bash tests/interop/services.sh
 	$(PY) -m pytest -m interop $(PYTEST)
 
+faults: build
+	$(PY) tests/crash/faulty_runs.py
+
+damage: build
+	$(PY) tests/campaigns/damage.py --flips 10000 --truncations 10000 --seed 1
+
 SANITIZED := build/sanitize/lib
+USES_KERNELS := $(addprefix tests/,kernels streams image threads golden contract)
 sanitize: .venv/ready
 	OCCY_FAST_SANITIZE=1 OCCY_FAST_DEBUG=1 $(PY) setup.py -q build --build-base build/sanitize --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
-	    $(PY) -m pytest --capture=sys -o pythonpath= tests/kernels tests/streams $(PYTEST)
+	    $(PY) -m pytest --capture=sys -o pythonpath= $(USES_KERNELS) $(PYTEST)
+
+SECONDS := 60
+fuzz: build
+	PYTHON="$(PYTHON)" bash .ci/prepare fuzz
+	CC=clang OCCY_FAST_FUZZ=1 $(PY) setup.py -q build_fuzz_targets
+	$(PY) tests/fuzz/run.py --seconds $(SECONDS) $(TARGETS)
+
+wheel:
+	@PYTHON="$(PYTHON)" bash wheels/build.sh
 
 bench: build
 	$(PY) -m pytest benchmarks/bench_*.py --benchmark-only

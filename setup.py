@@ -17,8 +17,10 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Extension, setup
+from setuptools import Command, Distribution, Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError
 
@@ -64,7 +66,8 @@ def wanted(name: str) -> bool:
 
 
 DEBUG = wanted("OCCY_FAST_DEBUG")
-SANITIZE = wanted("OCCY_FAST_SANITIZE")
+FUZZ = wanted("OCCY_FAST_FUZZ")         # C alone, for the fuzz targets: with clang for its fuzzer, else to replay
+SANITIZE = wanted("OCCY_FAST_SANITIZE") or FUZZ
 SYSTEM = wanted("OCCY_FAST_SYSTEM_CODECS")
 WERROR = wanted("OCCY_FAST_WERROR")
 MODE = "-".join(
@@ -72,6 +75,7 @@ MODE = "-".join(
         "system" if SYSTEM else "pinned",
         *(["debug"] if DEBUG else []),
         *(["sanitize"] if SANITIZE else []),
+        *(["fuzz"] if FUZZ else []),
     ]
 )
 
@@ -127,16 +131,27 @@ def machine_flags() -> list[str]:
     return []
 
 
+def without_paths() -> list[str]:
+    """Keep the place of this tree out of what is built."""
+    return [f"-ffile-prefix-map={ROOT}=."]
+
+
+def coverage_flags() -> list[str]:
+    """Let a fuzzer see which way an input takes."""
+    return ["-DOCCY_FUZZ", "-fsanitize=fuzzer-no-link"] if FUZZ and "clang" in compiler_version() else []
+
+
 def compile_flags() -> list[str]:
     """Return what all our C and Cython is compiled with."""
     flags = ["-fPIC", "-g" if DEBUG or SANITIZE else "-g0", "-fno-strict-overflow"]
-    flags += ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+    flags += ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", *without_paths()]
     flags += ["-fstack-protector-strong", "-fstack-clash-protection", *machine_flags(), "-Wformat", "-Wformat-security"]
     flags += ["-Werror=implicit-function-declaration"]      # what the limited API lacks would crash when called
     if SANITIZE:
         flags += ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     else:
         flags += ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+    flags += coverage_flags()
     if DEBUG:
         flags += ["-UNDEBUG", "-DOCCY_DEBUG"]
     else:
@@ -156,11 +171,15 @@ def link_flags() -> list[str]:
 
 @dataclass(frozen=True)
 class Pinned:
-    """One source distribution, named by its hash."""
+    """One source distribution, named by its hash, and the library that is built from it."""
 
     name: str
     version: str
     sha256: str
+    library: str
+    library_version: str
+    licence: str
+    purl: str
 
     @property
     def file_name(self) -> str:
@@ -171,8 +190,24 @@ class Pinned:
         return f"{self.name}=={self.version} --hash=sha256:{self.sha256}"
 
 
-ISAL = Pinned("isal", "1.9.1", "d210dca02a689ef2af709d2c62d2daac2e36b5d2fa06e6dc0d023c83fee77e91")
-ZSTD = Pinned("zstandard", "0.25.0", "7713e1179d162cf5c7906da876ec2ccb9c3a9dcbdffef0cc7f70c3667a205f0b")
+ISAL = Pinned(
+    name="isal",
+    version="1.9.1",
+    sha256="d210dca02a689ef2af709d2c62d2daac2e36b5d2fa06e6dc0d023c83fee77e91",
+    library="ISA-L",
+    library_version="2.32.1",
+    licence="BSD-3-Clause",
+    purl="pkg:github/intel/isa-l@v2.32.1",
+)
+ZSTD = Pinned(
+    name="zstandard",
+    version="0.25.0",
+    sha256="7713e1179d162cf5c7906da876ec2ccb9c3a9dcbdffef0cc7f70c3667a205f0b",
+    library="libzstd",
+    library_version="1.5.7",
+    licence="BSD-3-Clause",
+    purl="pkg:github/facebook/zstd@v1.5.7",
+)
 
 
 @dataclass(frozen=True)
@@ -248,7 +283,7 @@ def built_isal(tree: Path) -> Path:
     if platform.machine() == "x86_64" and shutil.which("nasm") is None:
         raise BuildError("nasm is missing, and ISA-L needs it on x86-64: apt-get install nasm")
     # ISA-L's makefile takes flags from this variable alone: it overwrites CFLAGS.
-    flags = ["-fPIC", "-fvisibility=hidden", *machine_flags()]
+    flags = ["-fPIC", "-fvisibility=hidden", *without_paths(), *machine_flags(), *coverage_flags()]
     flags += ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
     command = ["make", "-f", "Makefile.unx", f"-j{len(os.sched_getaffinity(0))}", "units=crc igzip"]
     command += [f"CC={shlex.join(compiler())}", f"{'CFLAGS_aarch64' if on_arm else 'CFLAGS_'}={shlex.join(flags)}"]
@@ -354,6 +389,9 @@ class BuildKernels(build_ext):
             super().run()
 
     def build_extensions(self) -> None:
+        # Where the building Python has its libraries is of no use elsewhere, and a way in where others may write.
+        own = [flag for flag in shlex.split(sysconfig.get_config_var("LDSHARED") or "") if "-rpath" in flag]
+        self.compiler.linker_so = [flag for flag in self.compiler.linker_so if flag not in own]
         self.codecs = system_codecs() if SYSTEM else pinned_codecs()
         self.archive = native_archive(self.codecs)
         self.flags = self.flags_stamp()
@@ -408,6 +446,62 @@ class BuildKernels(build_ext):
             os.replace(scratch, target)
 
 
+class BuildFuzzTargets(Command):
+    """Build tests/fuzz/*_target.c on the archive: with a fuzzer around each, or to run it once for each file named."""
+
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
+
+    def initialize_options(self) -> None:
+        pass
+
+    def finalize_options(self) -> None:
+        if not FUZZ:
+            raise BuildError("set OCCY_FAST_FUZZ=1 to build fuzz targets")
+
+    def run(self) -> None:
+        with only_one_build():
+            codecs = pinned_codecs()
+            archive = native_archive(codecs)
+            fuzzing = bool(coverage_flags())
+            directory = BUILD / ("fuzz" if fuzzing else "replay")
+            directory.mkdir(exist_ok=True)
+            includes = [f"-I{EXT}", *(flag for path in codecs.include_dirs for flag in ("-isystem", path))]
+            sources = sorted((ROOT / "tests" / "fuzz").glob("*_target.c"))
+            extra = ["-fsanitize=fuzzer"] if fuzzing else [str(ROOT / "tests" / "fuzz" / "replay.c")]
+            for source in sources:
+                target = directory / source.stem.removesuffix("_target")
+                command = [*compiler(), "-std=gnu11", *compile_flags(), "-Wall", "-Wextra", *includes, str(source)]
+                command += [*extra, str(archive), "-fsanitize=address,undefined", "-pthread", "-o", str(target)]
+                run(command, str(source.relative_to(ROOT)))
+
+
+class WheelWithMaterials(bdist_wheel):
+    """Put the bill of materials beside the metadata (PEP 770)."""
+
+    def write_wheelfile(self, wheelfile_base: str, *generator: str) -> None:
+        super().write_wheelfile(wheelfile_base, *generator)
+        target = Path(wheelfile_base, "sboms", f"{self.distribution.get_name()}.cdx.json")
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(bill_of_materials(self.distribution))
+
+
+def bill_of_materials(distribution: Distribution) -> str:
+    """Describe a wheel that is built here and now."""
+    sys.path.insert(0, str(ROOT / "wheels"))
+    from Cython import __version__ as cython
+    from sbom import Part, document
+
+    generated = Part("Cython", cython, "Apache-2.0", f"pkg:pypi/cython@{cython}")
+    linked = [
+        Part(each.library, each.library_version, each.licence, each.purl, each.sha256, each.file_name)
+        for each in (ISAL, ZSTD)
+    ]
+    wanted = sorted(re.fullmatch(r"([\w.-]+)\s*(.*)", line).groups() for line in distribution.install_requires)
+    name, version = distribution.get_name(), distribution.get_version()
+    licence = distribution.metadata.license_expression
+    return document(name, version, licence, [*([] if SYSTEM else linked), generated], wanted)
+
+
 def kernel(name: str) -> Extension:
     limited = [] if FREE_THREADED else [("Py_LIMITED_API", "0x030B0000")]
     return Extension(
@@ -419,7 +513,7 @@ def kernel(name: str) -> Extension:
 
 
 setup(
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "build_fuzz_targets": BuildFuzzTargets, "bdist_wheel": WheelWithMaterials},
     ext_modules=[kernel(name) for name in KERNELS],
     options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

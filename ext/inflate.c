@@ -29,7 +29,7 @@ struct occy_inflate {
     int error; /* the first one, or OCCY_OK */
     enum state state;
     uint64_t start;       /* of the current member in the input */
-    uint32_t header_size; /* bytes of the current header so far */
+    uint32_t header_size; /* bytes of the current header so far, without its extra field */
     uint32_t header_crc;
     unsigned have;        /* bytes of the current fixed-size field */
     uint8_t field[10];
@@ -104,6 +104,13 @@ static void take(struct occy_inflate *s, struct input *in, size_t size)
     s->progress.total_in += size;
 }
 
+/* Move on over *size* bytes of a header, which do not count: the format itself bounds the extra field. */
+static void pass_header(struct occy_inflate *s, struct input *in, size_t size)
+{
+    s->header_crc = occy_crc32(s->header_crc, in->at, size);
+    take(s, in, size);
+}
+
 /* Move on over *size* bytes of a header. */
 static int take_header(struct occy_inflate *s, struct input *in, size_t size)
 {
@@ -111,9 +118,8 @@ static int take_header(struct occy_inflate *s, struct input *in, size_t size)
         take(s, in, s->max_header - s->header_size + 1);
         return fail(s, OCCY_HEADER_LIMIT, s->start);
     }
-    s->header_crc = occy_crc32(s->header_crc, in->at, size);
     s->header_size += (uint32_t)size;
-    take(s, in, size);
+    pass_header(s, in, size);
     return OCCY_OK;
 }
 
@@ -219,14 +225,11 @@ static int read_header(struct occy_inflate *s, struct input *in)
         break;
     case EXTRA: {
         size_t n = s->extra_left < in->left ? s->extra_left : in->left;
-        status = take_header(s, in, n);
-        if (!status) {
-            s->extra_left -= (uint32_t)n;
-            done = !s->extra_left;
-        }
-        if (done)
+        pass_header(s, in, n);
+        s->extra_left -= (uint32_t)n;
+        if (!s->extra_left)
             next_part(s);
-        break;
+        return OCCY_OK;
     }
     case NAME:
     case COMMENT:
@@ -256,6 +259,11 @@ static int read_body(struct occy_inflate *s, struct input *in, uint8_t **dst, si
     body->next_out = *dst;
     body->avail_out = room;
     int result = isal_inflate(body);
+    int64_t used = (int64_t)given - (int64_t)body->avail_in;
+    if (result < 0) { /* what it wrote is not counted: its last bytes may come from memory that was never set */
+        take(s, in, used > 0 ? (size_t)used : 0);
+        return fail(s, OCCY_CORRUPT, s->start);
+    }
 
     uint32_t made = room - body->avail_out;
     s->crc = occy_crc32(s->crc, *dst, made);
@@ -264,12 +272,7 @@ static int read_body(struct occy_inflate *s, struct input *in, uint8_t **dst, si
     *dst += made;
     *dst_len -= made;
 
-    int64_t used = (int64_t)given - (int64_t)body->avail_in;
     int ended = body->block_state == ISAL_BLOCK_FINISH;
-    if (result < 0) {
-        take(s, in, used > 0 ? (size_t)used : 0);
-        return fail(s, OCCY_CORRUPT, s->start);
-    }
     if (ended) {
         unsigned back = used < 0 ? (unsigned)-used : 0;
         if (back > sizeof s->recent)

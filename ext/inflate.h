@@ -13,7 +13,7 @@ struct occy_inflate;
 #define OCCY_INFLATE_MAX_HEADER 65536
 
 struct occy_inflate_limits {
-    uint32_t max_header; /* bytes of one member header, from its magic to its last byte; at least 10 */
+    uint32_t max_header; /* bytes of one member header, without the content of its extra field; at least 10 */
 };
 
 /* What a stream has shown so far.  After an error, *offset* is where in the input:

@@ -768,8 +768,8 @@ static void run_decode(struct occy_pass *pass, const struct task *task, struct d
         done->offset = (int64_t)(gzip ? occy_inflate_progress(pass->inflate)->offset
                                       : occy_unzstd_progress(pass->unzstd)->offset);
         if (done->status == OCCY_HEADER_LIMIT) {
-            done->allowed = OCCY_INFLATE_MAX_HEADER;
-            done->value = OCCY_INFLATE_MAX_HEADER + 1;
+            done->allowed = pass->options.max_header;
+            done->value = (uint64_t)pass->options.max_header + 1;
         }
         if (done->status == OCCY_WINDOW) {
             done->allowed = (uint64_t)1 << pass->options.window_log_max;
@@ -1336,7 +1336,8 @@ static bool prepare(struct occy_pass *pass)
     pass->chunks = calloc((size_t)pass->pool->chunk_count, sizeof *pass->chunks);
     ready = pass->pieces != NULL && pass->chunks != NULL;
     if (options->decode == OCCY_CODEC_GZIP) {
-        pass->inflate = occy_inflate_create(NULL);
+        struct occy_inflate_limits limits = {options->max_header};
+        pass->inflate = occy_inflate_create(&limits);
         ready = ready && pass->inflate != NULL;
     } else if (options->decode == OCCY_CODEC_ZSTD) {
         struct occy_unzstd_limits limits = {(uint32_t)options->window_log_max};
@@ -1344,7 +1345,9 @@ static bool prepare(struct occy_pass *pass)
         ready = ready && pass->unzstd != NULL;
     }
     if (options->scan_tar) {
-        pass->scan = occy_tar_scan_create(options->scan_tar > 1);
+        struct occy_tar_options scanning = {options->scan_tar > 1, 0, options->max_extension, options->max_sparse_map,
+                                            options->max_extensions};
+        pass->scan = occy_tar_scan_open(&scanning);
         ready = ready && pass->scan != NULL;
     }
     pass->piece_size = OCCY_GZIP_PIECE;

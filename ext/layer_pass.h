@@ -38,6 +38,8 @@ struct occy_pass_options {
     uint64_t max_ratio;    /* tar bytes for one source byte, once the tar is past ratio_floor; 0: any */
     uint64_t ratio_floor;
     int window_log_max;    /* of a zstd source: 10 to 31 */
+    uint32_t max_header;   /* of a gzip source: as struct occy_inflate_limits has it */
+    uint32_t max_extension, max_sparse_map, max_extensions; /* as struct occy_tar_options has them */
 };
 
 struct occy_pass_result {

@@ -1,5 +1,5 @@
 # The C side of the fused pass.
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "layer_pass.h" nogil:
     enum occy_codec:
@@ -26,6 +26,7 @@ cdef extern from "layer_pass.h" nogil:
         uint64_t max_ratio
         uint64_t ratio_floor
         int window_log_max
+        uint32_t max_header, max_extension, max_sparse_map, max_extensions
     struct occy_pass_result:
         int status
         int error_number

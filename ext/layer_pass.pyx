@@ -17,7 +17,7 @@ from status cimport (
     check,
 )
 
-from occy_fast.kernels.tar_records import tar_error
+from occy_fast.kernels.tar_records import check_limits, tar_error
 
 cdef dict CODECS = {"none": OCCY_CODEC_NONE, "gzip": OCCY_CODEC_GZIP, "zstd": OCCY_CODEC_ZSTD}
 cdef dict OUTPUTS = {
@@ -64,7 +64,8 @@ cdef class Pool:
     def start(self, *, decode="none", encode="none", output="nothing", int level=0, int source_fd=-1,
               long long source_offset=0, long long source_size=-1, int sink_fd=-1, long long sink_offset=0,
               int scan_tar=0, unsigned long long max_tar=0, unsigned long long max_ratio=0,
-              unsigned long long ratio_floor=0, int window_log_max=27):
+              unsigned long long ratio_floor=0, int window_log_max=27, max_header=65536, max_extension=1048576,
+              max_sparse_map=1048576, max_extensions=16):
         cdef occy_pass_options options
         memset(&options, 0, sizeof(options))
         options.decode = CODECS[decode]
@@ -87,6 +88,13 @@ cdef class Pool:
             raise ValueError(f"level: {encode} has no level {level}")
         if not 10 <= window_log_max <= 31:
             raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
+        if not 10 <= max_header < 1 << 32:
+            raise ValueError(f"max_header: expected 10 to {(1 << 32) - 1}, found {max_header}")
+        check_limits(max_extension, max_sparse_map, max_extensions)
+        options.max_header = max_header
+        options.max_extension = max_extension
+        options.max_sparse_map = max_sparse_map
+        options.max_extensions = max_extensions
         cdef Pass started = Pass(self)
         started.source_size = source_size
         with nogil:

@@ -105,6 +105,7 @@ struct occy_tar_scan {
 
     /* of the entry to come */
     int64_t start;
+    int64_t lone_global; /* the first global header since the last entry; -1: none */
     uint32_t extensions;
     unsigned kinds;
     uint8_t format;
@@ -143,6 +144,7 @@ static int status_of(int problem)
     case OCCY_TAR_CUT_EXTENSION:
     case OCCY_TAR_CUT_SPARSE_MAP:
     case OCCY_TAR_CUT_CONTENT:
+    case OCCY_TAR_CUT_PADDING:
     case OCCY_TAR_SPARSE_PAST_ENTRY:
         return OCCY_TAR_TRUNCATED;
     case OCCY_TAR_BAD_CHECKSUM:
@@ -182,6 +184,12 @@ static int status_of(int problem)
     case OCCY_TAR_SOLARIS_HEADER:
     case OCCY_TAR_NUMBER_TAIL:
     case OCCY_TAR_SPARSE_VERSION:
+    case OCCY_TAR_GNU_TIMES:
+    case OCCY_TAR_VOLUME_LABEL:
+    case OCCY_TAR_NOT_UTF8:
+    case OCCY_TAR_EMPTY_RECORD:
+    case OCCY_TAR_SIZE_BEFORE_NAME:
+    case OCCY_TAR_HIDDEN_BYTES:
         return OCCY_TAR_AMBIGUOUS;
     default:
         return OCCY_TAR_HEADER;
@@ -482,9 +490,63 @@ static bool is_applied(struct text key, enum key known)
            BEGINS(key, "LIBARCHIVE.xattr.");
 }
 
+/* How many bytes the UTF-8 sequence at the begin of *text* has; 0 where there is none.  (RFC 3629, section 4) */
+static size_t utf8_length(struct text text)
+{
+    uint8_t first = text.at[0], least = 0x80, most = 0xbf;
+    size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+
+    if (length > text.length)
+        return 0;
+    if (first == 0xe0)
+        least = 0xa0;
+    if (first == 0xed) /* surrogates */
+        most = 0x9f;
+    if (first == 0xf0)
+        least = 0x90;
+    if (first == 0xf4)
+        most = 0x8f;
+    for (size_t i = 1; i < length; i++) {
+        if (text.at[i] < least || text.at[i] > most)
+            return 0;
+        least = 0x80;
+        most = 0xbf;
+    }
+    return length;
+}
+
+static bool is_utf8(struct text text)
+{
+    while (text.length != 0) {
+        size_t length = utf8_length(text);
+
+        if (length == 0)
+            return false;
+        text.at += length;
+        text.length -= length;
+    }
+    return true;
+}
+
+/* Whether a record says that names are bytes in no encoding.  (POSIX pax, "hdrcharset") */
+static bool names_are_binary(const struct occy_tar_scan *scan)
+{
+    struct occy_tar_pax_record record;
+    uint32_t numbers = 0;
+
+    for (size_t at = 0; at < scan->pax.length;) {
+        (void)occy_tar_pax_next(scan->pax.bytes, scan->pax.length, &at, &record, &numbers);
+        if (IS(((struct text){record.key, record.key_size}), "hdrcharset") &&
+            IS(((struct text){record.value, record.value_size}), "BINARY"))
+            return true;
+    }
+    return false;
+}
+
 static int check_records(struct occy_tar_scan *scan, uint64_t base)
 {
     struct occy_tar_pax_record record;
+    bool binary = names_are_binary(scan);
     uint32_t numbers = 0;
     unsigned seen = 0;
 
@@ -501,6 +563,10 @@ static int check_records(struct occy_tar_scan *scan, uint64_t base)
             seen |= 1u << known;
         if (scan->extension == 'g' && is_applied(key, known))
             return fail(scan, OCCY_TAR_GLOBAL_RECORD, (int64_t)(base + record.at));
+        if (known <= CTIME && record.value_size == 0)
+            return fail(scan, OCCY_TAR_EMPTY_RECORD, (int64_t)(base + record.at));
+        if (known <= GNAME && !binary && !is_utf8((struct text){record.value, record.value_size}))
+            return fail(scan, OCCY_TAR_NOT_UTF8, (int64_t)(base + record.at));
     }
     return OCCY_OK;
 }
@@ -909,6 +975,12 @@ static bool is_ascii(struct text text)
     return true;
 }
 
+/* Whether some readers put a prefix in front of the name of such an entry even where the header is GNU's. */
+static bool takes_prefix(uint8_t type)
+{
+    return type != 'L' && type != 'K' && type != 'S' && type != 'x' && type != 'g';
+}
+
 /* GNU's own times; where they are none, writers of Go before 1.8 put a ustar prefix over them. */
 static int read_gnu_times(struct occy_tar_scan *scan, const uint8_t *block, struct member *member)
 {
@@ -918,6 +990,8 @@ static int read_gnu_times(struct occy_tar_scan *scan, const uint8_t *block, stru
     if ((atime[0] == 0 || occy_tar_number(atime, 12, &member->atime)) &&
         (ctime[0] == 0 || occy_tar_number(ctime, 12, &member->ctime))) {
         member->flags |= (atime[0] ? OCCY_TAR_HAS_ATIME : 0) | (ctime[0] ? OCCY_TAR_HAS_CTIME : 0);
+        if (scan->options.strict && atime[0] != 0 && takes_prefix(member->type))
+            return fail(scan, OCCY_TAR_GNU_TIMES, member->at);
         return OCCY_OK;
     }
     member->atime = member->ctime = 0;
@@ -1007,6 +1081,8 @@ static int take_extension(struct occy_tar_scan *scan)
             shown.name = scan->slots[PATH].value;
         }
         status = hand_out(scan, &shown, scan->extension_at + BLOCK, scan->extension_size, false);
+        if (scan->lone_global < 0)
+            scan->lone_global = scan->extension_at;
     }
     return status;
 }
@@ -1039,6 +1115,8 @@ static int begin_extension(struct occy_tar_scan *scan, const uint8_t *block, con
                               scan->extensions);
         if (scan->options.strict && scan->kinds & kind)
             return fail(scan, OCCY_TAR_TWO_EXTENSIONS, member->at);
+        if (scan->options.strict && kind != KIND_X && scan->slots[SIZE].value.length != 0)
+            return fail(scan, OCCY_TAR_SIZE_BEFORE_NAME, member->at);
         scan->kinds |= kind;
     }
     scan->extension = member->type;
@@ -1113,8 +1191,10 @@ static int merge_extensions(struct occy_tar_scan *scan, struct member *member)
             return fail(scan, OCCY_TAR_TWO_NAMES, member->at);
         if (scan->longlink.length != 0 && scan->slots[LINKPATH].value.length != 0)
             return fail(scan, OCCY_TAR_TWO_LINKNAMES, member->at);
-        if (member->type == 'X')
+        if (member->type == 'X' || member->type == 'A')
             return fail(scan, OCCY_TAR_SOLARIS_HEADER, member->at);
+        if (member->type == 'V')
+            return fail(scan, OCCY_TAR_VOLUME_LABEL, member->at);
     }
     if (scan->has_pax && (status = merge_fields(scan, member)) != OCCY_OK)
         return status;
@@ -1182,6 +1262,7 @@ static int begin_entry(struct occy_tar_scan *scan, struct member *member)
     enum sparse_version version;
     uint64_t stored;
 
+    scan->lone_global = -1;
     if (status != OCCY_OK)
         return status;
     if (member->type == 0) /* before ustar, a directory is a file whose name ends in a slash */
@@ -1207,6 +1288,8 @@ static int check_dangling(struct occy_tar_scan *scan)
 {
     if (scan->options.strict && scan->kinds != 0)
         return fail(scan, OCCY_TAR_DANGLING_EXTENSION, scan->start);
+    if (scan->options.strict && scan->lone_global >= 0)
+        return fail(scan, OCCY_TAR_DANGLING_EXTENSION, scan->lone_global);
     return OCCY_OK;
 }
 
@@ -1263,6 +1346,7 @@ struct occy_tar_scan *occy_tar_scan_open(const struct occy_tar_options *options)
         return NULL;
     scan->options = options == NULL ? defaults : *options;
     scan->progress.hidden = -1;
+    scan->lone_global = -1;
     forget_extensions(scan);
     return scan;
 }
@@ -1352,6 +1436,8 @@ static int take(struct occy_tar_scan *scan, const uint8_t *bytes, size_t size, s
         look_for_hidden(scan, bytes, size);
         *step = size;
         scan->progress.offset += size;
+        if (scan->options.strict && scan->progress.hidden >= 0)
+            return fail(scan, OCCY_TAR_HIDDEN_BYTES, scan->progress.hidden);
         return OCCY_OK;
     }
     if (skip != 0) {
@@ -1395,6 +1481,8 @@ int occy_tar_scan_finish(struct occy_tar_scan *scan)
         return scan->progress.status;
     if (scan->content != 0)
         return fail(scan, OCCY_TAR_CUT_CONTENT, offset);
+    if (scan->padding != 0 && scan->options.strict)
+        return fail(scan, OCCY_TAR_CUT_PADDING, offset);
     if (scan->awaits == EXTENSION)
         return fail(scan, OCCY_TAR_CUT_EXTENSION, offset);
     if (scan->awaits != HEADER)

@@ -31,6 +31,8 @@ struct occy_unzstd {
     unsigned need;  /* bytes until the next decision */
     uint8_t header[18];
     uint64_t skip_left;
+    int sized; /* the frame tells the size of its content: */
+    uint64_t content, made; /* that, and how much there was so far */
     ZSTD_DCtx *context;
 };
 
@@ -117,11 +119,14 @@ static int read_header(struct occy_unzstd *s)
     uint8_t descriptor = s->header[4];
     const uint8_t *p = s->header + 5;
     unsigned id_size = dictionary_size[descriptor & 3];
+    int single_segment = descriptor >> 5 & 1;
+    unsigned content_at = 5 + !single_segment + id_size, size = s->need - content_at;
     uint64_t window;
-    if (descriptor >> 5 & 1) { /* a single segment: the window is the content */
-        const uint8_t *content = p + id_size;
-        unsigned size = s->need - 5 - id_size;
-        window = le(content, size) + (size == 2 ? 256 : 0);
+    s->sized = size != 0;
+    s->content = le(s->header + content_at, size) + (size == 2 ? 256 : 0);
+    s->made = 0;
+    if (single_segment) {
+        window = s->content;
     } else {
         uint64_t base = (uint64_t)1 << (10 + (*p >> 3));
         window = base + base / 8 * (*p & 7);
@@ -198,6 +203,7 @@ static int read_blocks(struct occy_unzstd *s, const uint8_t **src, size_t *src_l
     size_t hint = ZSTD_decompressStream(s->context, &out, &in);
     *src += in.pos, *src_len -= in.pos, s->progress.total_in += in.pos;
     *dst += out.pos, *dst_len -= out.pos, s->progress.total_out += out.pos;
+    s->made += out.pos;
     *moved = in.pos || out.pos;
     if (ZSTD_isError(hint)) {
         switch (ZSTD_getErrorCode(hint)) {
@@ -213,6 +219,9 @@ static int read_blocks(struct occy_unzstd *s, const uint8_t **src, size_t *src_l
         }
     }
     if (hint == 0) {
+        /* libzstd looks at this as well, unless the last block is empty */
+        if (s->sized && s->made != s->content)
+            return fail(s, OCCY_CORRUPT, s->start);
         s->progress.frames++;
         begin_frame(s);
         *moved = 1;

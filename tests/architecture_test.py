@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "occy_fast"
 
 # An import may go to the left only.
-ORDER = ["errors", "spec", "kernels", "streams", "image", "transforms", "planning", "transports", "running"]
+ORDER = ["errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning", "transports", "running"]
 ORDER += ["api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}}
 FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests

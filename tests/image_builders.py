@@ -227,3 +227,11 @@ def oci_layout(path: Path, images: Sequence[BuiltImage], refs: Sequence[str | No
     (path / "index.json").write_bytes(dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}))
     (path / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')
     return path
+
+
+def oci_archive(path: Path, layout: Path, prefix: str = "") -> Path:
+    """Pack a layout as `tar -C layout -cf path .` does, directories included, or with another prefix before names."""
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for found in sorted(layout.rglob("*")):
+            tar.add(found, prefix + str(found.relative_to(layout)), recursive=False)
+    return path

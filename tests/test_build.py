@@ -77,6 +77,7 @@ def test_module_is_hardened(module: Path) -> None:
     assert " RW " in stack
     assert " RWE " not in stack
     assert "TEXTREL" not in dynamic
+    assert not re.search(r"\((RPATH|RUNPATH)\)", dynamic), "where the building Python lies is nobody's business"
     if not UNDER_SANITIZERS:
         assert "__stack_chk_fail" in symbols
 
@@ -85,6 +86,47 @@ def test_fortified_calls_are_used() -> None:
     if UNDER_SANITIZERS:
         pytest.skip("sanitizers replace them")
     assert any("_chk@" in readelf("--dyn-syms", "-W", str(module)) for module in MODULES)
+
+
+def test_modules_hold_no_path_of_their_build() -> None:
+    if UNDER_SANITIZERS:
+        pytest.skip("what debuggers are told names the sources")
+    if occy_fast.build_info().codecs[0].origin == "system":
+        pytest.skip("the system's codecs are linked as the system has them")
+    check = [sys.executable, str(ROOT / "wheels" / "check_hardening.py"), str(MODULES[0].parent), "--forbid", str(ROOT)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{len(MODULES)} modules are hardened\n")
+
+
+SOFT = """
+#include <stdio.h>
+int PyInit_soft(char *at) { return sprintf(at, "%p", (void *)PyInit_soft); }
+int second(void) { return 0; }
+"""
+
+
+def test_a_soft_module_is_found(tmp_path: Path) -> None:
+    """The check of the wheels sees each thing that it looks for."""
+    source, made = tmp_path / "soft.c", tmp_path / "soft.abi3.so"
+    source.write_text(SOFT)
+    flags = ["-U_FORTIFY_SOURCE", "-fno-stack-protector", "-fPIC", "-shared", "-Wl,--no-as-needed", "-lresolv"]
+    flags += ["-Wl,-z,norelro", "-Wl,-z,lazy", "-Wl,-z,execstack", f"-Wl,-rpath,{tmp_path}"]
+    subprocess.run(["gcc", str(source), "-o", str(made), *flags], check=True)
+    check = [sys.executable, str(ROOT / "wheels" / "check_hardening.py"), str(tmp_path), "--forbid", str(tmp_path)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert [line.removeprefix("soft.abi3.so: ") for line in done.stdout.splitlines()[:-1]] == [
+        "its relocations stay writable: no RELRO",
+        "its relocations stay writable: no BIND_NOW",
+        "its stack may be executed",
+        "it names a place to search for libraries",
+        "no stack protector",
+        "unfortified calls: ['sprintf']",
+        "it shows ['PyInit_soft', 'second']",
+        "it needs ['libresolv.so.2']",
+        f"it holds the text {str(tmp_path)!r}",
+    ]
+    assert done.stdout.splitlines()[-1].endswith("no module has a fortified call")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import tarfile
+from importlib.metadata import files
 
 import occy_fast
 
@@ -21,12 +23,20 @@ def small_tar() -> bytes:
     return out.getvalue()
 
 
+def told_materials() -> dict[str, str]:
+    """Return name and version of every part that the installed bill of materials names."""
+    [bill] = [path for path in files("occy_fast") or () if path.match("*.dist-info/sboms/*.cdx.json")]
+    return {part["name"].lower(): part.get("version", "") for part in json.loads(bill.read_text())["components"]}
+
+
 def main() -> None:
-    """Recompress one layer and check both digests."""
+    """Recompress one layer and check both digests, and what the wheel tells of itself."""
     build = occy_fast.build_info()
     print(build)
     assert build.kernels == "native", build
     assert {codec.origin for codec in build.codecs} == {"pinned"}, build
+    told = told_materials()
+    assert {codec.name: codec.version for codec in build.codecs}.items() <= told.items(), (build, told)
     tar = small_tar()
     for encoding in ("gzip:1", "zstd:3"):
         out = io.BytesIO()

@@ -1,10 +1,25 @@
-"""Run the command line as `python -m occy_fast`."""
+"""Run the command line as a program: `occy-fast`, or `python -m occy_fast`."""
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 from occy_fast.cli import main
 
+
+def run() -> NoReturn:
+    """Run the command line and leave at once: taking the interpreter apart would take 11 ms of every command."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:                   # it was closed before the program began
+                stream.flush()
+        except (OSError, ValueError):
+            code = code or 1
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -13,43 +13,63 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference
+from occy_fast.errors import BadReference, UsageError
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import make_rules
+from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
+from occy_fast.running.limits import limits_of_call
 from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
-from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
+from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import check_socket, open_destination, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.planning.goal import Format, Keep, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
     from occy_fast.planning.rules import RulePlan
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.limits import Limits
+    from occy_fast.targets.target import Target
 
-__all__ = ["build_info", "convert", "execute", "inspect", "make_goal", "open_image", "plan", "recompress", "verify"]
+__all__ = [
+    "build_info",
+    "check",
+    "convert",
+    "execute",
+    "inspect",
+    "make_goal",
+    "open_image",
+    "plan",
+    "recompress",
+    "verify",
+]
 
 
 @contextmanager
-def open_image(locator: str, *, access: Access = USUAL_ACCESS) -> Iterator[Contents]:
+def open_image(
+    locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS
+) -> Iterator[Contents]:
     """Open what *locator* names and show it as plain data: documents and addresses, no layer's bytes.
 
+    Args:
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
     """
-    with open_source(locator, access) as source:
+    with open_source(locator, limits_of_call(limits), access) as source:
         yield source.read()
 
 
@@ -60,20 +80,41 @@ def make_goal(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
+    attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
     tags: Iterable[str] = (),
 ) -> Goal:
-    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64". Raises UsageError, Unsupported."""
+    """Make a Goal of words: "zstd:3" or "keep", "linux/arm64", "docker-20.10". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
     if encoding != "keep":
         wanted = parse_encoding(encoding) if isinstance(encoding, str) else encoding
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
-    parsed = tuple(parse_platform(text) if isinstance(text, str) else text for text in platforms)
-    names = tuple(parse_reference(text).with_default_tag() for text in tags)
-    for name in names:
-        if name.digest is not None:
-            raise BadReference(str(name), "a digest is no name to give")
-    return Goal(wanted, format, parsed, verify, link, tuple(name.full() for name in names))
+    parsed, found = _parse_platforms(platforms), _find(target)
+    names = tuple(map(_parse_tag, tags))
+    return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found, names)
+
+
+def _parse_tag(text: str) -> str:
+    name = parse_reference(text).with_default_tag()
+    if name.digest is not None:
+        raise BadReference(text, "a digest is no name to give")
+    return name.full()
+
+
+def _find(target: str | Target | None) -> Target | None:
+    return find_target(target) if isinstance(target, str) else target
+
+
+def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
+    named = tuple(platforms)
+    if ALL_PLATFORMS in named:
+        if len(named) > 1:
+            raise UsageError(f"'{ALL_PLATFORMS}' stands beside other platforms", "leave it out, or them")
+        return ()
+    return tuple(parse_platform(platform) if isinstance(platform, str) else platform for platform in named)
 
 
 def plan(
@@ -85,8 +126,13 @@ def plan(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
+    attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
     tags: Iterable[str] = (),
     workers: int | None = None,
+    limits: Limits | None = None,
     access: Access = USUAL_ACCESS,
 ) -> Plan | RulePlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
@@ -98,35 +144,58 @@ def plan(
         encoding: "none", "gzip", "zstd", with a level as in "zstd:3" to have it made by this library's encoder; "keep"
             demands that no layer changes; None changes only what the destination cannot hold.
         format: "oci", "docker" or "keep".
-        platforms: such as "linux/arm64"; none takes all that the destination can hold.
+        platforms: such as "linux/arm64"; none, or "all", takes all that the destination can hold.
         verify: "blobs" or "layers".
         link: blobs may be hard links to the source's files.
+        strict: refuse layers whose tars readers are known to disagree about; each is read for it.
+        attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.
+        archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
+            to 24 writes it: a directory for every layer, and all of them uncompressed.
+        target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
         tags: further names for the image, in an archive or daemon.
         workers: what execute will be given, for the memory it takes.
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         access: where a daemon listens, and how patient to be with it; execute is as patient.
     Returns:
         A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError, TransportError.
     """
-    goal = make_goal(encoding=encoding, format=format, platforms=platforms, verify=verify, link=link, tags=tags)
-
+    goal = make_goal(
+        encoding=encoding,
+        format=format,
+        platforms=platforms,
+        verify=verify,
+        link=link,
+        strict=strict,
+        attestations=attestations,
+        archive_layout=archive_layout,
+        target=target,
+        tags=tags,
+    )
+    found = limits_of_call(limits)
     check_socket(source, destination, access)
 
     def attempt() -> Plan | RulePlan:
-        target = open_destination(destination, access)
-        with open_source(source, access) as opened:
+        place = open_destination(destination, archive_layout, access)
+        with open_source(source, found, access) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
-                facts = probe(Contents(source, "", ()), target, goal, workers, announced)
+                facts = probe(Contents(source, "", ()), place, goal, workers, announced)
                 rules = make_rules(
-                    source, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+                    source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
                 )
                 return replace(rules, announced=announced)
             contents = opened.read()
-            facts = probe(contents, target, goal, workers)
+            facts = probe(contents, place, goal, workers)
             return make_plan(
-                contents, goal, target.capabilities(), facts, destination=destination, reference=target.reference
+                contents,
+                goal,
+                place.capabilities(),
+                facts,
+                destination=destination,
+                reference=place.reference,
+                limits=found,
             )
 
     return replace(try_patiently(access, attempt), access=access)
@@ -141,12 +210,17 @@ def convert(
     platforms: Iterable[str | Platform] = (),
     verify: Verify = "blobs",
     link: bool = False,
+    strict: bool = False,
+    attestations: Attestations = "keep",
+    archive_layout: ArchiveLayout = "universal",
+    target: str | Target | None = None,
     tags: Iterable[str] = (),
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Result:
     """Plan and execute in one call; the arguments are theirs.
 
@@ -163,8 +237,13 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        strict=strict,
+        attestations=attestations,
+        archive_layout=archive_layout,
+        target=target,
         tags=tags,
         workers=workers,
+        limits=limits,
         access=access,
     )
-    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer)
+    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer, limits=limits)

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_layout, sha256
+from image_builders import docker_archive, make_image, make_layer, oci_layout, sha256
 from occy_fast.cli import main
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
@@ -70,6 +71,37 @@ def test_several_images_are_told_one_by_one(capsys: pytest.CaptureFixture[str], 
     assert [block[-1] for block in blocks[1:-1]] == [f"digest    {entry['digest']}" for entry in entries]
 
 
+def test_an_index_goes_into_one_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    images = [make_image("a"), make_image("b", architecture="arm64"), make_image("c", architecture="s390x")]
+    oci_layout(tmp_path / "in", images, ["app"], nested=True)
+    whole = document(capsys, "convert", "oci:in", "oci-archive:out.tar", "--platform", "all", "--attestations", "drop")
+    assert whole["digest"] == published(tmp_path / "in")
+    found = document(capsys, "inspect", "out.tar")
+    assert found["kind"] == "oci-archive"
+    assert [image["platform"] for image in found["images"]] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    two = ("--platform", "linux/s390x", "--platform", "linux/amd64", "--dry-run")
+    plan = document(capsys, "convert", "oci-archive:out.tar:app", "oci-archive:out.tar:app", *two)
+    assert [manifest["platform"] for manifest in plan["images"][0]["manifests"]] == ["linux/amd64", "linux/s390x"]
+    assert (plan["goal"]["attestations"], plan["notes"]) == ("keep", ["stays behind: linux/arm64"])
+    assert main(["convert", "out.tar", "oci:o", "--platform", "all", "--platform", "linux/amd64"]) == 2
+    assert main(["convert", "out.tar", "oci:o", "--attestations", "dropp"]) == 2
+    assert "--attestations drop" in capsys.readouterr().err
+
+
+def test_the_layout_of_an_archive(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    oci_layout(tmp_path / "in", [make_image(codec="gzip")], ["app"])
+    arguments = ("convert", "oci:in:app", "docker-archive:out.tar:app:1", "--archive-layout", "docker-20.10")
+    planned = document(capsys, *arguments, "--dry-run")
+    assert planned["goal"]["archive_layout"] == "docker-20.10"
+    written = document(capsys, *arguments)
+    assert [layer["to"] for layer in written["layers"]] == ["none", "none"]
+    assert written["notes"] == planned["notes"] != []
+    with tarfile.open(tmp_path / "out.tar") as tar:
+        assert sum(name.endswith("/VERSION") for name in tar.getnames()) == 2
+    assert main([*arguments[:2], "oci:out", *arguments[3:]]) == 2
+    assert "docker-20.10" in capsys.readouterr().err
+
+
 def test_what_is_there_already_is_not_counted_as_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     image = make_image(codec="gzip")
     oci_layout(tmp_path / "in", [image], ["app"])
@@ -96,6 +128,21 @@ def test_json_is_versioned_and_complete(capsys: pytest.CaptureFixture[str], tmp_
         blob = tmp_path / "out" / "blobs" / layer["digest"].replace(":", "/")
         assert blob.stat().st_size == layer["size_out"]
         assert "zstd:5" in layer["encoder"]
+
+
+def test_strict_is_off_unless_demanded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    hidden = make_layer("first") + make_layer("hidden")
+    oci_layout(tmp_path / "in", [make_image(tars=[hidden], codec="gzip")], ["app"])
+    for arguments, strict in (((), False), (("--no-strict",), False), (("--strict",), True)):
+        plan = document(capsys, "convert", "oci:in:app", "oci:out:app", "--dry-run", *arguments)
+        (layer,) = plan["images"][0]["manifests"][0]["layers"]
+        assert (plan["goal"]["strict"], layer["strict"]) == (strict, strict)
+    assert main(["convert", "oci:in:app", "oci:out:app", "--strict", "--json"]) == 4
+    assert json.loads(capsys.readouterr().err)["error"]["name"] == "TarAmbiguous"
+    assert not (tmp_path / "out" / "index.json").exists()
+    answer(capsys, "convert", "oci:in:app", "oci:out:app")
+    answer(capsys, "verify", "oci:out:app", code=4)
+    answer(capsys, "verify", "oci:out:app", "--no-strict")
 
 
 def test_quiet_prints_the_digest_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from occy_fast.cli import program
 from occy_fast.cli.failure import MEANINGS
 from occy_fast.cli.options import ExampleCommand
 from occy_fast.spec.encoding import DEFAULT_LEVELS, Encoding
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import encoder_identity
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -39,9 +41,9 @@ def test_commands_in_the_readme_parse(line: str) -> None:
 def test_examples_in_the_help_parse(name: str) -> None:
     command = program.get_command(click.Context(program), name)
     assert isinstance(command, ExampleCommand)
-    assert 2 <= len(command.examples) <= 4
+    assert 2 <= len(command.examples) <= 6
     for _, line in command.examples:
-        parse(line.removeprefix('eval "$(').removesuffix(')"'))
+        parse(line[line.index("occy-fast ") :].removesuffix(')"'))
 
 
 def test_exit_codes_are_those_of_the_program() -> None:
@@ -69,3 +71,10 @@ def test_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytes
     (tmp_path / "layer.tar.gz").write_bytes(gzip.compress(image.tars[0]))
     exec(compile(code, "README.md", "exec"), {})
     assert {"out", "layer.tar.zst"} & {entry.name for entry in tmp_path.iterdir()}
+
+
+def test_the_table_of_limits_is_complete() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\d,]+)(?: (KiB|MiB|GiB))? \|", README, re.MULTILINE)
+    units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+    told = {name: (variable, int(number.replace(",", "")) * units[unit]) for name, variable, number, unit in rows}
+    assert told == {field.name: (field.name.upper(), getattr(LIMITS, field.name)) for field in fields(Limits)}

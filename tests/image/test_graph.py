@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from occy_fast.errors import LimitError
 from occy_fast.image.blob import Blob
-from occy_fast.image.graph import DEEPEST, MOST_NODES, post_order, walk
+from occy_fast.image.graph import post_order, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 
@@ -57,7 +58,8 @@ def test_order_of_children_is_kept() -> None:
 
 
 def test_depth() -> None:
-    assert list(post_order([0], lambda node: [node + 1] if node < DEEPEST else [], int)) == list(range(8, -1, -1))
+    assert LIMITS.index_depth == 8
+    assert list(post_order([0], lambda node: [node + 1] if node < 8 else [], int)) == list(range(8, -1, -1))
     with pytest.raises(LimitError) as caught:
         list(post_order([0], lambda node: [node + 1], int, "here"))
     assert (caught.value.where, caught.value.allowed, caught.value.value) == ("here", 8, 9)
@@ -71,9 +73,9 @@ def test_number_of_nodes() -> None:
     def wide(count: int) -> list[int]:
         return list(post_order([0], lambda node: range(1, count) if node == 0 else [], int))
 
-    assert len(wide(MOST_NODES)) == MOST_NODES == 10_000
+    assert len(wide(10_000)) == LIMITS.manifest_count == 10_000
     with pytest.raises(LimitError) as caught:
-        wide(MOST_NODES + 1)
+        wide(10_001)
     assert (caught.value.allowed, caught.value.value) == (10_000, 10_001)
 
 

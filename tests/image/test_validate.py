@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from occy_fast.errors import (
+    DigestMismatch,
     ForeignLayerRefused,
     LayerCountMismatch,
     LimitError,
@@ -60,6 +61,7 @@ def changed_layer(**changes: Any) -> Image:
 def test_nothing_to_find() -> None:
     assert validate(image()) == ()
     assert validate(image(125), "here") == ()
+    assert validate(image(called_config=image().config_blob.digest)) == ()
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,7 @@ def test_errors(wrong: Image, error: type[OccyError]) -> None:
         (changed_layer(media_type=GZIP + "x"), "media type", UnsupportedMediaType),
         (changed_layer(media_type=OCI_CONFIG), "media type", UnsupportedMediaType),
         (changed_layer(encoding=Encoding("none")), "the bytes are none", MediaTypeConflict),
+        (image(called_config=Digest.sha256(b"")), "edited, or is damaged", DigestMismatch),
     ],
 )
 def test_warnings(odd: Image, words: str, error: type[OccyError] | None) -> None:

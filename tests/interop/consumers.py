@@ -75,6 +75,13 @@ def layout_images(path: Path) -> list[tuple[dict[str, Any], Known]]:
     return found
 
 
+def unpack(archive: Path, layout: Path) -> Path:
+    """Take an OCI archive apart, with nothing of the library."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(layout, filter="data")
+    return layout
+
+
 def layout_place(layout: Path, family: str) -> str:
     """Name the image of *layout* as skopeo and podman find it.
 

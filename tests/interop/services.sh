@@ -15,7 +15,7 @@ marker=$state/made-by-occy-fast
 packages() {
     local -A needed=(
         [/usr/bin/docker]=docker.io [/usr/sbin/dockerd]=docker.io [/usr/bin/podman]=podman [/usr/sbin/runc]=runc
-        [/usr/bin/skopeo]=skopeo [/usr/bin/umoci]=umoci [/usr/bin/docker-registry]=docker-registry
+        [/usr/bin/skopeo]=skopeo [/usr/bin/umoci]=umoci [/usr/bin/docker-registry]=docker-registry [/usr/bin/strace]=strace
     )
     local missing=() file
     for file in "${!needed[@]}"; do

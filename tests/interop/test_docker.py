@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -119,3 +124,92 @@ def test_docker_reads_no_zstd(docker: Client, skopeo: Client, registry: str, sav
         docker.forget(saved.known)
     else:
         docker("pull", name, expect=1)
+
+
+def test_docker_loads_its_own_layout(docker: Client, saved: Saved, tag: str, tmp_path: Path) -> None:
+    """And writes it again with the same names: the ids of the layers are those it gives them itself."""
+    layout, made, again = tmp_path / "layout", tmp_path / "made.tar", tmp_path / "again.tar"
+    occy("convert", "--compression", "zstd", f"docker-archive:{saved.path}", f"oci:{layout}:1")
+    occy("convert", "--archive-layout", "docker-20.10", f"oci:{layout}:1", f"docker-archive:{made}:{tag}")
+    occy("verify", f"docker-archive:{made}")
+    assert archive_images(made) == [([tag], saved.known)]
+    docker("load", "--input", made)
+    assert docker.known(tag) == saved.known
+    assert docker("run", "--rm", "--network", "none", tag).strip() == GREETING
+    docker("save", "--output", again, tag)
+    docker.forget(saved.known)
+    if "blobs" not in contents(again):  # the layout of Docker 25 and later
+        assert {name: data for name, data in contents(again).items() if name != "manifest.json"} == {
+            name: data for name, data in contents(made).items() if name != "manifest.json"
+        }
+
+
+def contents(path: Path) -> dict[str, object]:
+    """Return what an archive's members hold: bytes, a link's target, or a document's meaning."""
+    found: dict[str, object] = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            file = tar.extractfile(member) if member.isfile() else None
+            found[member.name] = member.linkname if file is None else file.read()
+    if isinstance(raw := found.get("repositories"), bytes):
+        found["repositories"] = json.loads(raw)
+    return found
+
+
+def legacy_archive(path: Path, name: str, saved: Saved) -> None:
+    """Write a saved image as Docker 1.9 would have: a chain of images, with fields that have gone since."""
+    with tarfile.open(saved.path) as tar:
+        file = tar.extractfile("manifest.json")
+        assert file is not None
+        layers = json.load(file)[0]["Layers"]
+        tars = [data.read() for layer in layers if (data := tar.extractfile(layer)) is not None]
+    parent = ""
+    with tarfile.open(path, "w") as tar:
+
+        def add(member: str, data: bytes) -> None:
+            entry = tarfile.TarInfo(member)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+
+        for number, layer in enumerate(tars):
+            image = {
+                "docker_version": "1.9.1" if number % 2 else "1.6.0",
+                "created": f"2014-05-0{number + 1}T01:02:03.450Z",
+                "container_config": {"Cmd": ["/bin/sh", "-c", f"step {number} <&>"], "Memory": 0, "CpuShares": 5},
+                "config": {
+                    "Cmd": ["cat", "/srv/b"],
+                    "Env": ["PATH=/bin"],
+                    "PortSpecs": None,
+                    "Labels": {"b": "", "a": "<"},
+                },
+                "architecture": "amd64",
+                "os": "linux",
+                "Size": len(layer),
+                "checksum": "x",
+            }
+            id_ = hashlib.sha256(json.dumps([image, parent]).encode()).hexdigest()
+            image |= {"id": id_, "parent": parent} if parent else {"id": id_}
+            add(f"{id_}/VERSION", b"1.0")
+            add(f"{id_}/json", json.dumps(image).encode())
+            add(f"{id_}/layer.tar", gzip.compress(layer, mtime=0) if number == 1 else layer)
+            parent = id_
+        repository, _, tag = name.rpartition(":")
+        add("repositories", json.dumps({repository: {tag: parent}}).encode())
+
+
+def test_an_archive_from_before_1_10_has_the_id_that_docker_gives_it(
+    docker: Client, saved: Saved, tag: str, tmp_path: Path
+) -> None:
+    old, made = tmp_path / "old.tar", tmp_path / "made.tar"
+    legacy_archive(old, tag, saved)
+    occy("convert", f"docker-archive:{old}", f"docker-archive:{made}")
+    [(names, known)] = archive_images(made)
+    assert names == [tag]
+    if int(docker("version", "--format", "{{.Server.Version}}").partition(".")[0]) < 29:
+        docker("load", "--input", old)
+        assert docker.known(tag) == known
+        docker("rmi", "--force", tag)
+    docker("load", "--input", made)
+    assert docker.known(tag) == known
+    assert docker("run", "--rm", "--network", "none", tag).strip() == GREETING
+    docker.forget(known)

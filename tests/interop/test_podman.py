@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy
+from consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy, unpack
 
 pytestmark = pytest.mark.interop
 
@@ -17,10 +17,14 @@ def _runs(podman: Client, name: str, *command: str) -> str:
     return podman("run", *options, name, *command)
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
-def test_podman_loads_an_archive(podman: Client, saved: Saved, tag: str, tmp_path: Path, compression: str) -> None:
+@pytest.mark.parametrize(
+    "options", [("--compression", "none"), ("--compression", "gzip"), ("--archive-layout", "docker-20.10")]
+)
+def test_podman_loads_an_archive(
+    podman: Client, saved: Saved, tag: str, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     made = tmp_path / "made.tar"
-    occy("convert", "--compression", compression, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
+    occy("convert", *options, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
     podman("load", "--input", made)
     assert podman.known(tag) == saved.known
     assert _runs(podman, tag).strip() == GREETING
@@ -50,7 +54,25 @@ def test_podman_pulls_a_layout(podman: Client, saved: Saved, tmp_path: Path, com
     podman.forget(saved.known)
 
 
-@pytest.mark.parametrize("form", ["docker-archive", "oci-dir"])
+@pytest.mark.parametrize(
+    ("family", "compression"), [("oci", "none"), ("oci", "gzip"), ("oci", "zstd"), ("docker", "gzip")]
+)
+def test_podman_loads_an_oci_archive(
+    podman: Client, saved: Saved, tag: str, tmp_path: Path, compression: str, family: str
+) -> None:
+    """Under the name that the archive's index gives it."""
+    made = tmp_path / "made.tar"
+    options = ("--compression", compression, "--format", family)
+    occy("convert", *options, f"docker-archive:{saved.path}", f"oci-archive:{made}:{tag}")
+    podman("load", "--input", made)
+    assert saved.known.image_id in podman.ids()
+    name = tag if family == "oci" else saved.known.image_id.removeprefix("sha256:")  # it names no Docker manifest
+    assert podman.known(name) == saved.known
+    assert _runs(podman, name).strip() == GREETING
+    podman.forget(saved.known)
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-dir", "oci-archive"])
 def test_what_podman_saves_is_read(podman: Client, saved: Saved, tag: str, tmp_path: Path, form: str) -> None:
     theirs, archive, layout = tmp_path / "theirs", tmp_path / "back.tar", tmp_path / "layout"
     podman("load", "--input", saved.path)
@@ -59,6 +81,9 @@ def test_what_podman_saves_is_read(podman: Client, saved: Saved, tag: str, tmp_p
     if form == "docker-archive":
         source = f"docker-archive:{theirs}"
         [(_, before)] = archive_images(theirs)
+    elif form == "oci-archive":
+        source = str(theirs)
+        [(_, before)] = layout_images(unpack(theirs, tmp_path / "unpacked"))
     else:
         source = f"oci:{theirs}"
         [(_, before)] = layout_images(theirs)

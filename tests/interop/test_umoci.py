@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, layout_images, occy
+from consumers import GREETING, Client, Saved, archive_images, layout_images, occy, run, unpack
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(os.geteuid() != 0, reason="unpacking keeps owners: needs root")]
 
@@ -40,6 +40,21 @@ def test_umoci_unpacks_the_same_files(
     assert unpacked == _files(tmp_path / "their-bundle" / "rootfs")
     assert unpacked["srv/b"][3] == f"{GREETING}\n".encode()
     assert "srv/gone" not in unpacked
+
+
+def test_umoci_unpacks_what_was_in_an_archive(umoci: Client, saved: Saved, tmp_path: Path) -> None:
+    """It knows no archives, so tar takes ours apart, and packs what it wrote."""
+    made, packed = tmp_path / "made.tar", tmp_path / "packed.tar"
+    occy("convert", "--compression", "gzip", f"docker-archive:{saved.path}", f"oci-archive:{made}:1")
+    layout = unpack(made, tmp_path / "layout")
+    umoci("unpack", "--image", f"{layout}:1", tmp_path / "bundle")
+    assert (tmp_path / "bundle" / "rootfs" / "srv" / "b").read_text() == f"{GREETING}\n"
+    (tmp_path / "bundle" / "rootfs" / "srv" / "added").write_text("by umoci")
+    umoci("repack", "--image", f"{layout}:2", tmp_path / "bundle")
+    run("tar", "-C", layout, "-cf", packed, ".")
+    occy("verify", str(packed))
+    occy("convert", f"oci-archive:{packed}:2", f"docker-archive:{tmp_path}/back.tar")
+    assert archive_images(tmp_path / "back.tar")[0][1].diff_ids[:-1] == saved.known.diff_ids
 
 
 def test_what_umoci_wrote_is_read(umoci: Client, saved: Saved, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ letters = st.binary(min_size=0, max_size=30).map(lambda raw: raw.replace(b"\0", 
 names = letters | st.just(b"d/") | st.just(b"usr/bin/tool")
 numbers = st.integers(-(2**62), 2**62) | st.integers(0, 2**21)
 contents = st.binary(max_size=40) | st.integers(0, 1600).map(lambda size: b"c" * size)
-kinds = st.sampled_from([b"0", b"1", b"2", b"5", b"\0", b"3", b"7", b"Z", b"X", b"S", b"D", b"6"])
+kinds = st.sampled_from([b"0", b"1", b"2", b"5", b"\0", b"3", b"7", b"Z", b"X", b"A", b"V", b"S", b"D", b"6"])
 
 pax_numbers = st.one_of(
     st.integers(-5, 3000).map(lambda value: b"%d" % value),

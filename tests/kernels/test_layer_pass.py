@@ -11,7 +11,7 @@ import random
 import select
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -365,3 +365,40 @@ def test_options_are_checked(layer_pass: ModuleType, options: dict[str, Any]) ->
     with pytest.raises(ValueError, match=r"level|window_log_max"):
         pool.start(**options)
     pool.close()
+
+
+# -------------------------------------------------------------------------------------------------------- the corpus
+
+
+def corpus_streams(shared: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every tar and every compressed stream in the corpus, those in bundles too."""
+    for path in sorted((shared / "corpus").rglob("*")):
+        if not path.is_file() or path.stat().st_size > 4 << 20:
+            continue
+        raw = path.read_bytes()
+        if path.name.endswith("-corpus.tar"):
+            with tarfile.open(path) as bundle:
+                seeds = [entry for entry in bundle if entry.isfile()]
+                yield from ((entry.name, bundle.extractfile(entry).read()) for entry in seeds)  # type: ignore[union-attr]
+        elif path.suffix in (".tar", ".gz", ".tgz", ".zst") or raw[:2] == b"\x1f\x8b" or raw[257:262] == b"ustar":
+            yield str(path), raw
+
+
+def told(side: str, raw: bytes, codec: str, scan_tar: int) -> Any:
+    """Return what the pass makes of *raw*: digests and sizes, or its error, in words where it is the tar's."""
+    try:
+        result, output = run(side, raw, decode=codec, scan_tar=scan_tar, output="tar", max_tar=32 << 20)
+    except OccyError as error:
+        return type(error), str(error) if isinstance(error, TarError) else ""
+    return result, hashlib.sha256(output).digest()
+
+
+def test_the_corpus_is_read_alike(shared: Path) -> None:
+    read = 0
+    for name, raw in corpus_streams(shared):
+        codec = "gzip" if raw[:2] == b"\x1f\x8b" else "zstd" if raw[:4] == b"\x28\xb5\x2f\xfd" else "none"
+        for scan_tar in (1, 2):
+            native, pure = (told(side, raw, codec, scan_tar) for side in SIDES)
+            assert native == pure, (name, scan_tar)
+        read += 1
+    assert read > 1000

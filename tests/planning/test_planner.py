@@ -115,6 +115,33 @@ without a name
 copies 1.0 MB; recodes 2.0 MB; writes about 6.7 MB; verifies blobs
 """,
     ),
+    "strict reading looks into every layer": (
+        lambda: printed(
+            contents(image("a", "b.gzip", "c.zstd")),
+            goal("gzip", strict=True),
+            facts=replace(FACTS, present=frozenset({digest("b.gzip")})),
+        ),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest edited, config kept (299 B)
+    1  sha256:ca978112ca1b    1.0 MB  none -> gzip:2    asked for; its tar is read strictly
+    2  sha256:2f4f42861352    1.0 MB  skip              there already; its tar is read strictly
+    3  sha256:f4816ab7ffd3    1.0 MB  zstd -> gzip:2    asked for; its tar is read strictly
+recodes 2.0 MB; writes about 1.5 MB; verifies blobs, reads tars strictly
+""",
+    ),
+    "strict copies": (
+        lambda: printed(contents(image("a", "b.gzip")), goal(strict=True)),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest kept, config kept (225 B)
+    1  sha256:ca978112ca1b    1.0 MB  copy              none, kept; its tar is read strictly
+    2  sha256:2f4f42861352    1.0 MB  copy              gzip, kept; its tar is read strictly
+copies 2.0 MB; verifies blobs, reads tars strictly
+""",
+    ),
     "there already": (
         lambda: printed(
             contents(image("a", "b.gzip")), goal(), facts=replace(FACTS, present=frozenset({digest("b.gzip")}))
@@ -417,6 +444,7 @@ without a name
     1  sha256:b7ca5b32b916    1.0 MB  copy              as it is
 copies 3.0 MB; verifies blobs
 note: stays behind: linux/s390x
+note: stays behind: 1 attestation or artifact of the index
 """,
     ),
     "an attestation of what changes": (
@@ -721,6 +749,11 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         lambda: plan_of(contents(image({**layer("a"), "diff_id": digest("b")})), goal()),
         DigestMismatch,
         "diff_id",
+    ),
+    "who wants proof gets no config that was edited": (
+        lambda: plan_of(contents(replace(image("a"), called_config=digest("b"))), goal(verify="layers")),
+        DigestMismatch,
+        "config, by its name",
     ),
     "more layers than diff_ids": (
         lambda: plan_of(contents(short_config(image("a", "b"))), goal()),

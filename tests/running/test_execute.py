@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import errno
+import gzip
 import hashlib
 import json
 import lzma
@@ -27,6 +28,7 @@ from occy_fast.errors import (
     NotFound,
     OutputError,
     PlanStale,
+    TarAmbiguous,
     Unsupported,
     UsageError,
 )
@@ -375,6 +377,42 @@ def test_progress_ends_with_everything_done(tmp_path: Path) -> None:
     assert last.source == last.total == sum(map(len, image.blobs))
 
 
+# A member behind the end of the archive: some readers go on to it.
+AMBIGUOUS = make_layer("first") + make_layer("hidden")
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["copied", "linked"])
+@pytest.mark.parametrize("encoding", [None, "gzip:1", "zstd:1", "none"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_strict_reading_is_on_demand(tmp_path: Path, codec: str, encoding: str | None, link: bool) -> None:
+    """Whatever becomes of a layer, its tar is looked at where that is asked for, and nothing is left of a failure."""
+    good, bad = (make_image(name, tars=[tar], codec=codec) for name, tar in (("g", make_layer()), ("b", AMBIGUOUS)))
+    oci_layout(tmp_path / "good", [good], ["app"])
+    oci_layout(tmp_path / "bad", [bad], ["app"])
+    api.convert(f"oci:{tmp_path}/good:app", f"oci:{tmp_path}/out:good", encoding=encoding, link=link, strict=True)
+    before = tree(tmp_path / "out")
+    with pytest.raises(TarAmbiguous, match="behind the end of the archive"):
+        api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:bad", encoding=encoding, link=link, strict=True)
+    assert tree(tmp_path / "out") == before
+    result = api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:bad", encoding=encoding, link=link)
+    assert [str(layer.diff_id) for layer in result.layers] == bad.diff_ids
+    with pytest.raises(TarAmbiguous):  # also where nothing is to be written
+        api.convert(f"oci:{tmp_path}/bad:app", f"oci:{tmp_path}/out:again", encoding=encoding, strict=True)
+
+
+@pytest.mark.parametrize("encoding", [None, "zstd:1"])
+def test_strict_reading_of_what_comes_by_once(tmp_path: Path, encoding: str | None) -> None:
+    for name, tar in (("good", make_layer()), ("bad", AMBIGUOUS)):
+        archive = docker_archive(tmp_path / name, [make_image(name, tars=[tar])])
+        (tmp_path / f"{name}.tar.gz").write_bytes(gzip.compress(archive.read_bytes()))
+    api.convert(f"{tmp_path}/good.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding, strict=True)
+    before = tree(tmp_path / "out")
+    with pytest.raises(TarAmbiguous, match="behind the end of the archive"):
+        api.convert(f"{tmp_path}/bad.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding, strict=True)
+    assert tree(tmp_path / "out") == before
+    api.convert(f"{tmp_path}/bad.tar.gz", f"oci:{tmp_path}/out:app", encoding=encoding)
+
+
 def test_a_layer_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = make_image("one", codec="gzip", size=100_000)
     size = len(image.tars[0])
@@ -574,3 +612,27 @@ def snapshot(path: Path) -> dict[str, bytes | None]:
 
 def tree_of_source(path: Path, name: str) -> list[str]:
     return sorted([name, *(f"{name}/{below}" for below in tree(path / name))])
+
+
+@pytest.mark.parametrize("name", ["{}.json", "sha256:{}", "{}"])
+def test_a_config_is_not_what_its_name_says(tmp_path: Path, name: str) -> None:
+    """Tools edit a config and leave its name: that is read, but who wants proof is told, and so is who verifies."""
+    image = make_image("one")
+    edited = image.config.replace(b"/bin/true", b"/bin/trve")
+    layer = sha256(image.tars[0])
+    item = {"Config": name.format(sha256(image.config)), "RepoTags": ["app:1"], "Layers": [f"{layer}/layer.tar"]}
+    for config in (image.config, edited):
+        members = [(item["Config"], config), (f"{layer}/layer.tar", image.tars[0]), ("manifest.json", dumps([item]))]
+        (tmp_path / "in.tar").write_bytes(make_tar(members))
+        source = f"docker-archive:{tmp_path}/in.tar"
+        assert str(api.convert(source, f"oci:{tmp_path}/out").config_digest) == "sha256:" + sha256(config)
+        report = api.verify(source)
+        assert report.exit_code == 0
+        warned = [finding.error for finding in report.findings if isinstance(finding.error, DigestMismatch)]
+        assert len(warned) == (config is edited)
+        if config is edited:
+            with pytest.raises(DigestMismatch) as caught:
+                api.convert(source, f"oci:{tmp_path}/out2", verify="layers")
+            assert str(caught.value.found) == "sha256:" + sha256(edited)
+        else:
+            api.convert(source, f"oci:{tmp_path}/out1", verify="layers")

@@ -55,6 +55,7 @@ def test_the_disk_fills_up(
         api.convert(f"oci:{tmp_path}/large:app", destination, encoding=encoding)
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.exit_code == 1
+    assert caught.value.path.startswith(str(small_disk))
     after = {name: (small_disk / name).read_bytes() for name in tree(small_disk) if (small_disk / name).is_file()}
     assert after == before
     api.convert(f"oci:{tmp_path}/small:app", destination)

@@ -31,6 +31,7 @@ from occy_fast.errors import (
     Unsupported,
 )
 from occy_fast.planning.rules import RulePlan
+from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
 from piping import piped
 
@@ -249,10 +250,9 @@ def test_a_layer_too_large_to_be_kept_that_is_no_tar(tmp_path: Path) -> None:
 
 def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_pass_module, "RATIO_FLOOR", 1 << 20)
-    monkeypatch.setattr(layer_pass_module, "MAX_RATIO", 100)
     bomb = archive_members([make_image(tars=[make_tar([("zeros", bytes(2 << 20))])], codec="zstd")])
     with pytest.raises(DecompressionBomb):
-        convert(tmp_path, make_tar(bomb), f"oci:{tmp_path}/out")
+        convert(tmp_path, make_tar(bomb), f"oci:{tmp_path}/out", limits=Limits(ratio=100))
     with pytest.raises(DecompressionBomb):
         convert(tmp_path, make_tar(archive_members([make_image("a")])), f"oci:{tmp_path}/out", max_layer=1000)
     assert os.listdir(tmp_path) == []

@@ -34,8 +34,22 @@ ARCHIVES = [
     "fixtures/podman-4.3.1-docker-archive-multi.tar",
     "oracles/tool-archives/crane-legacy.tar",
     "oracles/tool-archives/crane-tarball.tar",
+    "oracles/tool-archives/podman431-docker-dup.tar",
     "oracles/tool-archives/podman431-docker-multi.tar",
 ]
+
+LEGACY = [
+    "oracles/legacy-v1/chain3.tar",
+    "oracles/legacy-v1/gzlayers.tar",
+    "oracles/legacy-v1/nodockerver.tar",
+    "corpus/images/moby/integration-cli/testdata/emptyLayer.tar",
+    "corpus/images/go-containerregistry/v1/tarball/testdata/no_manifest.tar",
+]
+
+
+def familiar(tag: str) -> str:
+    """Return a tag as Docker shows it."""
+    return tag.removeprefix("docker.io/library/").removeprefix("docker.io/")
 
 
 def read_original(path: Path) -> dict[bytes, tuple[set[str], list[str]]]:
@@ -48,9 +62,10 @@ def read_original(path: Path) -> dict[bytes, tuple[set[str], list[str]]]:
             return member.read()
 
         found: dict[bytes, tuple[set[str], list[str]]] = {}
-        for item in json.loads(read("manifest.json")):
-            config = read(item["Config"])
-            tags = {tag.removeprefix("docker.io/library/").removeprefix("docker.io/") for tag in item["RepoTags"] or ()}
+        for written in json.loads(read("manifest.json")):
+            item = {key.lower(): value for key, value in written.items()}                # jib's are in lower case
+            config = read(item["config"])
+            tags = {familiar(tag) for tag in item.get("repotags") or ()}
             known, _ = found.get(config, (set(), []))
             found[config] = (known | tags, json.loads(config)["rootfs"]["diff_ids"])
     return found
@@ -77,3 +92,43 @@ def test_there_and_back(tmp_path: Path, shared: Path, name: str, encoding: str |
     assert read_original(tmp_path / "back.tar") == original
     for written in read_archive(tmp_path / "back.tar").values():
         assert written.codecs <= {"none"}
+
+
+def assert_survives(source: str, directory: Path) -> dict[bytes, tuple[set[str], list[str]]]:
+    """Convert an archive to a layout and back, compressed and as it is; return what it holds at the end."""
+    seen = []
+    for encoding in (None, "gzip"):
+        layout, back = directory / f"layout-{encoding}", directory / f"back-{encoding}.tar"
+        api.convert(source, f"oci:{layout}", encoding=encoding)  # tools edit configs and leave their names
+        api.convert(f"oci:{layout}", f"docker-archive:{back}", verify="layers")
+        seen.append(read_original(back))
+    api.convert(f"oci:{layout}", f"docker-archive:{back}", archive_layout="docker-20.10")
+    assert seen == [read_original(back)] * 2
+    return seen[0]
+
+
+def test_the_corpus_there_and_back(tmp_path: Path, shared: Path) -> None:
+    """What skopeo or crane accepts comes back with the same configs, diff_ids and names."""
+    cases = json.loads((shared / "corpus/images/expected.json").read_text())["archives"]
+    survived = 0
+    for case in cases:
+        verdicts = [case.get(tool, {"rc": 1})["rc"] for tool in ("skopeo_docker_archive", "crane_validate")]
+        if 0 not in verdicts:
+            continue
+        path, directory = shared / "corpus" / case["path"], tmp_path / str(survived)
+        directory.mkdir()
+        assert assert_survives(f"docker-archive:{path}", directory) == read_original(path), path
+        survived += 1
+    assert survived > 25
+
+
+@pytest.mark.parametrize("name", LEGACY)
+def test_archives_from_before_docker_1_10(tmp_path: Path, shared: Path, name: str) -> None:
+    """The image that dockerd makes of them stays the same on every further way."""
+    known = json.loads((shared / "oracles/legacy-v1/expected_20.10.24.json").read_text())["images"]
+    assert api.verify(f"docker-archive:{shared / name}").exit_code == 0
+    [(config, (names, diff_ids))] = assert_survives(f"docker-archive:{shared / name}", tmp_path).items()
+    assert json.loads(config)["rootfs"]["diff_ids"] == diff_ids
+    [named] = names
+    assert config.decode() == known.get(named, {}).get("config", config.decode())
+    assert (named in known) == name.startswith("oracles")

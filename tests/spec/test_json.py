@@ -180,6 +180,15 @@ def test_words_that_people_chose_may_differ_in_case(name: str) -> None:
     assert parse_json(format_json(value), "here") == value
 
 
+def test_a_document_of_words_that_people_chose() -> None:
+    raw = b'{"app":{"V1":{"A":1,"a":2},"v1":[{"B":1,"b":2}]},"App":{}}'
+    assert parse_json(raw, "x", free_keys=True) == json.loads(raw)
+    with pytest.raises(DuplicateKey):
+        parse_json(raw, "x")
+    with pytest.raises(DuplicateKey, match="appears twice"):
+        parse_json(b'{"app":{"a":1,"a":2}}', "x", free_keys=True)
+
+
 @pytest.mark.parametrize("error", [ManifestTooLarge, ConfigTooLarge])
 def test_size(error: type[ManifestTooLarge | ConfigTooLarge]) -> None:
     assert parse_json(b'"1234"', "here", 6, error) == "1234"

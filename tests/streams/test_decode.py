@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from image_builders import encode
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError
+from occy_fast.spec.limits import Limits
 from occy_fast.streams import decode as decode_module
 from occy_fast.streams.decode import STEP, decode_foreign, decode_whole
 
@@ -102,13 +103,13 @@ def test_a_cut_of_a_whole_stream_at_any_byte(codec: str, content: bytes, data: s
 @pytest.mark.parametrize("codec", ["gzip", "zstd", "xz", "bzip2"])
 def test_nothing_vouches_for_a_bomb(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_module, "RATIO_FLOOR", 3 * STEP)
-    monkeypatch.setattr(decode_module, "MAX_RATIO", 10)
+    limits = Limits(ratio=10)
     stream = encoded(codec, bytes(4 * STEP))
     with pytest.raises(DecompressionBomb, match="ratio"):
-        for _ in decode_whole(codec, pieces(stream, STEP), "here"):
+        for _ in decode_whole(codec, pieces(stream, STEP), "here", limits):
             pass
     fair = encoded(codec, bytes(3 * STEP))
-    assert sum(len(piece) for piece in decode_whole(codec, pieces(fair, STEP), "here")) == 3 * STEP
+    assert sum(len(piece) for piece in decode_whole(codec, pieces(fair, STEP), "here", limits)) == 3 * STEP
 
 
 def _with_dictionary(stream: bytearray, bits: int) -> bytearray:

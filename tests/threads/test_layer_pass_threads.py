@@ -53,7 +53,9 @@ def test_random_cancels_leave_nothing(workers: int, tmp_path: Path) -> None:
                     if source.random() < 0.5:
                         run.cancel()
                     assert ending(run) in (DIFF_ID, CorruptStream, Cancelled)
-        assert left_over() == before
+        after = left_over()
+        # fewer are no fault of ours: the kernel may still be taking a thread of an earlier test off the list
+        assert not any(now > then for now, then in zip(after, before, strict=True)), (before, after)
 
 
 def test_pools_of_many_threads_at_once() -> None:

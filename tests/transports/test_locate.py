@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_layout
+from image_builders import docker_archive, make_image, oci_archive, oci_layout
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import STREAM, TRANSPORTS, Locator, open_destination, open_source, parse_locator
@@ -23,6 +23,9 @@ from occy_fast.transports.locate import STREAM, TRANSPORTS, Locator, open_destin
         ("docker-archive:a.tar:t5/app", ("docker-archive", "a.tar", "docker.io/t5/app:latest", None)),
         ("docker-archive:a.tar:localhost:5000/x/y:3", ("docker-archive", "a.tar", "localhost:5000/x/y:3", None)),
         ("docker-archive:a.tar:@0", ("docker-archive", "a.tar", None, 0)),
+        ("oci-archive:a.tar", ("oci-archive", "a.tar", None, None)),
+        ("oci-archive:a.tar:localhost:5000/a/b:1", ("oci-archive", "a.tar", "localhost:5000/a/b:1", None)),
+        ("oci-archive:a.tar:@2", ("oci-archive", "a.tar", None, 2)),
         ("docker-daemon:app", ("docker-daemon", "", "docker.io/library/app:latest", None)),
         ("podman:localhost/x/app:1", ("podman", "", "localhost/x/app:1", None)),
         (f"docker-daemon:sha256:{'a' * 64}", ("docker-daemon", "", f"sha256:{'a' * 64}", None)),
@@ -56,7 +59,7 @@ def test_unknown_words_are_told_what_there_is(word: str) -> None:
     assert "registry" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["oci-archive:x", "docker://host/x", "ostree:x@y"])
+@pytest.mark.parametrize("text", ["docker://host/x", "ostree:x@y"])
 def test_transports_to_come_are_unsupported(text: str) -> None:
     with pytest.raises(Unsupported) as caught:
         parse_locator(text)
@@ -71,7 +74,7 @@ def test_a_file_whose_name_looks_like_a_transport(tmp_path: Path, monkeypatch: p
     assert parse_locator("tar:x") == Locator("tar:x", "", "tar:x")
 
 
-@pytest.mark.parametrize("text", ["docker-archive:-", "-"])
+@pytest.mark.parametrize("text", ["docker-archive:-", "oci-archive:-", "-"])
 def test_standard_input_is_a_source(text: str) -> None:
     assert parse_locator(text).path == STREAM
     with open_source(text) as source:
@@ -97,13 +100,15 @@ def test_an_archive_knows_no_digests() -> None:
 
 @pytest.mark.parametrize("ref", ["../x", "-x", "a b", "a\nb", "/x", "x/", "a//b", ".", "ü"])
 def test_refs_to_be_written_keep_to_the_grammar(tmp_path: Path, ref: str) -> None:
-    with pytest.raises(BadReference):
-        open_destination(f"oci:{tmp_path}/out:{ref}")
+    for transport in ("oci", "oci-archive"):
+        with pytest.raises(BadReference):
+            open_destination(f"{transport}:{tmp_path}/out:{ref}")
 
 
 @pytest.mark.parametrize("ref", ["1", "latest", "a/b:1", "localhost:5000/x:1", "v1.2.3-rc--1+x", "a@b"])
 def test_refs_that_can_be_written(tmp_path: Path, ref: str) -> None:
-    assert open_destination(f"oci:{tmp_path}/out:{ref}").reference == ref
+    for transport in ("oci", "oci-archive"):
+        assert open_destination(f"{transport}:{tmp_path}/out:{ref}").reference == ref
 
 
 def test_a_destination_names_its_transport_and_no_index(tmp_path: Path) -> None:
@@ -117,10 +122,21 @@ def test_a_destination_names_its_transport_and_no_index(tmp_path: Path) -> None:
 def test_paths_are_detected(tmp_path: Path) -> None:
     image = make_image("a")
     docker_archive(tmp_path / "a.tar", [image])
+    docker_archive(tmp_path / "both.tar", [image], "D")
     oci_layout(tmp_path / "layout", [image])
+    oci_archive(tmp_path / "oci.tar", tmp_path / "layout")
+    oci_archive(tmp_path / "dots.tar", tmp_path / "layout", prefix="./")
     os.symlink("a.tar", tmp_path / "link")
     (tmp_path / "other").mkdir()
-    for name, kind in [("a.tar", "docker-archive"), ("layout", "oci"), ("link", "docker-archive")]:
+    kinds = {
+        "a.tar": "docker-archive",
+        "both.tar": "docker-archive",
+        "layout": "oci",
+        "link": "docker-archive",
+        "oci.tar": "oci-archive",
+        "dots.tar": "oci-archive",
+    }
+    for name, kind in kinds.items():
         with open_source(str(tmp_path / name)) as source:
             contents = source.read()
         assert contents.kind == kind

@@ -46,6 +46,27 @@ def test_directory_header() -> None:
     assert header.mode == 0o755
 
 
+def test_link_header() -> None:
+    header = tarfile.TarInfo.frombuf(tar_header("b/layer.tar", 0, link="../a/layer.tar"), "ascii", "strict")
+    assert header.issym()
+    assert (header.name, header.linkname, header.mode, header.size) == ("b/layer.tar", "../a/layer.tar", 0o777, 0)
+
+
+def test_members_get_other_names_and_those_without_are_dropped(fd: int) -> None:
+    out = TarOutput(fd)
+    for name in ("first", "second", "third", "second"):
+        out.append(name, name.encode() * 200)
+    out.rename({"second": "2", "third": "3"})
+    out.close_gaps()
+    out.append_link("l/ink", "../2")
+    out.finish()
+    raw = os.pread(fd, 1 << 20, 0)
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        assert [member.name for member in tar] == ["2", "3", "l/ink"]
+        assert tar.extractfile("2").read() == tar.extractfile("l/ink").read() == b"second" * 200
+    assert b"first" not in raw
+
+
 def test_regions_are_written_in_any_order(fd: int) -> None:
     out = TarOutput(fd)
     first, second = out.reserve(700), out.reserve(512)

@@ -23,7 +23,9 @@ _COMPLETE = "_OCCY_FAST_COMPLETE"
 COMMANDS = {
     "convert": "Bring an image to another place, in another form if asked.",
     "inspect": "Show what is in it: images, layers, encodings, sizes.",
+    "check": "Tell what consumers will not read of it, and what mends that.",
     "verify": "Prove everything in it: digests, sizes, diff_ids, counts.",
+    "targets": "List the consumers that check and convert know.",
     "completion": "Print the script that teaches a shell these words.",
 }
 

@@ -37,6 +37,11 @@ def print_script(text: str) -> None:
     _write(sys.stdout, text)
 
 
+def print_drawn(text: str) -> None:
+    """Print to stdout what was drawn for a terminal, of words made harmless before."""
+    _write(sys.stdout, text)
+
+
 def print_note(text: str) -> None:
     """Print *text* to stderr in the same way; nobody listening there is no failure."""
     _write(sys.stderr, "\n".join(printable(line) for line in text.split("\n")) + "\n")

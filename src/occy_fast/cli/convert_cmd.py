@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
-from occy_fast.cli.options import LOCATOR, EncodingType, ExampleCommand, JobsType, PlatformType, Word, voiced
+from occy_fast.cli.options import (
+    LOCATOR,
+    EncodingType,
+    ExampleCommand,
+    JobsType,
+    PlatformType,
+    TargetType,
+    Word,
+    voiced,
+)
 from occy_fast.cli.reaching import reaching, repository_name
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
     from occy_fast.planning.access import Access
-    from occy_fast.planning.goal import Format, Verify
+    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
     from occy_fast.spec.encoding import Encoding
@@ -35,8 +44,12 @@ SCHEMA = 1
             "occy-fast convert oci:out:app docker-daemon:example.com/app:1",
         ),
         (
+            "in the form that one consumer reads",
+            "occy-fast convert oci:out:app docker-archive:app.tar --target docker-20.10.24",
+        ),
+        (
             "what would be done, and why, without doing it",
-            "occy-fast convert app.tar oci:out:app --compression gzip:2 --dry-run",
+            "occy-fast convert app.tar oci-archive:app.oci.tar:app --compression gzip:2 --dry-run",
         ),
         (
             "in a script: prove the tars too, keep the digest",
@@ -72,6 +85,11 @@ SCHEMA = 1
     help="blobs: every byte that is moved against its digest, and the diff_id of every layer that is decoded;"
     " layers: decode the others too.",
 )
+@click.option(
+    "--strict/--no-strict",
+    default=False,
+    help="Refuse layers whose tars readers are known to disagree about; each is read for it, also where it is copied.",
+)
 @click.option("--link", is_flag=True, help="Blobs may be hard links to the source's files, and share their fate.")
 @click.option(
     "-j", "--jobs", type=JobsType(), metavar="N", help="Workers. Default: the processors this process may use."
@@ -82,7 +100,28 @@ SCHEMA = 1
     "platforms",
     type=PlatformType(),
     multiple=True,
-    help="Only images for os/architecture[/variant]; may be repeated.",
+    help="Only images for os/architecture[/variant]; may be repeated. Default: all that DST can hold, as is 'all'.",
+)
+@click.option(
+    "--attestations",
+    type=Word(["keep", "drop"]),
+    default="keep",
+    show_default=True,
+    help="What BuildKit states of an image: keep brings it along wherever DST can hold it, drop leaves it out.",
+)
+@click.option(
+    "--archive-layout",
+    type=Word(["universal", "docker-20.10"]),
+    default="universal",
+    show_default=True,
+    help="How a docker-archive is built: universal, which every consumer loads, or docker-20.10, as Docker 1.10 to 24"
+    " writes it: a directory for every layer, uncompressed.",
+)
+@click.option(
+    "-t",
+    "--target",
+    type=TargetType(),
+    help="Who is to read the result, such as docker-20.10: what that would refuse is changed, and nothing else.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")
 @click.option(
@@ -116,9 +155,13 @@ def convert(
     level: int | None,
     family: Format,
     verify: Verify,
+    strict: bool,
     link: bool,
     jobs: int | None,
-    platforms: tuple[Platform, ...],
+    platforms: tuple[Platform | str, ...],
+    attestations: Attestations,
+    archive_layout: ArchiveLayout,
+    target: str | None,
     tags: tuple[str, ...],
     repository_tags: tuple[str, ...],
     access: Access,
@@ -128,9 +171,9 @@ def convert(
 ) -> int:
     """Bring the image at SRC to DST, in another form if asked.
 
-    SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes) or oci:DIR[:REF] (an OCI layout); one
-    image of several is also chosen by :@INDEX. A SRC that is a mere path is looked at to see which it is. The old
-    destination stays until the new one is complete.
+    SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes), oci:DIR[:REF] (an OCI layout) or
+    oci-archive:PATH[:REF] (a layout inside a tar); one image of several is also chosen by :@INDEX. A SRC that is a mere
+    path is looked at to see which it is. The old destination stays until the new one is complete.
 
     docker-daemon:NAME[:TAG] and podman:NAME[:TAG] are the images of a daemon, which is sent only the layers it lacks.
 
@@ -161,6 +204,10 @@ def convert(
         platforms=platforms,
         verify=verify,
         link=link,
+        strict=strict,
+        attestations=attestations,
+        archive_layout=archive_layout,
+        target=target,
         tags=(*tags, *map(repository_name, repository_tags)),
         workers=jobs,
         access=access,
@@ -208,7 +255,7 @@ def result_text(plan: Plan, result: Result) -> str:
             rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
             if rows:
                 lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
-        if plan.keeps_manifest:
+        if not plan.streams:
             lines.append(f"digest    {digest}")
         elif not single:
             lines.append(f"image id  {digest}")

@@ -73,7 +73,7 @@ def _image_lines(image: dict[str, Any]) -> list[str]:
     lines.append(f"  config    {image['config'] or '-'}")
     layers = image["layers"]
     if layers is None:
-        return [*lines, "  not in the source"]
+        return [*lines, "  neither image nor index" if image["present"] else "  not in the source"]
     lines.append(f"  {format_count(len(layers), 'layer')}, {format_size(sum(layer['size'] for layer in layers))}")
     rows = [
         (

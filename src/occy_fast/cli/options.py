@@ -118,23 +118,41 @@ class EncodingType(_Type):
 
 
 class PlatformType(_Type):
-    """os/architecture[/variant]."""
+    """os/architecture[/variant], or "all"."""
 
     name = "platform"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return a Platform."""
-        from occy_fast.spec.platform import parse_platform
+        """Return a Platform, or the word for all of them."""
+        from occy_fast.spec.platform import ALL_PLATFORMS, parse_platform
 
-        return parse_platform(str(value))
+        return value if value == ALL_PLATFORMS else parse_platform(str(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer what most images are made for."""
         return [
             CompletionItem(word)
-            for word in ("linux/amd64", "linux/arm64", "linux/arm/v7")
+            for word in ("linux/amd64", "linux/arm64", "linux/arm/v7", "all")
             if word.startswith(incomplete)
         ]
+
+
+class TargetType(_Type):
+    """A consumer of images; the text stays as it is, once it is known to name one."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name. Raises UnknownTarget."""
+        from occy_fast.targets.catalog import find_target
+
+        return find_target(str(value)).name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the rows of the matrix."""
+        from occy_fast.targets.catalog import all_targets
+
+        return [CompletionItem(known.name) for known in all_targets() if known.name.startswith(incomplete)]
 
 
 class JobsType(_Type):

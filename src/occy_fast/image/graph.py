@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from occy_fast.errors import LimitError
 from occy_fast.image.image import Image, ImageIndex, Opaque
-
-DEEPEST: Final = 8
-"""Indexes inside one another."""
-
-MOST_NODES: Final = 10_000
-"""Images and indexes, each as often as it is named."""
+from occy_fast.spec.limits import LIMITS, Limits
 
 Node = TypeVar("Node")
 
@@ -23,8 +18,8 @@ def post_order(
     key: Callable[[Node], Hashable],
     where: str = "",
     *,
-    deepest: int = DEEPEST,
-    most: int = MOST_NODES,
+    deepest: int = LIMITS.index_depth,
+    most: int = LIMITS.manifest_count,
 ) -> Iterator[Node]:
     """Yield every distinct node once, what it refers to before itself.
 
@@ -67,7 +62,9 @@ def post_order(
                 yield node
 
 
-def walk(root: Image | ImageIndex | Opaque, where: str = "") -> Iterator[Image | ImageIndex | Opaque]:
+def walk(
+    root: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS
+) -> Iterator[Image | ImageIndex | Opaque]:
     """Yield the distinct images and indexes under *root*, children before parents, *root* last."""
 
     def children(node: Image | ImageIndex | Opaque) -> tuple[Image | ImageIndex | Opaque, ...]:
@@ -77,7 +74,7 @@ def walk(root: Image | ImageIndex | Opaque, where: str = "") -> Iterator[Image |
         digest = node.descriptor.digest if isinstance(node, Opaque) else node.digest
         return digest if digest is not None else id(node)
 
-    return post_order([root], children, name, where)
+    return post_order([root], children, name, where, deepest=limits.index_depth, most=limits.manifest_count)
 
 
 def leaves(root: Image | ImageIndex | Opaque) -> Iterator[Image | Opaque]:

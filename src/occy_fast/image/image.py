@@ -51,6 +51,8 @@ class Image:
         config: None for an artifact.
         config_blob: the config as it is stored, whatever it is.
         descriptor: what names the manifest, if anything does.
+        called_config: the digest in the config's file name where nothing else vouches for its bytes; tools that edit a
+            config leave it as it was.
     """
 
     manifest: Manifest | None
@@ -60,6 +62,7 @@ class Image:
     platform: Platform | None
     descriptor: Descriptor | None = None
     artifact: bool = False
+    called_config: Digest | None = None
 
     @property
     def digest(self) -> Digest | None:
@@ -97,14 +100,14 @@ class ImageIndex:
 
 @dataclass(frozen=True, slots=True)
 class NamedImage:
-    """An image or index with its names.
+    """An image or index with its names; a layout may give one to something else as well.
 
     Attributes:
         names: image references as the source writes them, full or familiar.
         ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
     """
 
-    image_or_index: Image | ImageIndex
+    image_or_index: Image | ImageIndex | Opaque
     names: tuple[str, ...] = ()
     ref: str | None = None
 

@@ -40,6 +40,13 @@ class PublishedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedBlob:
+    """Something that is neither an image nor an index, and was staged as it is."""
+
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedIndex:
     """An index, its bytes exactly as they go out, and the children that go with it.
 
@@ -48,10 +55,10 @@ class PublishedIndex:
 
     descriptor: Descriptor
     index: bytes
-    children: tuple[PublishedImage | PublishedIndex, ...]
+    children: tuple[Published, ...]
 
 
-Published = PublishedImage | PublishedIndex
+Published = PublishedImage | PublishedIndex | PublishedBlob
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,12 @@ class Publication:
 
     def digests(self) -> set[Digest]:
         """Return what every blob that becomes reachable is named by; what else was staged, nothing names."""
-        layers = {layer.descriptor.digest for image in self.images() for layer in image.layers}
-        return layers | {digest for digest, _ in self.documents()}
+        return {descriptor.digest for descriptor in self.blobs()} | {digest for digest, _ in self.documents()}
+
+    def blobs(self) -> Iterator[Descriptor]:
+        """Walk what must have been staged: every image's layers, and whatever is no image; repeats included."""
+        for named in self.roots:
+            yield from _blobs_of(named.root)
 
     def documents(self) -> Iterator[tuple[Digest, bytes]]:
         """Walk configs, manifests and indexes, children before parents, each digest once."""
@@ -98,16 +109,27 @@ def images_of(root: Published) -> Iterator[PublishedImage]:
     """Walk the images under *root* in index order."""
     if isinstance(root, PublishedImage):
         yield root
-        return
-    for child in root.children:
-        yield from images_of(child)
+    elif isinstance(root, PublishedIndex):
+        for child in root.children:
+            yield from images_of(child)
+
+
+def _blobs_of(root: Published) -> Iterator[Descriptor]:
+    match root:
+        case PublishedImage():
+            yield from (layer.descriptor for layer in root.layers)
+        case PublishedBlob():
+            yield root.descriptor
+        case PublishedIndex():
+            for child in root.children:
+                yield from _blobs_of(child)
 
 
 def _documents_of(root: Published) -> Iterator[tuple[Digest, bytes]]:
     if isinstance(root, PublishedImage):
         yield root.config.digest, root.config_bytes
         yield root.descriptor.digest, root.manifest
-        return
-    for child in root.children:
-        yield from _documents_of(child)
-    yield root.descriptor.digest, root.index
+    elif isinstance(root, PublishedIndex):
+        for child in root.children:
+            yield from _documents_of(child)
+        yield root.descriptor.digest, root.index

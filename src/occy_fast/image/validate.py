@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from occy_fast.errors import (
+    DigestMismatch,
     ForeignLayerRefused,
     LayerCountMismatch,
     LimitError,
@@ -20,9 +21,9 @@ from occy_fast.image.blob import Blob
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.media_type import describe
 
-MOST_LAYERS: Final = 4096
 MOST_LAYERS_OF_DOCKER: Final = 125
 """What Docker's storage stacks at most."""
 
@@ -43,7 +44,7 @@ class Finding:
     error: OccyError | None = field(default=None, compare=False)
 
 
-def validate(image: Image | ImageIndex, where: str = "") -> tuple[Finding, ...]:
+def validate(image: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
     """Return all that is wrong with an image, or with every image of an index; no blob is opened.
 
     Args:
@@ -51,9 +52,9 @@ def validate(image: Image | ImageIndex, where: str = "") -> tuple[Finding, ...]:
     """
     found: list[Finding] = []
     try:
-        for node in walk(image, where):
+        for node in walk(image, where, limits):
             if isinstance(node, Image):
-                found += _image(node, _place(where, node) if node is not image else where)
+                found += _image(node, _place(where, node) if node is not image else where, limits.layer_count)
             elif isinstance(node, Opaque):
                 digest = node.descriptor.digest
                 if node.blob is not None:
@@ -66,18 +67,22 @@ def validate(image: Image | ImageIndex, where: str = "") -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _image(image: Image, where: str) -> Iterator[Finding]:
+def _image(image: Image, where: str, most_layers: int) -> Iterator[Finding]:
     count = len(image.layers)
-    if count > MOST_LAYERS:
-        yield _error(LimitError(where, "number of layers", MOST_LAYERS, count))
+    if count > most_layers:
+        yield _error(LimitError(where, "number of layers", most_layers, count))
     yield from _blob(image.config_blob, (), f"{where} config".strip())
+    called, digest = image.called_config, image.config_blob.digest
+    if called is not None and digest is not None and called != digest:
+        problem = f"its name says {called}, and it is {digest}: it was edited, or is damaged"
+        yield _warning(f"{where} config".strip(), problem, DigestMismatch(f"{where} config".strip(), called, digest))
     for number, layer in enumerate(image.layers):
         yield from _layer(layer, image.artifact, f"{where} layer {number}".strip())
     if image.artifact:
         return
     if count == 0:
         yield _warning(where, "the image has no layers")
-    elif MOST_LAYERS_OF_DOCKER < count <= MOST_LAYERS:
+    elif MOST_LAYERS_OF_DOCKER < count <= most_layers:
         yield _warning(where, f"{count} layers, and Docker stacks {MOST_LAYERS_OF_DOCKER}")
     if image.config is not None:
         yield from _config(image, image.config, f"{where} config".strip())

@@ -42,6 +42,7 @@ _STREAM_PROBLEMS = {
     Status.TRUNCATED: "the stream ends early",
     Status.TRAILING: "bytes follow the end of the stream",
     Status.CHECKSUM: "a stored checksum or length does not match the content",
+    Status.DICTIONARY: "a frame needs a dictionary, which nothing that stands alone can have",
 }
 
 _TAR_PROBLEMS: dict[Status, tuple[type[errors.TarError], str]] = {
@@ -72,10 +73,8 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
     match code:
         case Status.WINDOW:
             raise errors.WindowTooLarge(where, "zstd window", allowed, value)
-        case Status.DICTIONARY:
-            raise errors.UnsupportedFormat(where, "a zstd frame that needs a dictionary")
         case Status.HEADER_LIMIT:
-            raise errors.LimitError(where, "stream header", allowed, value)
+            raise errors.CorruptStream(where, offset, f"a header goes on behind {allowed} bytes")
         case Status.BOMB:
             raise errors.DecompressionBomb(where, "decompressed size", allowed, value)
         case Status.RATIO:

@@ -256,6 +256,13 @@ class Problem(IntEnum):
     PAX_NUMBER_SIGN = 53
     EMPTY_NAME = 54
     DANGLING_EXTENSION = 55
+    GNU_TIMES = 56
+    VOLUME_LABEL = 57
+    NOT_UTF8 = 58
+    EMPTY_RECORD = 59
+    SIZE_BEFORE_NAME = 60
+    CUT_PADDING = 61
+    HIDDEN_BYTES = 62
 
 
 # Problem → the error it is and the words for it. A limit's words are the limit's name.
@@ -315,6 +322,13 @@ PROBLEMS: dict[Problem, tuple[type[TarError], str]] = {
     Problem.PAX_NUMBER_SIGN: (TarPaxError, "a PAX number has a sign"),
     Problem.EMPTY_NAME: (TarHeaderError, "an entry without a name"),
     Problem.DANGLING_EXTENSION: (TarFormatError, "an extension header without an entry"),
+    Problem.GNU_TIMES: (TarAmbiguous, "times in a GNU header that some readers take for a name prefix"),
+    Problem.VOLUME_LABEL: (TarAmbiguous, "a volume label that some readers take for an entry"),
+    Problem.NOT_UTF8: (TarAmbiguous, "a PAX record that is no UTF-8, and does not say so"),
+    Problem.EMPTY_RECORD: (TarAmbiguous, "an empty PAX record that some readers take for a value"),
+    Problem.SIZE_BEFORE_NAME: (TarAmbiguous, "a PAX size in front of a GNU long name"),
+    Problem.CUT_PADDING: (TarTruncated, "the tar ends inside the padding of an entry"),
+    Problem.HIDDEN_BYTES: (TarAmbiguous, "bytes behind the end of the archive that some readers go on to read"),
 }
 
 

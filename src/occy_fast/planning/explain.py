@@ -9,6 +9,7 @@ from occy_fast.errors import printable
 from occy_fast.planning.rules import Rule, RulePlan
 from occy_fast.planning.steps import (
     Adopt,
+    BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
@@ -16,9 +17,11 @@ from occy_fast.planning.steps import (
     NamedPlan,
     Plan,
     Recode,
+    RootPlan,
     Skip,
     images_of,
     is_tar,
+    plans_of,
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
@@ -72,6 +75,10 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
             "platforms": [str(platform) for platform in goal.platforms],
             "verify": goal.verify,
             "link": goal.link,
+            "target": None if goal.target is None else goal.target.name,
+            "strict": goal.strict,
+            "attestations": goal.attestations,
+            "archive_layout": goal.archive_layout,
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,
@@ -90,6 +97,7 @@ def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
                 "ref": named.ref,
                 "index": _index_document(named.root),
                 "manifests": [_image_document(image, plan) for image in images_of(named.root)],
+                "blobs": [_step_document(p.step, plan) for p in plans_of(named.root) if isinstance(p, BlobPlan)],
             }
             for named in plan.roots
         ],
@@ -165,15 +173,18 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
     lines = [name]
     if isinstance(named.root, IndexPlan):
         lines.append(f"  {named.root.family} index of {len(named.root.children)}, {_fate(named.root)}")
-    for image in images_of(named.root):
-        lines += _image_lines(image, plan, seen)
+    for part in plans_of(named.root):
+        if isinstance(part, ImagePlan):
+            lines += _image_lines(part, plan, seen)
+        elif isinstance(part, BlobPlan):
+            lines += _blob_lines(part, plan, seen)
     return lines
 
 
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    manifest = f"{image.family} manifest {_fate(image)}, " if plan.keeps_manifest else ""
+    manifest = f"{image.family} manifest {_fate(image)}, " if not plan.streams else ""
     lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
@@ -187,6 +198,17 @@ def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) ->
     return lines
 
 
+def _blob_lines(blob: BlobPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+    step = blob.step
+    verb, why = describe_step(step, plan, repeated=work_of(step) in seen)
+    seen.add(work_of(step))
+    size = format_size(step.layer.size)
+    return [
+        f"  no image, but {blob.opaque.descriptor.media_type}",
+        f"    -  {str(step.layer.digest)[:19]}  {size:>8}  {verb:<16}  {why}",
+    ]
+
+
 def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tuple[str, str]:
     """Say in words what a step does, and why."""
     codec = step.layer.encoding.codec
@@ -194,7 +216,9 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         return _verb(step), "the same as above, done once"
     if isinstance(step, Recode):
         why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
-        return _verb(step), why
+        if step.encoding.codec == codec and why != "asked for":
+            why = "it begins with a frame that decoders skip"
+        return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already" if step.chain is None else "unpacked there already"
     elif isinstance(step, Adopt):
@@ -205,7 +229,11 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         why = f"{codec}, as asked for"
     else:
         why = f"{codec}, kept"
-    return _verb(step), f"{why}; its tar is verified" if step.decode else why
+    if step.strict:
+        why += "; its tar is read strictly"
+    elif step.decode:
+        why += "; its tar is verified"
+    return _verb(step), why
 
 
 def _verb(step: LayerStep) -> str:
@@ -220,7 +248,7 @@ def _verb(step: LayerStep) -> str:
             return f"{step.layer.encoding.codec} -> {step.encoding}"
 
 
-def _fate(plan: ImagePlan | IndexPlan) -> str:
+def _fate(plan: RootPlan) -> str:
     if plan.manifest_kept:
         return "kept"
     if isinstance(plan, ImagePlan) and plan.image.manifest is None:
@@ -240,7 +268,7 @@ def _totals(plan: Plan) -> str:
         parts.append(f"writes about {format_size(estimate_written(plan))}")
     if plan.free is not None:
         parts.append(f"{format_size(plan.free)} free")
-    parts.append(f"verifies {plan.goal.verify}")
+    parts.append(f"verifies {plan.goal.verify}" + (", reads tars strictly" if plan.goal.strict else ""))
     return "; ".join(parts)
 
 
@@ -252,8 +280,8 @@ def _estimate(step: Recode) -> int:
     return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])
 
 
-def _index_document(root: ImagePlan | IndexPlan) -> dict[str, Any] | None:
-    if isinstance(root, ImagePlan):
+def _index_document(root: RootPlan) -> dict[str, Any] | None:
+    if not isinstance(root, IndexPlan):
         return None
     return {"family": root.family, "fate": _fate(root), "children": len(root.children)}
 
@@ -281,5 +309,6 @@ def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
         "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
         "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
         "verifies_tar": isinstance(step, Recode) or step.decode,
+        "strict": step.strict,
         "why": describe_step(step, plan)[1],
     }

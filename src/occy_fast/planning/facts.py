@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity, Encoding
+    from occy_fast.targets.marks import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Facts:
         chains: chain_ids of layers the destination has unpacked already.
         encoders: the encodings asked for, and those a destination may fall back to.
         windows: zstd layers that take more memory than usual to decode, and how many bytes more.
+        refused: what of the source the goal's target is known not to read.
+        skippable: layers that begin with a zstd frame that decoders skip.
         workers: how many will share the work, which is what memory depends on.
         free: bytes left on the destination's file system; None where that cannot be known.
     """
@@ -46,6 +49,8 @@ class Facts:
     chains: frozenset[Digest] = frozenset()
     encoders: tuple[EncoderFact, ...] = ()
     windows: tuple[tuple[Digest, int], ...] = ()
+    refused: tuple[Mark, ...] = ()
+    skippable: frozenset[Digest] = frozenset()
     workers: int = 1
     free: int | None = None
 

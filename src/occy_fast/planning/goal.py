@@ -10,13 +10,18 @@ from occy_fast.spec.encoding import Encoding
 
 if TYPE_CHECKING:
     from occy_fast.spec.platform import Platform
+    from occy_fast.targets.target import Target
 
 Format = Literal["keep", "oci", "docker"]
 Verify = Literal["blobs", "layers"]
 Keep = Literal["keep"]
+Attestations = Literal["keep", "drop"]
+ArchiveLayout = Literal["universal", "docker-20.10"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
 VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
+ATTESTATION_MODES: tuple[Attestations, ...] = ("keep", "drop")
+ARCHIVE_LAYOUTS: tuple[ArchiveLayout, ...] = ("universal", "docker-20.10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,13 @@ class Goal:
         platforms: which images of an index; empty takes all that the destination can hold.
         verify: "blobs" checks every blob that is moved against its digest, "layers" the tars inside against their
             diff_ids as well.
-        names: what the image is also to be called there: image references in full form.
+        strict: refuse layers whose tars readers are known to disagree about, whatever becomes of them.
         link: blobs may be hard links to the source's files, which then share their fate.
+        attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
+            it; "drop" leaves it out.
+        archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
+            Docker 1.10 to 24 writes, with the same ids of layers.
+        target: who is to read the result; what that is known to refuse is changed, and nothing else.
     """
 
     encoding: Encoding | Keep | None = None
@@ -39,6 +49,10 @@ class Goal:
     platforms: tuple[Platform, ...] = ()
     verify: Verify = "blobs"
     link: bool = False
+    strict: bool = False
+    attestations: Attestations = "keep"
+    archive_layout: ArchiveLayout = "universal"
+    target: Target | None = None
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -48,3 +62,9 @@ class Goal:
             raise UsageError(f"unknown format '{self.format}'", "known are: " + ", ".join(FORMATS))
         if self.verify not in VERIFY_MODES:
             raise UsageError(f"unknown verification '{self.verify}'", "known are: " + ", ".join(VERIFY_MODES))
+        if self.attestations not in ATTESTATION_MODES:
+            known = ", ".join(ATTESTATION_MODES)
+            raise UsageError(f"unknown treatment of attestations '{self.attestations}'", f"known are: {known}")
+        if self.archive_layout not in ARCHIVE_LAYOUTS:
+            known = ", ".join(ARCHIVE_LAYOUTS)
+            raise UsageError(f"unknown archive layout '{self.archive_layout}'", f"known are: {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,14 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedMediaType,
 )
-from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.attestation import digest_of, is_attestation, subject_of, with_referrers
+from occy_fast.image.graph import leaves, walk
+from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
+from occy_fast.planning.fit import fallback, fit, reads, surely_reads
 from occy_fast.planning.steps import (
     Adopt,
+    BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
@@ -29,27 +33,36 @@ from occy_fast.planning.steps import (
     NamedPlan,
     Plan,
     Recode,
+    RootPlan,
     Skip,
     images_of,
     is_tar,
+    layer_of,
+    plans_of,
+    steps_of,
     work_of,
 )
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import describe, media_type
 from occy_fast.spec.reference import parse_reference
+from occy_fast.targets.judge import words_of
 from occy_fast.transforms.media_types import MediaTypes
+from occy_fast.transforms.platforms import Platforms
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Layer, NamedImage, Opaque
+    from occy_fast.image.image import Contents, Layer, NamedImage
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
+    from occy_fast.transforms.base import ManifestEdit
 
-ATTESTATION_TYPE = "vnd.docker.reference.type"
-ATTESTATION_SUBJECT = "vnd.docker.reference.digest"
+# What a consistent set of media types does away with.
+_MIXED = {"oci-layer-in-v2s2", "docker-layer-in-oci", "oci-config-in-v2s2", "docker-config-in-oci"}
 
 
 def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
@@ -57,15 +70,16 @@ def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
     if isinstance(goal.encoding, Encoding) and not goal.encoding.met_by(layer.encoding):
         encoding = Encoding(goal.encoding.codec, goal.encoding.effective_level)
         encoder = facts.find_encoder(encoding)
-        return Recode(layer, encoding, encoder.identity if encoder else None)
-    decode = needs_decoding(layer, goal)
+        return Recode(layer, encoding, encoder.identity if encoder else None, goal.strict)
+    decode, strict = needs_decoding(layer, goal), goal.strict and layer.diff_id is not None
     if layer.digest in facts.present:
-        return Skip(layer, decode or (goal.verify == "layers" and layer.diff_id is not None))  # nothing else reads it
+        wanted = strict or (goal.verify == "layers" and layer.diff_id is not None)
+        return Skip(layer, decode or wanted, strict)  # nothing else reads it
     if goal.link and layer.digest in facts.links:
-        return Adopt(layer, "link", decode)
+        return Adopt(layer, "link", decode, strict)
     if layer.digest in facts.reflinks:
-        return Adopt(layer, "reflink", decode)
-    return Copy(layer, decode)
+        return Adopt(layer, "reflink", decode, strict)
+    return Copy(layer, decode, strict)
 
 
 def needs_decoding(layer: Layer, goal: Goal) -> bool:
@@ -76,7 +90,7 @@ def needs_decoding(layer: Layer, goal: Goal) -> bool:
     return (
         layer.diff_id is not None
         and layer.encoding.codec != "none"
-        and (goal.verify == "layers" or layer.digest is None)
+        and (goal.verify == "layers" or goal.strict or layer.digest is None)
     )
 
 
@@ -87,6 +101,9 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
     """
     codec, name = layer.encoding.codec, layer.digest or layer.diff_id
     if isinstance(goal.encoding, Encoding):
+        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
+            problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
+            raise Unsupported(destination, problem, "leave the compression to --target")
         return goal
     if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
         raise Unsupported(
@@ -94,12 +111,14 @@ def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, de
             f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
             "name a compression: gzip, or zstd if that is what you want",
         )
-    if codec in capabilities.encodings and _has_word_for(family, codec):
+    readable = reads(goal.target, codec, family, destination)
+    if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
         return goal
     if goal.encoding == "keep":
         whose = f" of layer {name}" if name else ""
-        raise Unsupported(destination, f"it cannot hold the {codec}{whose}", "do not demand to keep it")
-    return replace(goal, encoding=Encoding("none"))
+        who = "it cannot hold" if readable or goal.target is None else f"{goal.target.name} does not read"
+        raise Unsupported(destination, f"{who} the {codec}{whose}", "do not demand to keep it")
+    return replace(goal, encoding=fallback(goal, capabilities, family, destination))
 
 
 def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> None:
@@ -133,12 +152,14 @@ def make_plan(
     *,
     destination: str,
     reference: str | None = None,
+    limits: Limits = LIMITS,
 ) -> Plan:
     """Choose the cheapest way to bring what the source shows to the destination.
 
     Args:
         destination: its locator.
         reference: what the image is to be called there; None keeps the source's names.
+        limits: what the source was read with.
     Raises:
         Unsupported: the destination cannot hold what is demanded.
         UsageError: the demand leaves open which image is meant.
@@ -146,7 +167,30 @@ def make_plan(
         MissingPlatform: a platform that is demanded is not there.
         IntegrityError: the image contradicts itself.
     """
-    return _Planner(contents, goal, capabilities, facts, destination, reference).plan()
+    capabilities = fit(capabilities, goal, destination)
+    return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
+
+
+def refusals(facts: Facts, goal: Goal, source: str) -> list[str]:
+    """Say what the target does not read of the source, each rule by its name and in the target's words.
+
+    Raises Unsupported, where no conversion changes that.
+    """
+    target = goal.target
+    if target is None:
+        return []
+    places: dict[tuple[str, str], list[str]] = {}
+    for mark in facts.refused:
+        says = words_of(mark, target)
+        if not mark.mendable:
+            told = f"; it says: {says}" if says else ""
+            problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
+            raise Unsupported(source, problem, "the image itself would have to change")
+        places.setdefault((mark.rule, says), []).append(mark.place)
+    return [
+        f"{rule}: {format_places(where)}, for {target.name}" + (f", which says: {says}" if says else "")
+        for (rule, says), where in places.items()
+    ]
 
 
 class _Planner:
@@ -160,7 +204,9 @@ class _Planner:
         facts: Facts,
         destination: str,
         reference: str | None,
+        limits: Limits,
     ) -> None:
+        self.limits = limits
         self.contents = contents
         self.goal = goal
         self.capabilities = capabilities
@@ -168,13 +214,20 @@ class _Planner:
         self.destination = destination
         self.reference = reference
         self.notes = list(capabilities.notes)
+        self.refused = frozenset(mark.rule for mark in facts.refused)
+        if "index-attestation" in self.refused and capabilities.multi_platform:
+            self.goal = replace(goal, attestations="drop")
 
     def plan(self) -> Plan:
         self._check_demands()
-        roots = tuple(self._named(named) for named in self.contents.images)
+        self.notes += refusals(self.facts, self.goal, self.contents.locator)
+        roots = self._roots()
         if not any(True for named in roots for _ in images_of(named.root)):
             raise NotFound(self.contents.locator, "image")
-        steps = self._order(step for named in roots for image in images_of(named.root) for step in image.steps)
+        steps = self._order(step for named in roots for step in steps_of(named.root))
+        self._note_orphaned(roots)
+        if not (self.capabilities.keeps_manifest or self.capabilities.streams):
+            self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
         self._note_spooled(steps)
@@ -186,7 +239,6 @@ class _Planner:
             steps=steps,
             one_by_one=not self.capabilities.concurrent_unknown,
             streams=self.capabilities.streams,
-            keeps_manifest=self.capabilities.keeps_manifest,
             notes=tuple(dict.fromkeys(self.notes)),
             memory=self._memory(steps),
             free=self.facts.free,
@@ -196,16 +248,75 @@ class _Planner:
 
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
-        images = self.contents.images
-        named = self.reference is not None or bool(self.goal.names)
-        if len(images) > 1 and (named or not self.capabilities.many_images):
-            problem = "has several images, and the destination names one" if named else "has several images"
+        images = [named for named in self.contents.images if not self._is_referrer(named)]
+        chosen = self.reference is not None or bool(self.goal.names)
+        if len(images) > 1 and (chosen or not self.capabilities.many_images):
+            problem = "has several images, and the destination names one" if chosen else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
-                tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(images)),
+                self._selectors(),
                 "choose one by :@INDEX behind the path",
             )
+
+    def _selectors(self) -> tuple[str, ...]:
+        return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
+
+    # -------------------------------------------------------------------------------------------------- roots
+
+    def _is_referrer(self, named: NamedImage) -> bool:
+        """Tell whether a root speaks of what stands under another one, and is nothing by itself."""
+        return bool(self._subjects(named)) and self._subjects(named) <= self._known
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The digests of all that the source shows."""
+        roots = [named.image_or_index for named in self.contents.images]
+        return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
+
+    def _subjects(self, named: NamedImage) -> frozenset[str]:
+        """Return the digests that a root speaks of; none for one that holds an image, or anything by itself."""
+        root = named.image_or_index
+        nodes = (root,) if subject_of(root) else tuple(leaves(root))
+        if any(_is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
+            return frozenset()
+        return frozenset(filter(None, map(subject_of, nodes)))
+
+    def _roots(self) -> tuple[NamedPlan, ...]:
+        """Plan every root; what speaks of another one goes along if that goes, and if the destination can hold it."""
+        referrers = {id(named) for named in self.contents.images if self._is_referrer(named)}
+        plans = {id(named): self._named(named) for named in self.contents.images if id(named) not in referrers}
+        going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
+        speaking = [named for named in self.contents.images if id(named) in referrers]
+        kept = [named for named in speaking if not self._is_dropped(named.image_or_index)]
+        nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator))
+        going = set(with_referrers(going, nodes))
+        unmet = left = 0
+        for named in kept:
+            if self.capabilities.referrers and self._subjects(named) <= going:
+                plans[id(named)] = NamedPlan(self._referrer(named.image_or_index), named.names, named.ref)
+                unmet += isinstance(named.image_or_index, Image) and self._asks_to_change(named.image_or_index)
+            else:
+                left += 1
+        self._note_extras(left, len(speaking) - len(kept), unmet, "beside the image")
+        return tuple(plans[id(named)] for named in self.contents.images if id(named) in plans)
+
+    def _referrer(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        match root:
+            case Image():
+                return self._image(root)
+            case ImageIndex():
+                return self._index(root, None)
+            case Opaque():
+                return self._blob(root)
+
+    def _note_extras(self, left: int, dropped: int, unmet: int, where: str) -> None:
+        if left:
+            self.notes.append(f"stays behind: {_extras(left)} {where}")
+        if dropped:
+            self.notes.append(f"left out: {_count(dropped, 'attestation')}")
+        if unmet:
+            self.notes.append(f"stays as it is: {_extras(unmet)} {where}")
 
     # -------------------------------------------------------------------------------------------------- names
 
@@ -225,14 +336,20 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------------------- which images
 
-    def _root(self, root: Image | ImageIndex) -> ImagePlan | IndexPlan:
-        if not isinstance(root, Image | ImageIndex):
-            raise UnsupportedMediaType(self.contents.locator, root.descriptor.media_type)
+    def _root(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+        artifact = isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact)
+        if artifact and not self.capabilities.artifacts:
+            several = len(self.contents.images) > 1
+            remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
+            problem = "it cannot hold artifacts, only images with a root filesystem"
+            raise Unsupported(self.destination, problem, remedy)
+        if artifact and self._asks_to_change(root):
+            raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
+        if isinstance(root, Opaque):
+            if self.goal.platforms:
+                raise MissingPlatform(self.contents.locator, str(self.goal.platforms[0]), ("unknown",))
+            return self._blob(root)
         if isinstance(root, Image):
-            if root.artifact and not self.capabilities.artifacts:
-                raise Unsupported(self.destination, "it cannot hold artifacts, only images with a root filesystem")
-            if root.artifact and self._asks_to_change(root):
-                raise Unsupported(self._where(root), "an artifact travels as it is", "name no compression or format")
             for wanted in self.goal.platforms:
                 if not _is_for(root, wanted):
                     raise MissingPlatform(self.contents.locator, str(wanted), (str(root.platform or "unknown"),))
@@ -254,13 +371,26 @@ class _Planner:
                     "name one platform",
                 )
             return self._single(root, chosen[0])
-        if len(chosen) == 1 and len(images) > 1:
+        if not self.goal.platforms:
+            return self._index(root, None)
+        going = self._going(root, chosen)
+        if len(chosen) == 1 and len(images) > 1 and len(going) == 1:
             return self._single(root, chosen[0])
-        return self._index(root)
+        self._note_left_behind(root)
+        return self._index(root, going)
 
-    def _asks_to_change(self, image: Image) -> bool:
-        """Tell whether a compression or a format is demanded that might change *image*."""
-        family = image.manifest.family if image.manifest else None
+    def _going(self, root: ImageIndex, chosen: tuple[Image, ...]) -> frozenset[str]:
+        """Return the digests of the images that were chosen of an index, and of what goes along with them."""
+        extras = [node for node in leaves(root) if isinstance(node, Image) and not _is_real(node)]
+        kept = [node for node in extras if not self._is_dropped(node)]
+        return with_referrers(map(digest_of, chosen), kept)
+
+    def _is_dropped(self, node: Image | ImageIndex | Opaque) -> bool:
+        return self.goal.attestations == "drop" and is_attestation(node)
+
+    def _asks_to_change(self, node: Image | ImageIndex | Opaque) -> bool:
+        """Tell whether a compression or a format is demanded that might change *node*."""
+        family = node.manifest.family if isinstance(node, Image) and node.manifest else self.goal.format
         return isinstance(self.goal.encoding, Encoding) or self.goal.format not in ("keep", family)
 
     def _is_wanted(self, image: Image) -> bool:
@@ -268,73 +398,94 @@ class _Planner:
 
     def _single(self, index: ImageIndex, image: Image) -> ImagePlan:
         """Plan one image of an index as a root of its own."""
-        others = [str(other.platform or "unknown") for other in _real_images(index) if other is not image]
-        if others:
-            self.notes.append("stays behind: " + ", ".join(others))
-        extras = sum(1 for leaf in leaves(index) if not _is_real(leaf))
-        if extras:
-            self.notes.append(f"stays behind: {_count(extras, 'attestation or artifact')} of the index")
+        self._note_left_behind(index)
+        extras = [leaf for leaf in leaves(index) if not _is_real(leaf)]
+        dropped = sum(map(self._is_dropped, extras))
+        self._note_extras(len(extras) - dropped, dropped, 0, "of the index")
         return self._image(image)
 
-    def _index(self, index: ImageIndex) -> IndexPlan:
-        kept: dict[int, ImagePlan | IndexPlan | Opaque] = {}
-        wanted = {str(image.digest) for image in _real_images(index) if self._is_wanted(image)}
+    def _index(self, index: ImageIndex, going: frozenset[str] | None) -> IndexPlan:
+        """Plan an index: images that are wanted, and others whose digests are *going*; None takes all of these."""
+        kept: dict[int, RootPlan | Opaque] = {}
+        left = dropped = 0
         for position, child in enumerate(index.children):
-            if isinstance(child, ImageIndex):
-                if not self.goal.platforms or any(self._is_wanted(image) for image in _real_images(child)):
-                    kept[position] = self._index(child)
-            elif isinstance(child, Image):
-                if _is_real(child):
-                    if self._is_wanted(child):
-                        kept[position] = self._image(child)
-                elif not self.goal.platforms or _subject_of(child) in wanted:
-                    kept[position] = self._image(child)
-            elif not self.goal.platforms:
-                kept[position] = child
-                self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
-        if len(kept) < len(index.children):
-            self._note_left_behind(index)
-        artifacts = [child.image for child in kept.values() if isinstance(child, ImagePlan) and child.image.artifact]
-        if unmet := sum(map(self._asks_to_change, artifacts)):
-            self.notes.append(f"stays as it is: {_count(unmet, 'attestation or artifact')} of the index")
+            if self._is_dropped(child):
+                dropped += 1
+            elif isinstance(child, ImageIndex):
+                if going is None or any(self._goes(leaf, going) for leaf in leaves(child)):
+                    kept[position] = self._index(child, going)
+            elif isinstance(child, Image) and self._goes(child, going):
+                kept[position] = self._image(child)
+            elif isinstance(child, Opaque) and going is None:
+                if child.blob is None or child.blob.address is None:
+                    kept[position] = child
+                    self.notes.append(f"named by the index, but stays behind: {child.descriptor.digest}")
+                else:
+                    kept[position] = self._blob(child)
+            elif not _is_real(child):
+                left += 1
+        nodes = [_node_of(plan) for plan in kept.values() if isinstance(plan, ImagePlan | BlobPlan)]
+        unmet = sum(self._asks_to_change(node) for node in nodes if not isinstance(node, Image) or node.artifact)
+        self._note_extras(left, dropped, unmet, "of the index")
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)
-        edits = (edit,) if self._translates(original, family) and edit.touches_index(index.index) else ()
-        plan = IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
-        self._note_orphaned(plan)
-        return plan
+        edits: tuple[ManifestEdit, ...] = ()
+        if self._translates(original, family) and edit.touches_index(index.index):
+            edits = (edit,)
+        if "index-no-platform" in self.refused and (unsaid := _unsaid(tuple(kept.values()))):
+            edits += (Platforms(unsaid),)
+        return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
+
+    def _goes(self, leaf: Image | Opaque, going: frozenset[str] | None) -> bool:
+        """Tell an image by its platform, as one manifest may stand for several, and what speaks of it by its digest."""
+        if going is None:
+            return True
+        return self._is_wanted(leaf) if isinstance(leaf, Image) and _is_real(leaf) else digest_of(leaf) in going
 
     def _note_left_behind(self, index: ImageIndex) -> None:
         others = [str(image.platform or "unknown") for image in _real_images(index) if not self._is_wanted(image)]
         if others:
             self.notes.append("stays behind: " + ", ".join(others))
 
-    def _note_orphaned(self, plan: IndexPlan) -> None:
-        changed = {
-            str(child.image.digest)
-            for child in plan.children
-            if isinstance(child, ImagePlan) and not child.manifest_kept
-        }
-        for child in plan.children:
-            if isinstance(child, ImagePlan) and (subject := _subject_of(child.image)) in changed:
-                self.notes.append(f"an attestation speaks of the manifest as it was: {str(subject)[:19]}")
+    def _note_orphaned(self, roots: tuple[NamedPlan, ...]) -> None:
+        """Say what speaks of a manifest that will be another one."""
+        plans = [plan for named in roots for plan in plans_of(named.root)]
+        changed = {digest_of(_node_of(plan)) for plan in plans if not plan.manifest_kept}
+        for plan in plans:
+            node = _node_of(plan)
+            if (subject := subject_of(node)) in changed:
+                kind = "an attestation" if is_attestation(node) else "a referrer"
+                self.notes.append(f"{kind} speaks of the manifest as it was: {str(subject)[:19]}")
 
     # -------------------------------------------------------------------------------------------------- one image
 
+    def _blob(self, opaque: Opaque) -> BlobPlan:
+        """Plan what is of a kind unknown here. Raises MissingBlob, SizeMismatch."""
+        for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}"):
+            if finding.error is not None:
+                raise finding.error
+        goal = replace(self.goal, encoding=None, verify="blobs")
+        return BlobPlan(opaque, layer_step(layer_of(opaque), goal, self.facts))
+
     def _image(self, image: Image) -> ImagePlan:
         where = self._where(image)
-        for finding in validate(image, where):
+        for finding in validate(image, where, self.limits):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
+        if self.goal.verify == "layers":             # who wants proof is not served by an edited config
+            called, digest = image.called_config, image.config_blob.digest
+            if called is not None and digest is not None and called != digest:
+                raise DigestMismatch(f"{where}: config, by its name", called, digest)
         original = image.manifest.family if image.manifest else None
         if image.artifact:  # its manifest has words of its own: it travels as it is
-            goal = replace(self.goal, encoding=None, verify="blobs")
+            goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
-        family = self._family(original)
+        family = self._family_for(image, original)
         edits: tuple[MediaTypes, ...] = ()
-        if image.manifest is not None and self._translates(original, family):
+        mixed = not self.refused.isdisjoint(_MIXED)
+        if image.manifest is not None and (mixed or self._translates(original, family)):
             edit = MediaTypes(family)
             try:
                 edits = (edit,) if edit.touches_manifest(image.manifest) else ()
@@ -354,17 +505,21 @@ class _Planner:
                 raise UnsupportedMediaType(
                     place, layer.media_type, "such a layer cannot be recoded; keep the compression"
                 )
-            if self.goal.verify == "layers" and layer.diff_id is not None:
-                raise Unsupported(place, f"the tar inside cannot be read: it is {layer.media_type}", "--verify blobs")
-            return layer_step(layer, replace(self.goal, encoding=None, verify="blobs"), self.facts)
+            if (self.goal.verify == "layers" or self.goal.strict) and layer.diff_id is not None:
+                remedy = "the tar inside cannot be read: --verify blobs, and no --strict"
+                raise UnsupportedMediaType(place, layer.media_type, remedy)
+            return layer_step(layer, replace(self.goal, encoding=None, verify="blobs", strict=False), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"
         comparable = digest is not None and digest.algorithm == diff_id.algorithm
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
         if chain is not None and chain in self.facts.chains:
-            return Skip(layer, self.goal.verify == "layers", chain)
+            return Skip(layer, self.goal.verify == "layers" or self.goal.strict, self.goal.strict, chain)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
+        if goal is self.goal and "leading-skippable-frame" in self.refused and digest in self.facts.skippable:
+            codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
+            goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
         if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
@@ -379,12 +534,27 @@ class _Planner:
             return original
         return "oci" if "oci" in self.capabilities.families else "docker"
 
+    def _family_for(self, image: Image, original: str | None) -> str:
+        """Return the family of an image's manifest; a target may read its zstd layers in OCI's alone."""
+        family, target = self._family(original), self.goal.target
+        if target is None or self.goal.format != "keep":
+            return family
+        codecs = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
+        if isinstance(self.goal.encoding, Encoding):
+            codecs = {self.goal.encoding.codec}
+        if all(reads(target, codec, family, self.destination) for codec in codecs):
+            return family
+        others = sorted(self.capabilities.families - {family})
+        suits = (all(surely_reads(target, codec, other, self.destination) for codec in codecs) for other in others)
+        return next((other for other, suited in zip(others, suits, strict=True) if suited), family)
+
     def _translates(self, original: str | None, family: str) -> bool:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""
         return self.goal.format != "keep" or original != family
 
-    def _where(self, image: Image) -> str:
-        return f"{self.contents.locator}: {image.digest or image.platform or 'image'}"
+    def _where(self, node: Image | ImageIndex | Opaque) -> str:
+        platform = node.platform if isinstance(node, Image) else None
+        return f"{self.contents.locator}: {digest_of(node) or platform or 'image'}"
 
     # -------------------------------------------------------------------------------------------------- all steps
 
@@ -411,7 +581,6 @@ class _Planner:
     def _note_turned_plain(self, roots: tuple[NamedPlan, ...]) -> None:
         if self.goal.encoding is not None:
             return
-        kind = self.destination.partition(":")[0]
         for named in roots:
             for image in images_of(named.root):
                 turned = [number for number, step in enumerate(image.steps, 1) if isinstance(step, Recode)]
@@ -419,7 +588,20 @@ class _Planner:
                     codecs = sorted({image.steps[number - 1].layer.encoding.codec for number in turned})
                     become = "becomes" if len(turned) == 1 else "become"
                     held = " or ".join(codecs)
-                    self.notes.append(f"{kind} cannot hold {held}: {_numbers(turned)} {become} uncompressed")
+                    target = self.goal.target
+                    who = f"{self._kind()} cannot hold"
+                    if target is not None and not all(
+                        reads(target, codec, image.family, self.destination) for codec in codecs
+                    ):
+                        who = f"{target.name} does not read"
+                    made = sorted({step.encoding.codec for step in image.steps if isinstance(step, Recode)})
+                    what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
+                    self.notes.append(f"{who} {held}: {_numbers(turned)} {become} {what}")
+
+    def _kind(self) -> str:
+        """Return what to call the destination's kind."""
+        kind, layout = self.destination.partition(":")[0], self.goal.archive_layout
+        return kind if layout == "universal" else f"{kind} in the layout {layout}"
 
     def _note_spooled(self, steps: tuple[LayerStep, ...]) -> None:
         recoded = sum(isinstance(step, Recode) for step in steps)
@@ -432,9 +614,8 @@ class _Planner:
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                kind = self.destination.partition(":")[0]
-                one_file = f"{kind} is one file, which shares none of its layers"
-                why = f"{kind} takes bytes, and no files" if self.capabilities.streams else one_file
+                one_file = f"{self._kind()} is one file, which shares none of its layers"
+                why = f"{self._kind()} takes bytes, and no files" if self.capabilities.streams else one_file
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 
@@ -451,16 +632,18 @@ def _real_images(index: ImageIndex) -> Iterator[Image]:
     return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
 
 
-def _is_real(leaf: Image | Opaque) -> bool:
-    return isinstance(leaf, Image) and not leaf.artifact and not _is_attestation(leaf)
+def _is_real(node: Image | ImageIndex | Opaque) -> bool:
+    return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
-def _is_attestation(image: Image) -> bool:
-    return image.descriptor is not None and image.descriptor.annotation(ATTESTATION_TYPE) is not None
-
-
-def _subject_of(image: Image) -> str | None:
-    return image.descriptor.annotation(ATTESTATION_SUBJECT) if image.descriptor else None
+def _node_of(plan: RootPlan) -> Image | ImageIndex | Opaque:
+    match plan:
+        case ImagePlan():
+            return plan.image
+        case BlobPlan():
+            return plan.opaque
+        case IndexPlan():
+            return plan.index
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:
@@ -478,12 +661,33 @@ def _full_name(text: str) -> str | None:
     return reference.full() if reference.tag is not None else None
 
 
+def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platform], ...]:
+    """Return the platforms that an index does not say of its images, by where they will stand in it."""
+    return tuple(
+        (position, child.image.platform)
+        for position, child in enumerate(children)
+        if isinstance(child, ImagePlan) and child.image.descriptor is not None
+        if child.image.descriptor.platform is None and child.image.platform is not None and _is_real(child.image)
+    )
+
+
+def format_places(places: list[str]) -> str:
+    """Print places: "layers 1-4", or one after the other."""
+    numbers = [int(place.removeprefix("layer ")) for place in places if place.startswith("layer ")]
+    others = [place for place in places if not place.startswith("layer ")]
+    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
+
+
 def _name_of(named: NamedImage) -> str:
     return ", ".join(named.names) or named.ref or "without a name"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _extras(number: int) -> str:
+    return "1 attestation or artifact" if number == 1 else f"{number} attestations or artifacts"
 
 
 def _numbers(numbers: list[int]) -> str:

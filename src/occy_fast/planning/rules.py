@@ -11,7 +11,8 @@ from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
 from occy_fast.image.saved_names import saved_names
 from occy_fast.planning.access import USUAL_ACCESS, Access
-from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow
+from occy_fast.planning.fit import fit
+from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow, refusals
 from occy_fast.planning.steps import Copy, Recode
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import RECODABLE, Encoding
@@ -139,6 +140,7 @@ def make_rules(
         Unsupported: the destination cannot hold what is demanded.
         AmbiguousReference: several platforms are demanded where a name stands for one.
     """
+    capabilities = fit(capabilities, goal, destination)
     check_demands(goal, capabilities, destination)
     rules = tuple(_rule(kind, goal, capabilities, facts, destination) for kind in KINDS)
     encoders = {fact.encoding: fact.memory for fact in facts.encoders}
@@ -155,6 +157,7 @@ def make_rules(
             *((_UNLINKED,) if goal.link else ()),
             *((_SPOOLED,) if capabilities.streams else ()),
             *capabilities.notes,
+            *refusals(facts, goal, source),
         ),
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from occy_fast.image.image import Layer
 from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+    from occy_fast.image.image import Image, ImageIndex, Opaque
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
-    from occy_fast.spec.encoding import EncoderIdentity, Encoding
+    from occy_fast.spec.encoding import EncoderIdentity
     from occy_fast.transforms.base import ManifestEdit
 
 AdoptHow = Literal["link", "reflink"]
@@ -23,11 +25,13 @@ AdoptHow = Literal["link", "reflink"]
 class Skip:
     """The destination has the blob: nothing is written. With *decode* the source's is proved all the same.
 
-    With *chain* it has the layer unpacked, and knows it by that chain_id.
+    With *chain* it has the layer unpacked, and knows it by that chain_id. Here and in the other steps, *strict* refuses
+    a tar that readers are known to disagree about.
     """
 
     layer: Layer
     decode: bool = False
+    strict: bool = False
     chain: Digest | None = None
 
 
@@ -38,6 +42,7 @@ class Adopt:
     layer: Layer
     how: AdoptHow
     decode: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Copy:
 
     layer: Layer
     decode: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Recode:
     layer: Layer
     encoding: Encoding
     identity: EncoderIdentity | None = None
+    strict: bool = False
 
 
 LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
@@ -73,9 +80,9 @@ def work_of(step: LayerStep) -> tuple[object, ...]:
     """
     layer = step.layer
     if isinstance(step, Recode):
-        return (Recode, layer.diff_id or layer.digest, step.encoding)
+        return (Recode, layer.diff_id or layer.digest, step.encoding, step.strict)
     chain = step.chain if isinstance(step, Skip) else None
-    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, chain)
+    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict, chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +107,29 @@ class ImagePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobPlan:
+    """What becomes of something that is neither an image nor an index: it goes along as it is."""
+
+    opaque: Opaque
+    step: LayerStep
+
+    @property
+    def manifest_kept(self) -> bool:
+        """Tell that it keeps its bytes, as always."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class IndexPlan:
     """What becomes of one index.
 
     Attributes:
-        children: those that go along, in the index's order; an Opaque one is named but stays behind.
+        children: those that go along, in the index's order; an Opaque one is named, but is not there.
         positions: where each of them stands in the index; entries that none stands for are left out.
     """
 
     index: ImageIndex
-    children: tuple[ImagePlan | IndexPlan | Opaque, ...]
+    children: tuple[RootPlan | Opaque, ...]
     positions: tuple[int, ...]
     family: str
     edits: tuple[ManifestEdit, ...] = ()
@@ -119,15 +139,18 @@ class IndexPlan:
         """Tell whether the index keeps its bytes."""
         pruned = len(self.positions) < len(self.index.index.manifests)
         return not (self.edits or pruned) and all(
-            child.manifest_kept for child in self.children if isinstance(child, ImagePlan | IndexPlan)
+            child.manifest_kept for child in self.children if isinstance(child, RootPlan)
         )
+
+
+RootPlan = ImagePlan | BlobPlan | IndexPlan
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPlan:
     """An image or index and what it is to be called: *names* in full form, *ref* inside an OCI layout."""
 
-    root: ImagePlan | IndexPlan
+    root: RootPlan
     names: tuple[str, ...] = ()
     ref: str | None = None
 
@@ -142,8 +165,8 @@ class Plan:
         steps: each different work once, in the order it is begun.
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
-        streams: what is copied goes to the destination as it is read, one layer after another.
-        keeps_manifest: what is published has the manifest's digest; else it is known by its config's, the image id.
+        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
+            is published is known by its config's digest, the image id.
         access: how the destination is reached, where it is a daemon.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
@@ -156,7 +179,6 @@ class Plan:
     steps: tuple[LayerStep, ...]
     one_by_one: bool = False
     streams: bool = False
-    keeps_manifest: bool = True
     access: Access = USUAL_ACCESS
     notes: tuple[str, ...] = ()
     memory: int = 0
@@ -179,11 +201,30 @@ class Plan:
         return explain_text(self)
 
 
-def images_of(root: ImagePlan | IndexPlan) -> Iterator[ImagePlan]:
+def plans_of(root: RootPlan) -> Iterator[RootPlan]:
+    """Walk *root* and what is under it, children before parents, in the order of the index."""
+    if isinstance(root, IndexPlan):
+        for child in root.children:
+            if isinstance(child, RootPlan):
+                yield from plans_of(child)
+    yield root
+
+
+def images_of(root: RootPlan) -> Iterator[ImagePlan]:
     """Walk the images under *root*, in the order of the index."""
-    if isinstance(root, ImagePlan):
-        yield root
-        return
-    for child in root.children:
-        if isinstance(child, ImagePlan | IndexPlan):
-            yield from images_of(child)
+    return (plan for plan in plans_of(root) if isinstance(plan, ImagePlan))
+
+
+def steps_of(root: RootPlan) -> Iterator[LayerStep]:
+    """Walk what happens to every layer under *root*, and to what is no layer."""
+    for plan in plans_of(root):
+        if isinstance(plan, ImagePlan):
+            yield from plan.steps
+        elif isinstance(plan, BlobPlan):
+            yield plan.step
+
+
+def layer_of(opaque: Opaque) -> Layer:
+    """Return what is not looked into as a layer without a tar, to be moved as one. It must be there."""
+    assert opaque.blob is not None
+    return Layer(opaque.blob, opaque.descriptor.media_type, Encoding("none"), None)

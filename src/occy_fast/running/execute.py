@@ -19,14 +19,13 @@ from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_ta
 from occy_fast.running.drain import drain_into
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
-from occy_fast.running.limits import check_workers, layer_limit
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.outcome import LayerOutcome, Result
 from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
-from occy_fast.transports.documents import CONFIG_LIMIT
-from occy_fast.transports.locate import open_destination
+from occy_fast.transports.locate import open_destination, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.base import Sink, Stage, StreamSink
 
@@ -50,6 +50,7 @@ def execute(
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Result:
     """Run *plan*: move and prove every blob, then publish all of it in one operation, or nothing.
 
@@ -57,7 +58,8 @@ def execute(
         workers: threads for decoding, hashing and encoding; None takes what this process may use.
         progress: called a few times a second, by the calling thread.
         cancel: once set, the call ends with Cancelled.
-        max_layer: bytes a layer's tar may have; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
+        max_layer: bytes a layer's tar may have, in place of what *limits* say.
+        limits: what the layers may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Raises:
         UsageError: so many workers, or such a limit, cannot be.
         IntegrityError: bytes are not what they claim to be.
@@ -69,18 +71,18 @@ def execute(
     """
     began = time.monotonic()
     check_workers(workers)
-    limit = layer_limit(max_layer)
+    limits = limits_of_call(limits, max_layer)
     if isinstance(plan, RulePlan):
         from occy_fast.running.passing import execute_rules
 
-        return execute_rules(plan, workers, progress, cancel, limit)
+        return execute_rules(plan, workers, progress, cancel, limits)
     check_space(plan)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
 
     def attempt() -> Result:
-        with open_destination(plan.destination, plan.access).stage() as stage:
-            outcomes = run_steps(plan, stage, workers, progress, cancel, limit)
-            return publish(plan, stage, outcomes, began)
+        with open_destination(plan.destination, plan.goal.archive_layout, plan.access).stage() as stage:
+            outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
+            return publish(plan, stage, outcomes, limits, began)
 
     return try_patiently(plan.access, attempt, cancel)
 
@@ -91,18 +93,18 @@ def run_steps(
     workers: int | None,
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
-    limit: int,
+    limits: Limits,
 ) -> Outcomes:
     """Stage what the plan's steps make, and return what became of each different work."""
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
     # the pool is left first: its threads write into what the other closes
     with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-        return _Execution(plan, stage, lanes, pool, limit).run()
+        return _Execution(plan, stage, lanes, pool, limits).run()
 
 
-def publish(plan: Plan, stage: Stage, outcomes: Outcomes, began: float) -> Result:
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> Result:
     """Make the plan's documents, publish all of it, and say what it came to since *began*."""
-    publication = rebuild(plan, lambda step: outcomes[work_of(step)], _config_bytes)
+    publication = rebuild(plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config))
     stage.publish(publication)
     layers = tuple(
         replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
@@ -137,8 +139,9 @@ def check_space(plan: Plan) -> None:
 class _Execution:
     """One call of execute, until every blob is staged."""
 
-    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limit: int) -> None:
-        self._plan, self._stage, self._lanes, self._pool, self._limit = plan, stage, lanes, pool, limit
+    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
+        self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
+        self._path = parse_locator(plan.destination).path
         self._outcomes: Outcomes = {}
 
     def run(self) -> Outcomes:
@@ -157,7 +160,7 @@ class _Execution:
 
     def _begin(self, position: int, step: LayerStep) -> None:
         match step:
-            case Skip(layer, decode, chain):
+            case Skip(layer, decode, _, chain):
                 digest = layer.digest or (layer.diff_id if chain else None)
                 if digest is None or (chain is None and not self._stage.has(digest, layer.size)):
                     raise PlanStale(self._where(layer), "the destination no longer has this blob")
@@ -202,15 +205,17 @@ class _Execution:
             self._record(step, digest, layer.diff_id, size, outcome)
 
         try:
-            source, hasher = open_blob(layer.blob, decode, where, source_files)
+            source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
             run = self._pool.start(
                 LayerPass(
                     source=source,
                     decode=decode if decode in NATIVE else "none",
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
-                    sink=drain_into(sink, self._plan.destination),
-                    max_tar=self._limit if diff_id is not None else 0,
+                    scan_tar="strict" if step.strict else None,
+                    sink=drain_into(sink, self._path),
+                    max_tar=self._limits.layer if diff_id is not None else 0,
+                    limits=self._limits,
                     where=where,
                 )
             )
@@ -238,8 +243,8 @@ class _Execution:
 
 
 def _identity(root: Published, plan: Plan) -> Digest:
-    """Return what the destination knows a root by."""
-    if isinstance(root, PublishedImage) and not plan.keeps_manifest:
+    """Return what the destination knows a root by: a daemon, by its image id."""
+    if isinstance(root, PublishedImage) and plan.streams:
         return root.config.digest
     return root.descriptor.digest
 
@@ -250,8 +255,8 @@ def _first_image(publication: Publication) -> PublishedImage:
     return next((image for image in images if not image.artifact), images[0])
 
 
-def _config_bytes(plan: ImagePlan) -> bytes:
+def _config_bytes(plan: ImagePlan, limit: int) -> bytes:
     if plan.image.config is not None:
         return plan.image.config.raw
     blob = plan.image.config_blob
-    return read_blob(blob, CONFIG_LIMIT, f"config {blob.digest}", ConfigTooLarge)
+    return read_blob(blob, limit, f"config {blob.digest}", ConfigTooLarge)

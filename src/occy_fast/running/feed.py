@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import DigestMismatch, NotFound, SizeMismatch
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_foreign
 from occy_fast.streams.layer_pass import FdSource, FeedSource
 
@@ -23,7 +24,9 @@ NATIVE = frozenset({"none", "gzip", "zstd"})
 """What the pass decodes itself."""
 
 
-def open_blob(blob: Blob, codec: str, where: str, stack: ExitStack) -> tuple[FdSource | FeedSource, _Hash | None]:
+def open_blob(
+    blob: Blob, codec: str, where: str, stack: ExitStack, limits: Limits = LIMITS
+) -> tuple[FdSource | FeedSource, _Hash | None]:
     """Open *blob* for a pass that is to see what *codec* encodes; *stack* keeps it open.
 
     The second value takes the blob's digest where the pass does not, and is complete when the pass has ended. Buffers
@@ -40,7 +43,7 @@ def open_blob(blob: Blob, codec: str, where: str, stack: ExitStack) -> tuple[FdS
         return FdSource(region.fd, region.offset, region.size), None
     hasher = blob.digest.hasher() if blob.digest is not None else hashlib.sha256()
     buffers = _read(region, where, hasher)
-    return FeedSource(buffers if codec in NATIVE else decode_foreign(codec, buffers, where)), hasher
+    return FeedSource(buffers if codec in NATIVE else decode_foreign(codec, buffers, where, limits.xz_memory)), hasher
 
 
 def prove_blob(blob: Blob, outcome: Outcome, hasher: _Hash | None, where: str) -> Digest:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.running.limits import limits_of_call
 from occy_fast.transports.locate import open_source
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Layer, NamedImage, Opaque
+    from occy_fast.image.image import Layer, NamedImage
+    from occy_fast.spec.limits import Limits
 
 SCHEMA = 1
 
 
-def inspect(locator: str, *, access: Access = USUAL_ACCESS) -> dict[str, Any]:
+def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS) -> dict[str, Any]:
     """Describe every image a locator selects, from headers and documents alone.
 
     Args:
+        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         access: how a daemon is reached; what it has comes by as a whole, as its documents come last.
     Returns:
-        {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, artifact, config, layers:
-        [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its order;
-        sizes are bytes, and what metadata does not tell is None.
+        {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, present, artifact, config,
+        layers: [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its
+        order; sizes are bytes, and what metadata does not tell is None.
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError.
     """
-    with open_source(locator, access) as source:
+    with open_source(locator, limits_of_call(limits), access) as source:
         contents = source.read()
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}
@@ -48,6 +51,7 @@ def _entries(node: Image | ImageIndex | Opaque, named: NamedImage, index: str | 
             "digest": _text(manifest.digest if manifest else descriptor.digest if descriptor else None),
             "media_type": manifest.media_type if manifest else descriptor.media_type if descriptor else None,
             "platform": _text(platform),
+            "present": not isinstance(node, Opaque) or (node.blob is not None and node.blob.address is not None),
             "artifact": image.artifact if image else None,
             "config": _text(image.config_blob.digest) if image else None,
             "layers": [_layer(layer) for layer in image.layers] if image else None,

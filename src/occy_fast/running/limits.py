@@ -1,16 +1,19 @@
-"""What one call may take: workers, and bytes of a layer's tar."""
+"""What one call may take: workers, and the limits its caller or the environment sets."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import fields, replace
+from typing import Final
 
 from occy_fast.errors import UsageError
 from occy_fast.kernels import layer_pass
-from occy_fast.streams.layer_pass import MAX_LAYER
+from occy_fast.spec.limits import LIMITS, Limits, check_limit
 
-LAYER_LIMIT_VARIABLE = "OCCY_FAST_MAX_LAYER"
-LARGEST_NUMBER = (1 << 63) - 1
-"""What the kernels count bytes with."""
+PREFIX: Final = "OCCY_FAST_MAX_"
+"""Of the environment's variables: behind it stands a limit's name in capitals."""
+
+_LONGEST = 19  # digits of a number below 2**63
 
 
 def check_workers(workers: int | None) -> None:
@@ -20,15 +23,24 @@ def check_workers(workers: int | None) -> None:
         raise UsageError(f"no pool has {workers} workers", remedy)
 
 
-def layer_limit(max_layer: int | None) -> int:
-    """Return *max_layer*, else what OCCY_FAST_MAX_LAYER says, else 64 GiB, of a layer's tar. Raises UsageError."""
-    if max_layer is None:
-        text = os.environ.get(LAYER_LIMIT_VARIABLE)
+def limits_of_call(limits: Limits | None, max_layer: int | None = None) -> Limits:
+    """Return *limits*, else the environment's; *max_layer* takes the place of their layer. Raises UsageError."""
+    if limits is None:
+        limits = environment_limits()
+    elif not isinstance(limits, Limits):
+        raise UsageError(f"no limits: {limits!r}", "it takes an occy_fast.Limits")
+    return limits if max_layer is None else replace(limits, layer=max_layer)
+
+
+def environment_limits() -> Limits:
+    """Return the default limits, but for those that OCCY_FAST_MAX_... variables set. Raises UsageError."""
+    found: dict[str, int] = {}
+    for field in fields(Limits):
+        variable = PREFIX + field.name.upper()
+        text = os.environ.get(variable)
         if text is None:
-            return MAX_LAYER
-        if not text.isascii() or not text.isdigit() or len(text) > 19:
-            raise UsageError(f"{LAYER_LIMIT_VARIABLE} is '{text}'", "it takes a number of bytes below 2**63")
-        max_layer = int(text)
-    if not 1 <= max_layer <= LARGEST_NUMBER:
-        raise UsageError(f"a layer limit of {max_layer} bytes", "it takes a positive number of bytes below 2**63")
-    return max_layer
+            continue
+        is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST
+        check_limit(field.name, int(text) if is_number else text, f"limit {variable}")
+        found[field.name] = int(text)
+    return replace(LIMITS, **found) if found else LIMITS

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
-from occy_fast.kernels import tar_scan
 from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Recode, Skip, is_tar, work_of
 from occy_fast.running.drain import drain_into
@@ -26,6 +25,7 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
 from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.tar import new_scan
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.base import StreamSink
 from occy_fast.transports.locate import DAEMONS, open_destination, open_source, parse_locator
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from occy_fast.running.execute import Outcomes
     from occy_fast.running.outcome import Result
     from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.archive_stream import Arrival
     from occy_fast.transports.base import Sink, Stage
@@ -66,14 +67,10 @@ class Passage:
     """One pass over an archive; what is wrong with a member is kept until something names that member."""
 
     def __init__(
-        self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limit: int, scan_tar: str | None = None
+        self, source: ArchiveStream, lanes: Lanes, pool: WorkerPool, limits: Limits, scan_tar: str | None = None
     ) -> None:
-        """Read *source*, its tars with at most *limit* bytes each.
-
-        Args:
-            scan_tar: look at the tars' headers as LayerPass.scan_tar says; only where nothing is written.
-        """
-        self._source, self._lanes, self._pool, self._limit, self._scan_tar = source, lanes, pool, limit, scan_tar
+        """Read *source* within *limits*, the headers of its tars as LayerPass.scan_tar says."""
+        self._source, self._lanes, self._pool, self._limits, self._scan_tar = source, lanes, pool, limits, scan_tar
         self.passed: dict[str, Passed] = {}
 
     def run(self, cancel: threading.Event | None, plan: RulePlan | None = None, stage: Stage | None = None) -> None:
@@ -90,7 +87,7 @@ class Passage:
             streamed = plan is not None and plan.capabilities.streams and rule is not None and rule.act == "copy"
             if streamed:                                 # nothing else is sent between its begin and its end
                 self._lanes.end_all()
-            self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
+            self._begin(arrival, rule, stage, "" if plan is None else parse_locator(plan.destination).path)
             if streamed or (plan is not None and plan.one_by_one and rule is not None and rule.act == "recode"):
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
@@ -113,8 +110,11 @@ class Passage:
         if codec not in NATIVE:
             hasher = hashlib.sha256()
             stored = _hashed(arrival.buffers, hasher)
-        buffers = stored if codec in NATIVE else decode_foreign(codec, map(bytes, stored), where)
-        check = _TarCheck(self._scan_tar, where) if self._scan_tar is not None and decoded else None
+        buffers: Iterator[bytes | memoryview] = stored
+        if codec not in NATIVE:
+            buffers = decode_foreign(codec, map(bytes, stored), where, self._limits.xz_memory)
+        looks = self._scan_tar is not None and decoded
+        check = _TarCheck(self._scan_tar, where, self._limits) if looks and stage is None else None
         sink: Sink | StreamSink | None = None
         if stage is not None and rule is not None and rule.act in ("copy", "recode"):
             sink = stage.open_blob(arrival.size if encoding is None else None)
@@ -150,8 +150,10 @@ class Passage:
                     encode=encoding,
                     copy_source=encoding is None and check is None,
                     sink=output,
-                    max_tar=self._limit,
+                    scan_tar=self._scan_tar if looks and check is None else None,
+                    max_tar=self._limits.layer,
                     bounded_ratio=True,
+                    limits=self._limits,
                     where=where,
                 )
             )
@@ -165,9 +167,9 @@ class Passage:
 class _TarCheck:
     """Looks at a tar's headers beside the pass, which an error in them would end before it knows the digests."""
 
-    def __init__(self, mode: str, where: str) -> None:
+    def __init__(self, mode: str | None, where: str, limits: Limits) -> None:
         """Look as LayerPass.scan_tar says."""
-        self._scan = tar_scan.TarScan(strict=mode == "strict", keep=False)
+        self._scan = new_scan(mode == "strict", limits, keep=False)
         self._where = where
         self._error: TarError | None = None
 
@@ -200,7 +202,7 @@ def execute_rules(
     workers: int | None,
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
-    limit: int,
+    limits: Limits,
 ) -> Result:
     """Run a plan of rules; the arguments are those of execute, checked.
 
@@ -210,10 +212,10 @@ def execute_rules(
 
     def attempt() -> Result:
         try:
-            return _execute_once(plan, workers, progress, cancel, limit, began)
+            return _execute_once(plan, workers, progress, cancel, limits, began)
         except _Misled as misled:
             log.warning("%s; once more, with every layer taken as it comes", misled)
-            return _execute_once(replace(plan, announced=()), workers, progress, cancel, limit, began)
+            return _execute_once(replace(plan, announced=()), workers, progress, cancel, limits, began)
 
     if parse_locator(plan.source).transport not in DAEMONS:
         return attempt()
@@ -225,25 +227,25 @@ def _execute_once(
     workers: int | None,
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
-    limit: int,
+    limits: Limits,
     began: float,
 ) -> Result:
-    destination = open_destination(plan.destination, plan.access)
+    destination = open_destination(plan.destination, plan.goal.archive_layout, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    source = open_source(plan.source, plan.access)
+    source = open_source(plan.source, limits, plan.access)
     assert isinstance(source, ArchiveStream), "rules are for what comes by once"
     with source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
-            passage = Passage(source, lanes, pool, limit)
+            passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
             passage.run(cancel, plan, stage)
         final = plan.plan_for(source.contents(passage.addresses()))
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
         if kept.steps:
-            outcomes |= run_steps(kept, stage, workers, progress, cancel, limit)
-        return publish(final, stage, outcomes, began)
+            outcomes |= run_steps(kept, stage, workers, progress, cancel, limits)
+        return publish(final, stage, outcomes, limits, began)
 
 
 def _surprises(plan: RulePlan, final: Plan) -> list[str]:

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING
 
 from occy_fast.image.blob import FileRegion, read_head
 from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image
+from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
-from occy_fast.running.limits import check_workers
+from occy_fast.planning.steps import layer_of
+from occy_fast.running.limits import check_workers, limits_of_call
+from occy_fast.running.marking import marks_for, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
+from occy_fast.targets.judge import refused
 from occy_fast.transports.base import UnpackingDestination
 from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
 from occy_fast.transports.stream_output import temporary_directory
+from occy_fast.transports.survey import survey
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
+    from occy_fast.targets.marks import Mark
     from occy_fast.transports.base import Destination
 
 USUAL_ENCODER = 24 << 20
@@ -59,6 +64,7 @@ def probe(
     chains: frozenset[Digest] = frozenset()
     if isinstance(destination, UnpackingDestination):
         chains = destination.chains((*_stacks(contents), announced))
+    skippable = skippable_layers(contents) if goal.target is not None else frozenset()
     return Facts(
         present=frozenset(
             digest
@@ -68,8 +74,10 @@ def probe(
         links=whole if goal.link else frozenset(),
         reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
         chains=chains,
-        encoders=_encoders(goal),
+        encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
+        refused=_refused(contents, goal, skippable),
+        skippable=skippable,
         workers=default_workers() if workers is None else workers,
         free=None if directory is None else free_space(directory),
     )
@@ -107,6 +115,8 @@ def _layers(contents: Contents) -> Iterator[Layer]:
         for node in leaves(named.image_or_index):
             if isinstance(node, Image):
                 yield from node.layers
+            elif isinstance(node, Opaque) and node.blob is not None:
+                yield layer_of(node)
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:
@@ -136,13 +146,28 @@ def _filesystem_type(directory: str) -> str:
     return kind
 
 
-def _encoders(goal: Goal) -> tuple[EncoderFact, ...]:
-    if not isinstance(goal.encoding, Encoding) or goal.encoding.codec == "none":
+def _refused(contents: Contents, goal: Goal, skippable: frozenset[Digest]) -> tuple[Mark, ...]:
+    """Return what of the source the goal's target does not read; what comes by once is not read for it."""
+    if goal.target is None or parse_locator(contents.locator).path == STREAM:
         return ()
-    encoding = Encoding(goal.encoding.codec, goal.encoding.effective_level)
+    shape = survey(contents.locator, limits_of_call(None), once=True)
+    return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
+
+
+def _encodings(goal: Goal, skippable: frozenset[Digest]) -> list[Encoding]:
+    """Return the encodings that layers may get: the one asked for, or those that serve the target."""
+    if isinstance(goal.encoding, Encoding):
+        return [goal.encoding] if goal.encoding.codec != "none" else []
+    if goal.target is None or goal.encoding == "keep":
+        return []
+    return [Encoding("gzip"), *([Encoding("zstd")] if skippable else [])]
+
+
+def _encoder(wanted: Encoding) -> EncoderFact:
+    encoding = Encoding(wanted.codec, wanted.effective_level)
     identity = encoder_identity(encoding)
     size = zstd_blocks.encoder_size(encoding.level) if encoding.codec == "zstd" and encoding.level is not None else 0
-    return (EncoderFact(encoding, identity, max(0, size - USUAL_ENCODER)),)
+    return EncoderFact(encoding, identity, max(0, size - USUAL_ENCODER))
 
 
 def _extra_window(layer: Layer) -> int:

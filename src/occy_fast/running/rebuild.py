@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.image.publication import Publication, PublishedImage, PublishedIndex, PublishedLayer, PublishedRoot
-from occy_fast.planning.steps import ImagePlan, IndexPlan, LayerStep, Plan, Recode
+from occy_fast.image.attestation import SUBJECTS, digest_of
+from occy_fast.image.publication import (
+    Publication,
+    PublishedBlob,
+    PublishedImage,
+    PublishedIndex,
+    PublishedLayer,
+    PublishedRoot,
+)
+from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, Plan, Recode, RootPlan
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
@@ -35,14 +43,38 @@ Outcomes = Callable[[LayerStep], "LayerOutcome"]
 
 def rebuild(plan: Plan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Publication:
     """Make everything that is published, children before parents; a document nobody edited keeps its bytes."""
+    roots = [_root(named.root, outcomes, config_of) for named in plan.roots]
+    renamed = dict(pair for named, root in zip(plan.roots, roots, strict=True) for pair in _renamings(named.root, root))
     return Publication(
-        tuple(PublishedRoot(_root(named.root, outcomes, config_of), named.names, named.ref) for named in plan.roots)
+        tuple(
+            PublishedRoot(_pointed(root, renamed), named.names, named.ref)
+            for named, root in zip(plan.roots, roots, strict=True)
+        )
     )
 
 
-def _root(root: ImagePlan | IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
+def _renamings(plan: RootPlan, published: Published) -> Iterator[tuple[str, str]]:
+    """Walk the digests of manifests and indexes as they were, each with what it has become."""
+    if isinstance(plan, IndexPlan) and isinstance(published, PublishedIndex):
+        children = (child for child in plan.children if isinstance(child, RootPlan))
+        for child, done in zip(children, published.children, strict=True):
+            yield from _renamings(child, done)
+    if not isinstance(plan, BlobPlan) and (old := digest_of(plan.image if isinstance(plan, ImagePlan) else plan.index)):
+        yield old, str(published.descriptor.digest)
+
+
+def _pointed(root: Published, renamed: Mapping[str, str]) -> Published:
+    """Let a root's annotations name the manifest it speaks of as that is called now."""
+    pairs = root.descriptor.annotations
+    pointed = tuple((key, renamed.get(text, text) if key in SUBJECTS else text) for key, text in pairs)
+    return root if pointed == pairs else replace(root, descriptor=replace(root.descriptor, annotations=pointed))
+
+
+def _root(root: RootPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
     if isinstance(root, ImagePlan):
         return _image(root, outcomes, config_of(root))
+    if isinstance(root, BlobPlan):
+        return PublishedBlob(root.opaque.descriptor)
     return _index(root, outcomes, config_of)
 
 
@@ -85,16 +117,22 @@ def _published(
 
 def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> PublishedIndex:
     children = [
-        _root(child, outcomes, config_of) if isinstance(child, ImagePlan | IndexPlan) else None
+        _root(child, outcomes, config_of) if isinstance(child, RootPlan) else None
         for child in plan.children
     ]
     published = tuple(child for child in children if child is not None)
+    renamed = dict(
+        pair
+        for child, done in zip(plan.children, children, strict=True)
+        if isinstance(child, RootPlan) and done is not None
+        for pair in _renamings(child, done)
+    )
     index = plan.index.index
     if plan.manifest_kept:
         return PublishedIndex(_descriptor(plan.index.descriptor, index.raw, index.media_type), index.raw, published)
     document = index.document()
     document["manifests"] = [
-        _renamed(document["manifests"][position], None if child is None else child.descriptor)
+        _renamed(document["manifests"][position], None if child is None else child.descriptor, renamed)
         for position, child in zip(plan.positions, children, strict=True)
     ]
     for edit in plan.edits:
@@ -104,11 +142,15 @@ def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan],
     return PublishedIndex(_descriptor(plan.index.descriptor, raw, kind), raw, published)
 
 
-def _renamed(entry: Document, descriptor: Descriptor | None) -> Document:
-    """Return an index's entry with what became of its child; None leaves it alone."""
+def _renamed(entry: Document, descriptor: Descriptor | None, renamed: Mapping[str, str]) -> Document:
+    """Return an index's entry with what became of its child, and of what that speaks of; None is no child."""
     if descriptor is not None and entry["digest"] != str(descriptor.digest):
         entry.update({"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size})
         entry.pop("data", None)
+    annotations = entry.get("annotations") or {}
+    for key in SUBJECTS:
+        if annotations.get(key) in renamed:
+            annotations[key] = renamed[annotations[key]]
     return entry
 
 

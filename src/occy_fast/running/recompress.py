@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
-from occy_fast.errors import NotFound, OutputError, UsageError
+from occy_fast.errors import CorruptStream, NotFound, OutputError, UsageError
 from occy_fast.running.feed import NATIVE
-from occy_fast.running.limits import layer_limit
+from occy_fast.running.limits import limits_of_call
 from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.decode import decode_foreign
 from occy_fast.streams.layer_pass import (
     Counters,
@@ -23,7 +24,7 @@ from occy_fast.streams.layer_pass import (
     Outcome,
     WorkerPool,
 )
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
 from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors, replaceable
 
 STEP = 1 << 20
@@ -39,6 +40,7 @@ def recompress(
     *,
     workers: int | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
     trusted: bool = False,
     progress: Callable[[Counters], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -51,7 +53,8 @@ def recompress(
             stands), a binary file object, or None to make the digests and sizes only.
         encoding: ``none``, ``gzip``, ``zstd``, or with a level as in ``zstd:3``.
         workers: threads; None takes the processors this process may use.
-        max_layer: bytes of tar allowed; None takes OCCY_FAST_MAX_LAYER, or 64 GiB.
+        max_layer: bytes of tar allowed, in place of what *limits* say.
+        limits: what the layer may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
         progress: called about four times a second with bytes so far.
         cancelled: asked as often; once it returns True the call ends with Cancelled.
@@ -69,13 +72,13 @@ def recompress(
         UsageError: a path is a directory, or the limit cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
-    limit = layer_limit(max_layer)
+    limits = limits_of_call(limits, max_layer)
     with ExitStack() as open_files:
         found, origin = _open_source(source, open_files)
         where = _name(source)
         if found not in NATIVE:
             buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset, where)
-            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where))
+            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where, limits.xz_memory))
         staged: StagedFile | None = None
         if isinstance(destination, str | os.PathLike):
             staged = _open_path(destination, open_files)
@@ -88,7 +91,8 @@ def recompress(
                 decode=found if found in NATIVE else "none",
                 encode=wanted,
                 sink=sink,
-                max_tar=limit,
+                max_tar=limits.layer,
+                limits=limits,
                 bounded_ratio=not trusted,
                 where=where,
             )
@@ -113,7 +117,7 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
     where = _name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
-        return _codec(bytes(view[:SNIFF_SIZE])), FeedSource([view])
+        return _codec(bytes(view[:SNIFF_SIZE]), where), FeedSource([view])
     if isinstance(source, str | os.PathLike):
         with _read_errors(where):
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -125,11 +129,11 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
         with _read_errors(where):
             if stat.S_ISREG(os.fstat(source).st_mode):
                 offset = os.lseek(source, 0, os.SEEK_CUR)
-                return _codec(os.pread(source, SNIFF_SIZE, offset)), FdSource(source, offset)
+                return _codec(os.pread(source, SNIFF_SIZE, offset), where), FdSource(source, offset)
         fd = source
-        return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where))
+        return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where), where)
     file = source
-    return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where))
+    return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where), where)
 
 
 @contextmanager
@@ -143,11 +147,14 @@ def _read_errors(where: str) -> Iterator[None]:
         raise NotFound(where, f"readable file ({error.strerror})") from error
 
 
-def _codec(head: bytes) -> str:
+def _codec(head: bytes, where: str) -> str:
+    """Recognise the encoding; what is cut off inside its magic would pass for a tar."""
+    if ends_in_magic(head):
+        raise CorruptStream(where, len(head), "the stream ends early")
     return sniff(head).codec
 
 
-def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
+def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, FeedSource]:
     head = b""
     while len(head) < SNIFF_SIZE and (more := next(buffers, b"")):
         head += more
@@ -156,7 +163,7 @@ def _sniff_buffers(buffers: Iterator[bytes]) -> tuple[str, FeedSource]:
         yield head
         yield from buffers
 
-    return _codec(head[:SNIFF_SIZE]), FeedSource(all_of_it())
+    return _codec(head[:SNIFF_SIZE], where), FeedSource(all_of_it())
 
 
 def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
-from occy_fast.running.limits import check_workers, layer_limit
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.passing import Passage, Passed, prove_passed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
@@ -27,6 +27,7 @@ from occy_fast.transports.locate import open_source
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
@@ -71,6 +72,7 @@ def verify(
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
+    limits: Limits | None = None,
 ) -> Report:
     """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
 
@@ -79,17 +81,17 @@ def verify(
     Args:
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
         access: how a daemon is reached.
-        workers, progress, cancel, max_layer: as execute takes them.
+        workers, progress, cancel, max_layer, limits: as execute takes them.
     Raises:
         UsageError, NotFound, Cancelled, TransportError, and nothing that an image could be guilty of.
     """
     check_workers(workers)
-    limit = layer_limit(max_layer)
-    with open_source(locator, access) as source:
+    limits = limits_of_call(limits, max_layer)
+    with open_source(locator, limits, access) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
-                passed = _let_pass(source, workers, strict, progress, cancel, limit)
+                passed = _let_pass(source, workers, strict, progress, cancel, limits)
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
@@ -97,7 +99,7 @@ def verify(
             raise
         except OccyError as error:
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
-        check = _Verification(contents, strict, limit, passed)
+        check = _Verification(contents, strict, limits, passed)
         check.look_at_documents()
         layers = check.distinct_layers()
         watched = [(layer, "verify") for layer in layers]
@@ -114,11 +116,11 @@ def _let_pass(
     strict: bool,
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
-    limit: int,
+    limits: Limits,
 ) -> dict[str, Passed]:
     """Read what comes by once, and return by name what was seen of everything that was not kept."""
     with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
-        passage = Passage(source, lanes, pool, limit, "strict" if strict else "lenient")
+        passage = Passage(source, lanes, pool, limits, "strict" if strict else "lenient")
         passage.run(cancel)
     return passage.passed
 
@@ -126,9 +128,9 @@ def _let_pass(
 class _Verification:
     """One call of verify."""
 
-    def __init__(self, contents: Contents, strict: bool, limit: int, passed: Mapping[str, Passed]) -> None:
+    def __init__(self, contents: Contents, strict: bool, limits: Limits, passed: Mapping[str, Passed]) -> None:
         """Check *contents*; *passed* has what was seen of layers that came by once."""
-        self._contents, self._limit, self._passed = contents, limit, passed
+        self._contents, self._limits, self._passed = contents, limits, passed
         self._scan_tar = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
         self.images = self.proved = self.size = 0
@@ -136,7 +138,7 @@ class _Verification:
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
         for named in self._contents.images:
-            self.findings += validate(named.image_or_index, self._contents.locator)
+            self.findings += validate(named.image_or_index, self._contents.locator, self._limits)
         self.images = sum(isinstance(node, Image) for node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
@@ -186,7 +188,7 @@ class _Verification:
                 self.begin(lanes, pool, position, layer, scan=False)
 
         try:
-            source, hasher = open_blob(layer.blob, codec, where, files)
+            source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
         except OccyError as error:
             files.close()
             self.findings.append(_finding(error, where))
@@ -197,7 +199,8 @@ class _Verification:
                 source=source,
                 decode=codec if codec in NATIVE else "none",
                 scan_tar=self._scan_tar if tar and scan else None,
-                max_tar=self._limit if tar else 0,
+                max_tar=self._limits.layer if tar else 0,
+                limits=self._limits,
                 where=where,
             )
         )
@@ -220,7 +223,7 @@ class _Verification:
     def _nodes(self) -> Iterator[Image | Opaque]:
         seen: set[Hashable] = set()
         for named in self._contents.images:
-            for node in walk(named.image_or_index, self._contents.locator):
+            for node in walk(named.image_or_index, self._contents.locator, self._limits):
                 if isinstance(node, ImageIndex):
                     continue
                 name: Hashable = id(node)

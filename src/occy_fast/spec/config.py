@@ -11,7 +11,8 @@ import msgspec
 from occy_fast.errors import BadManifest, ConfigTooLarge
 from occy_fast.spec.descriptor import check_spelling, plain_words
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
+from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.platform import Platform
 
 
@@ -51,13 +52,13 @@ class ImageConfig:
     env: tuple[str, ...] = ()
 
     @staticmethod
-    def parse(raw: bytes, where: str, limit: int = LARGEST_DOCUMENT) -> ImageConfig:
+    def parse(raw: bytes, where: str, limit: int = LIMITS.config, deepest: int = LIMITS.json_depth) -> ImageConfig:
         """Read an image config.
 
         Raises:
             BadManifest, BadDigest, BadJSON, DuplicateKey, ConfigTooLarge: it breaks the specification.
         """
-        document = parse_json(raw, where, limit, ConfigTooLarge)
+        document = parse_json(raw, where, limit, ConfigTooLarge, deepest)
         if not isinstance(document, dict):
             raise BadManifest(where, "no JSON object, where the image config should be")
         check_spelling(document, _ConfigShape, where, BadManifest)
@@ -98,7 +99,7 @@ class ImageConfig:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
 
 
 def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:

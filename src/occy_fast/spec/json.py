@@ -10,12 +10,12 @@ from itertools import accumulate
 from typing import Any, Final
 
 from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge, printable
+from occy_fast.spec.limits import LIMITS
 
 _Path = tuple[()] | tuple["_Path", "str | int"]
 """The way from the root to a value, last step outermost: it is written out only where something is wrong."""
 
-LARGEST_DOCUMENT: Final = 4 << 20
-DEEPEST: Final = 64
+LARGEST_DOCUMENT: Final = LIMITS.manifest
 
 # Values of these keys map words that people chose (label names, paths, ports), and those may differ in case. Keys of
 # every other object are field names, which Go matches without case: it would take one, and this library the other.
@@ -33,17 +33,22 @@ def parse_json(
     where: str,
     limit: int = LARGEST_DOCUMENT,
     limit_error: type[LimitError] = ManifestTooLarge,
+    deepest: int = LIMITS.json_depth,
+    *,
+    free_keys: bool = False,
 ) -> Any:
     """Read one JSON document, and refuse what two readers could understand differently.  (RFC 8259, RFC 7493)
 
     Args:
         where: what the bytes are, for messages.
         limit: the most bytes that are accepted; *limit_error* is raised beyond it.
+        deepest: how many objects and arrays may be inside one another.
+        free_keys: all keys are words that people chose, and may differ in case only.
 
     Raises:
         DuplicateKey: an object has a key twice, or two that differ in case only.
         BadJSON: no JSON, bad UTF-8, a byte order mark, a lone surrogate, NaN, Infinity, an integer beyond 64 bits, more
-            than 64 levels, or bytes after the value.
+            than *deepest* levels, or bytes after the value.
     """
     if len(raw) > limit:
         raise limit_error(where, "document size", limit, len(raw))
@@ -53,9 +58,8 @@ def parse_json(
         raise BadJSON(where, f"no UTF-8 at byte {error.start}") from None
     if text.startswith("\ufeff"):
         raise BadJSON(where, "begins with a byte order mark")
-    depth = _depth(raw)
-    if depth > DEEPEST:
-        raise BadJSON(where, f"more than {DEEPEST} levels deep")
+    if _depth(raw, deepest) > deepest:
+        raise BadJSON(where, f"more than {deepest} levels deep")
     clashing: list[tuple[dict[str, Any], list[str]]] = []
 
     def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def parse_json(
     except _BadNumber as error:
         raise BadJSON(where, str(error)) from None
     if clashing:
-        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where)
+        _refuse_clashes(value, {id(made): keys for made, keys in clashing}, where, free_keys=free_keys)
     if _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value, where)
     return value
@@ -113,19 +117,19 @@ def _refuse_constant(name: str) -> Any:
     raise _BadNumber(f"{name} is no JSON")
 
 
-def _depth(raw: bytes) -> int:
-    """Return how deep brackets nest, at most; for what is no JSON, any number."""
-    if raw.count(b"[") + raw.count(b"{") <= DEEPEST:
+def _depth(raw: bytes, deepest: int) -> int:
+    """Return how deep brackets nest, where that can be more than *deepest*; for what is no JSON, any number."""
+    if raw.count(b"[") + raw.count(b"{") <= deepest:
         return 0
     return max(accumulate(map(_STEP.__getitem__, _NOT_BRACKETS.sub(b"", raw))), default=0)
 
 
-def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str) -> None:
+def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str, *, free_keys: bool) -> None:
     """Raise for the first object of *clashing* (keys by object) that has a key twice, or a field name in two spellings.
 
     An object that is no longer in *root* was the value of a key that came twice; then the object with that key is.
     """
-    stack: list[tuple[Any, _Path, bool]] = [(root, (), False)]
+    stack: list[tuple[Any, _Path, bool]] = [(root, (), free_keys)]
     while stack:
         value, path, free = stack.pop()
         if isinstance(value, dict):
@@ -134,13 +138,13 @@ def _refuse_clashes(root: Any, clashing: dict[int, list[str]], where: str) -> No
             if clash:
                 raise DuplicateKey(where, _written(path), *clash)
             stack += [
-                (item, (path, key), key.casefold() in FREE_MAPS)
+                (item, (path, key), free_keys or key.casefold() in FREE_MAPS)
                 for key, item in reversed(value.items())
                 if isinstance(item, (dict, list))
             ]
         elif isinstance(value, list):
             stack += [
-                (value[number], (path, number), False)
+                (value[number], (path, number), free_keys)
                 for number in reversed(range(len(value)))
                 if isinstance(value[number], (dict, list))
             ]

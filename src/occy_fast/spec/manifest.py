@@ -20,6 +20,7 @@ from occy_fast.spec.descriptor import (
 )
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import (
     DOCKER_CONFIG,
     DOCKER_SCHEMA1,
@@ -55,7 +56,13 @@ class Manifest:
     artifact_type: str | None = None
 
     @staticmethod
-    def parse(raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT) -> Manifest:
+    def parse(
+        raw: bytes,
+        where: str,
+        media_type: str | None = None,
+        limit: int = LARGEST_DOCUMENT,
+        deepest: int = LIMITS.json_depth,
+    ) -> Manifest:
         """Read a manifest; *media_type* is what the descriptor or the registry calls it.
 
         Raises:
@@ -64,7 +71,7 @@ class Manifest:
             DigestMismatch, SizeMismatch: an embedded blob is not what it is said to be.
             UnsupportedFormat: Docker's schema 1.
         """
-        document = parse_json(raw, where, limit)
+        document = parse_json(raw, where, limit, deepest=deepest)
         media_type, shape = _convert(document, _ManifestShape, "manifest", OCI_MANIFEST, where, media_type)
         return Manifest(
             bytes(raw),
@@ -95,7 +102,7 @@ class Manifest:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +117,15 @@ class Index:
     artifact_type: str | None = None
 
     @staticmethod
-    def parse(raw: bytes, where: str, media_type: str | None = None, limit: int = LARGEST_DOCUMENT) -> Index:
+    def parse(
+        raw: bytes,
+        where: str,
+        media_type: str | None = None,
+        limit: int = LARGEST_DOCUMENT,
+        deepest: int = LIMITS.json_depth,
+    ) -> Index:
         """Read an index; otherwise as `Manifest.parse`."""
-        document = parse_json(raw, where, limit)
+        document = parse_json(raw, where, limit, deepest=deepest)
         media_type, shape = _convert(document, _IndexShape, "index", OCI_INDEX, where, media_type)
         return Index(
             bytes(raw),
@@ -135,7 +148,7 @@ class Index:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw)))
+        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
 
 
 class _DocumentShape(msgspec.Struct, rename="camel"):

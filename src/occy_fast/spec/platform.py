@@ -8,6 +8,9 @@ from typing import Final
 
 from occy_fast.errors import UsageError
 
+ALL_PLATFORMS: Final = "all"
+"""What asks for every platform, where one would be named."""
+
 # The synonyms that containerd knows: what `uname -m` says, and the names other build systems use.
 _OS: Final = {"macos": "darwin"}
 _ARCHITECTURES: Final = {

@@ -9,12 +9,10 @@ from typing import Protocol
 
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, OccyError
 from occy_fast.kernels import inflate, unzstd
-from occy_fast.streams.layer_pass import MAX_RATIO, RATIO_FLOOR
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.layer_pass import RATIO_FLOOR
 
 STEP = 1 << 20
-
-XZ_MEMORY = 256 << 20
-"""Bytes a foreign xz stream may make its decoder allocate; xz -9 asks for 65 MiB."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -29,14 +27,16 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def decode_whole(codec: str, source: Iterable[Buffer], where: str) -> Iterator[Buffer]:
+def decode_whole(
+    codec: str, source: Iterable[Buffer], where: str, limits: Limits = LIMITS
+) -> Iterator[Buffer]:
     """Yield what is inside a stream that nothing vouches for, in buffers that are good until the next is asked for.
 
     Args:
         codec: what sniff calls it; "none" yields the source's own buffers.
     Raises:
         CorruptStream: it breaks its format, ends before its verified end, or goes on behind it.
-        DecompressionBomb: past `RATIO_FLOOR`, it is more than `MAX_RATIO` times what it comes from.
+        DecompressionBomb: past `RATIO_FLOOR`, it is more than the limit's ratio times what it comes from.
         LimitError: its decoder would take more memory than granted.
     """
     if codec == "none":
@@ -51,18 +51,22 @@ def decode_whole(codec: str, source: Iterable[Buffer], where: str) -> Iterator[B
             yield piece
 
     if codec in ("gzip", "zstd"):
-        decoded: Iterator[Buffer] = _decode_native(codec, counted(), where)
+        decoded: Iterator[Buffer] = _decode_native(codec, counted(), where, limits)
     else:
-        decoded = decode_foreign(codec, map(bytes, counted()), where)
+        decoded = decode_foreign(codec, map(bytes, counted()), where, limits.xz_memory)
     for piece in decoded:
         given += len(piece)
-        if given > max(RATIO_FLOOR, MAX_RATIO * taken):
-            raise DecompressionBomb(where, "decompression ratio", MAX_RATIO, -(-given // max(taken, 1)))
+        if given > max(RATIO_FLOOR, limits.ratio * taken):
+            raise DecompressionBomb(where, "decompression ratio", limits.ratio, -(-given // max(taken, 1)))
         yield piece
 
 
-def _decode_native(codec: str, source: Iterable[Buffer], where: str) -> Iterator[memoryview]:
-    decoder = inflate.Inflate() if codec == "gzip" else unzstd.Unzstd()
+def _decode_native(codec: str, source: Iterable[Buffer], where: str, limits: Limits) -> Iterator[memoryview]:
+    decoder: inflate.Inflate | unzstd.Unzstd
+    if codec == "gzip":
+        decoder = inflate.Inflate(max_header=limits.gzip_header)
+    else:
+        decoder = unzstd.Unzstd(window_log_max=limits.zstd_window.bit_length() - 1)
     room = memoryview(bytearray(STEP))
     try:
         for piece in source:
@@ -78,9 +82,12 @@ def _decode_native(codec: str, source: Iterable[Buffer], where: str) -> Iterator
         raise (error if error.where else error.at(where)) from None
 
 
-def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[bytes]:
+def decode_foreign(
+    codec: str, source: Iterator[bytes], where: str, xz_memory: int = LIMITS.xz_memory
+) -> Iterator[bytes]:
     """Yield the tar inside an xz or bzip2 stream, in steps of a mebibyte at most.
 
+    An xz stream may make its decoder allocate *xz_memory* bytes; xz -9 asks for 65 MiB.
     Several streams may follow one another, as `xz -d` and `bzip2 -d` read them; anything else behind one is an error,
     and so is an end inside one. Raises CorruptStream, LimitError.
     """
@@ -98,7 +105,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
         if padding % 4:
             break
         padding = 0
-        decompressor = _new(codec)
+        decompressor = _new(codec, xz_memory)
         while not decompressor.eof:
             if decompressor.needs_input and not rest and not (rest := next(source, b"")):
                 raise CorruptStream(where, position, f"the {codec} stream ends early")
@@ -107,7 +114,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
                 data = decompressor.decompress(rest, STEP)
             except lzma.LZMAError as error:
                 if "memory" in str(error).lower():
-                    raise LimitError(where, "memory of an xz decoder", XZ_MEMORY, XZ_MEMORY + 1) from None
+                    raise LimitError(where, "memory of an xz decoder", xz_memory, xz_memory + 1) from None
                 raise CorruptStream(where, position, f"no xz: {error}") from None
             except (OSError, ValueError, EOFError) as error:
                 raise CorruptStream(where, position, f"no {codec}: {error}") from None
@@ -123,7 +130,7 @@ def decode_foreign(codec: str, source: Iterator[bytes], where: str) -> Iterator[
         raise CorruptStream(where, 0, f"the {codec} stream is empty")
 
 
-def _new(codec: str) -> _Decompressor:
+def _new(codec: str, xz_memory: int) -> _Decompressor:
     if codec == "xz":
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=xz_memory)
     return bz2.BZ2Decompressor()

@@ -16,16 +16,13 @@ from occy_fast.errors import Cancelled, OccyError, OutputError
 from occy_fast.kernels import SIDE, gzip_blocks, layer_pass, zstd_blocks
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
+from occy_fast.spec.limits import LIMITS, Limits
 
 ENGINE_VERSION: Final = 1
 """Grows when the same tar, encoding, library and piece size would give other bytes."""
 
-MAX_LAYER: Final = 64 << 30
-"""Bytes of tar in one layer, unless a caller allows more or less."""
-
-MAX_RATIO: Final = 1000
 RATIO_FLOOR: Final = 256 << 20
-"""A layer that nothing vouches for may grow past this many bytes only as `MAX_RATIO` times its source."""
+"""A layer that nothing vouches for may grow past this many bytes only in proportion to its source."""
 
 _TICK: Final = 0.25
 
@@ -72,8 +69,9 @@ class LayerPass:
         copy_source: write the source's bytes as they are; what *decode* gives is digested on the way.
         sink: None: nothing is written.
         scan_tar: read the tar's headers on the way: None, ``lenient`` (as Go reads) or ``strict``.
-        max_tar: bytes of tar allowed.
-        bounded_ratio: refuse more than `MAX_RATIO`; for layers whose diff_id and size nobody declared.
+        max_tar: bytes of tar allowed; 0 for any.
+        bounded_ratio: hold to the ratio as well; for layers whose diff_id and size nobody declared.
+        limits: what the decoders and the scan hold to, and the ratio.
         where: what messages call this layer.
     """
 
@@ -83,9 +81,9 @@ class LayerPass:
     copy_source: bool = False
     sink: FdSink | DrainSink | None = None
     scan_tar: str | None = None
-    max_tar: int = MAX_LAYER
+    max_tar: int = LIMITS.layer
     bounded_ratio: bool = False
-    window_log_max: int = 27
+    limits: Limits = LIMITS
     where: str = ""
 
 
@@ -207,6 +205,7 @@ class WorkerPool:
             raise ValueError("a descriptor below 0 is no file")
         encode = None if job.encode is None or job.encode.codec == "none" or job.sink is None else job.encode
         identity = None if encode is None else encoder_identity(encode)
+        limits = job.limits
         output = "source" if job.copy_source else "encoded" if encode is not None else "tar"
         source = job.source if isinstance(job.source, FdSource) else FdSource(-1)
         sink = job.sink if isinstance(job.sink, FdSink) else FdSink(-1)
@@ -222,9 +221,13 @@ class WorkerPool:
             sink_offset=sink.offset,
             scan_tar={None: 0, "lenient": 1, "strict": 2}[job.scan_tar],
             max_tar=job.max_tar,
-            max_ratio=MAX_RATIO if job.bounded_ratio else 0,
+            max_ratio=limits.ratio if job.bounded_ratio else 0,
             ratio_floor=RATIO_FLOOR,
-            window_log_max=job.window_log_max,
+            window_log_max=limits.zstd_window.bit_length() - 1,
+            max_header=limits.gzip_header,
+            max_extension=limits.tar_extension,
+            max_sparse_map=limits.tar_sparse_map,
+            max_extensions=limits.tar_extension_count,
         )
         run = Run(self, started, job, identity)
         if isinstance(job.source, FeedSource) or isinstance(job.sink, DrainSink):

@@ -13,6 +13,7 @@ _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ\x00"
 _BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
+_MAGICS = (_GZIP, _ZSTD, _XZ, *(b"BZh%d%s" % (level, block) for level in range(1, 10) for block in _BZIP2_BLOCKS))
 _SKIPPABLE = b"\x2a\x4d\x18"
 
 
@@ -27,6 +28,11 @@ def sniff(head: bytes) -> Encoding:
     if head.startswith(b"BZh") and head[3:4] in b"123456789" and head.startswith(_BZIP2_BLOCKS, 4):
         return Encoding("bzip2")
     return Encoding("zstd" if _is_zstd(head) else "none")
+
+
+def ends_in_magic(stream: bytes) -> bool:
+    """Tell whether a whole *stream* is so short that it may be the beginning of an encoding's magic; empty is that."""
+    return any(len(stream) < len(magic) and magic.startswith(stream) for magic in _MAGICS)
 
 
 def _is_zstd(head: bytes) -> bool:

@@ -9,29 +9,12 @@ from dataclasses import dataclass
 from occy_fast.errors import TarError, TarHeaderError, TarTruncated
 from occy_fast.kernels import tar_scan
 from occy_fast.kernels.tar_records import TarFormat, TarRecord, merge_records
+from occy_fast.spec.limits import LIMITS, Limits
 
 WINDOW = 1 << 20
 # A region read for its headers alone: one header and the next ones where contents are small.
 HEADER_WINDOW = 1 << 14
 XATTR_PREFIX = b"SCHILY.xattr."
-
-
-@dataclass(frozen=True, slots=True)
-class TarLimits:
-    """What a tar may ask for before an entry of it is seen.
-
-    Attributes:
-        extension: bytes of one PAX header or GNU long name.
-        sparse_map: bytes of one sparse map.
-        extensions: extension headers on one entry.
-    """
-
-    extension: int = 1 << 20
-    sparse_map: int = 1 << 20
-    extensions: int = 16
-
-
-LIMITS = TarLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +133,14 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def _scan(strict: bool, limits: TarLimits) -> tar_scan.TarScan:
+def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.TarScan:
+    """Begin a scan within *limits*; without *keep* it makes no records."""
     return tar_scan.TarScan(
         strict=strict,
-        max_extension=limits.extension,
-        max_sparse_map=limits.sparse_map,
-        max_extensions=limits.extensions,
+        keep=keep,
+        max_extension=limits.tar_extension,
+        max_sparse_map=limits.tar_sparse_map,
+        max_extensions=limits.tar_extension_count,
     )
 
 
@@ -164,7 +149,7 @@ def read_entries(
     *,
     strict: bool = False,
     where: str = "",
-    limits: TarLimits = LIMITS,
+    limits: Limits = LIMITS,
 ) -> Iterator[Entry]:
     """Yield the entries of a tar that passes by in *windows* of any size.
 
@@ -175,7 +160,7 @@ def read_entries(
     Raises:
         TarError: after the entries that come before the error; TarLimitError where a header exceeds *limits*.
     """
-    scan = _scan(strict, limits)
+    scan = new_scan(strict, limits)
     try:
         for window in windows:
             for record in scan.feed(window):
@@ -192,21 +177,21 @@ def scan_region(
     *,
     strict: bool = False,
     where: str = "",
-    limits: TarLimits = LIMITS,
+    limits: Limits = LIMITS,
     window: int = HEADER_WINDOW,
 ) -> Iterator[Entry]:
     """Yield the entries of the tar that is *size* bytes of *fd* from *offset* on, without reading contents.
 
     The file position is neither used nor moved. Offsets in the entries count from the begin of the tar; what follows
-    the end of the archive is not read.
+    the end of the archive is read for *strict* alone, which refuses what hides there.
 
     Raises:
         TarError: after the entries that come before the error; TarTruncated also where the file ends before the region.
         OSError: the file cannot be read.
     """
-    scan = _scan(strict, limits)
+    scan = new_scan(strict, limits)
     try:
-        while scan.offset < size and not scan.ended:
+        while scan.offset < size and (strict or not scan.ended):
             if skip := min(scan.skippable, size - scan.offset - 1):
                 scan.skip(skip)
             # The last byte is read even where it need not be seen: a file may end before its region does.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from occy_fast.errors import TarError
-from occy_fast.kernels import tar_scan
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import Buffer
-from occy_fast.streams.tar import LIMITS, Entry, TarLimits, entry_of
+from occy_fast.streams.tar import Entry, entry_of, new_scan
 
 _BLOCK = 512
 
@@ -18,13 +18,11 @@ class TarStream:
     What went wrong once is raised again by whoever asks on: the content's reader may be another one than the entries'.
     """
 
-    def __init__(self, buffers: Iterable[Buffer], *, where: str = "", limits: TarLimits = LIMITS) -> None:
+    def __init__(self, buffers: Iterable[Buffer], *, where: str = "", limits: Limits = LIMITS) -> None:
         """Read from *buffers*, the whole tar in order; *where* is what errors call it."""
         self._buffers = iter(buffers)
         self._where = where
-        self._scan = tar_scan.TarScan(
-            max_extension=limits.extension, max_sparse_map=limits.sparse_map, max_extensions=limits.extensions
-        )
+        self._scan = new_scan(False, limits)
         self._rest = memoryview(b"")
         self._failure: Exception | None = None
 

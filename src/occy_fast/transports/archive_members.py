@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import Address, FileRegion
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.tar import Entry, scan_region
 
-MEMBERS = 200_000
-NAME_BYTES = 32 << 20
 LONGEST_NAME = 4095                                  # PATH_MAX: no loader could unpack a longer one
 
 
@@ -33,28 +33,44 @@ class Member:
 
 
 class MemberTable:
-    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them."""
+    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them.
 
-    def __init__(self, locator: str) -> None:
-        self._locator = locator
+    Attributes:
+        directories: names of the directories at the archive's top that have entries of their own.
+    """
+
+    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+        self._locator, self._limits = locator, limits
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
+        self.directories: set[str] = set()
         self._length = 0
 
     def add(self, entry: Entry) -> Member | None:
         """Take in an entry of the archive; None where nothing can ask for it. Raises LimitError."""
         member = _member(entry)
         if member is None:
+            self._add_directory(_top_directory(entry))
             return None
         if member.name in self._members:
             self._twice.add(member.name)
         self._members[member.name] = member
         self._length += len(member.name) + len(member.link or "")
-        if len(self._members) > MEMBERS:
-            raise LimitError(self._locator, "members of an archive", MEMBERS, len(self._members))
-        if self._length > NAME_BYTES:
-            raise LimitError(self._locator, "bytes of names in an archive", NAME_BYTES, self._length)
+        self._check_limits()
         return member
+
+    def _add_directory(self, name: str) -> None:
+        if name and name not in self.directories:
+            self.directories.add(name)
+            self._length += len(name)
+            self._check_limits()
+
+    def _check_limits(self) -> None:
+        found, limits = len(self._members) + len(self.directories), self._limits
+        if found > limits.member_count:
+            raise LimitError(self._locator, "members of an archive", limits.member_count, found)
+        if self._length > limits.member_names:
+            raise LimitError(self._locator, "bytes of names in an archive", limits.member_names, self._length)
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -63,14 +79,16 @@ class MemberTable:
         return iter(self._members)
 
     def find_member(self, name: str, *, follow: bool = True) -> Member | None:
-        """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
+        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
 
         Raises DuplicateEntry, BadArchive.
         """
         member = self._get(name)
         if member is None:
             return None
-        if follow and member.link is not None:
+        for _ in range(self._limits.link_count if follow else 0):
+            if member.link is None:
+                break
             target = self._get(member.link)
             if target is None:
                 raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")
@@ -91,12 +109,15 @@ class MemberTable:
 class Members(Protocol):
     """What a reader asks of an archive's members, be they in a file or gone by."""
 
+    @property
+    def directories(self) -> AbstractSet[str]: ...
+
     def __contains__(self, name: str) -> bool: ...
 
     def __iter__(self) -> Iterator[str]: ...
 
     def find(self, name: str, *, follow: bool = True) -> Address | None:
-        """Find a regular file by its clean name, through one link at most; None if there is nothing of that name.
+        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
 
         Raises DuplicateEntry, BadArchive.
         """
@@ -105,11 +126,19 @@ class Members(Protocol):
 class ArchiveMembers(MemberTable):
     """The members of an archive in a regular file."""
 
-    def __init__(self, fd: int, size: int, path: str, inode: tuple[int, int, int, int], locator: str) -> None:
+    def __init__(
+        self,
+        fd: int,
+        size: int,
+        path: str,
+        inode: tuple[int, int, int, int],
+        locator: str,
+        limits: Limits = LIMITS,
+    ) -> None:
         """Scan the headers of *fd*. Raises TarError, LimitError."""
-        super().__init__(locator)
+        super().__init__(locator, limits)
         self._path, self._inode = path, inode
-        for entry in scan_region(fd, 0, size, where=locator):
+        for entry in scan_region(fd, 0, size, where=locator, limits=limits):
             self.add(entry)
 
     def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
@@ -121,8 +150,8 @@ class ArchiveMembers(MemberTable):
 class PassedMembers(MemberTable):
     """The members of an archive that came by once, each with the address that was made for it as it came."""
 
-    def __init__(self, locator: str) -> None:
-        super().__init__(locator)
+    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+        super().__init__(locator, limits)
         self._addresses: dict[str, Address] = {}
 
     def settle(self, name: str, address: Address) -> None:
@@ -166,6 +195,13 @@ def _member(entry: Entry) -> Member | None:
     if not entry.is_file:
         return Member(name, entry.data_offset, 0, f"an entry of type {entry.type.decode('latin-1')!r}")
     return Member(name, entry.data_offset, entry.size)
+
+
+def _top_directory(entry: Entry) -> str:
+    """Return the first component of a directory's clean name; empty for what is no directory, or out of reach."""
+    if not entry.is_directory or len(entry.name) > LONGEST_NAME:
+        return ""
+    return _clean(entry.name.decode("utf-8", "surrogateescape")).partition("/")[0]
 
 
 def _link_target(entry: Entry, name: str) -> str | None:

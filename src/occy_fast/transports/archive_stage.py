@@ -1,13 +1,14 @@
-"""A docker-archive under construction, in the profile that every consumer loads."""
+"""An archive under construction: blobs side by side in a tar, and the documents that close it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
@@ -16,6 +17,7 @@ from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
+from occy_fast.transports.layout_directory import LAYOUT_FILE
 from occy_fast.transports.locate import STREAM
 from occy_fast.transports.names import index_entries
 from occy_fast.transports.staging import (
@@ -30,17 +32,17 @@ from occy_fast.transports.stream_output import StreamedFile
 from occy_fast.transports.tar_output import Region, TarOutput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.transports.base import AdoptBy
-
-LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class _RegionSink:
     """One blob in its region of the archive."""
 
-    def __init__(self, stage: DockerArchiveStage, fd: int, region: Region) -> None:
+    def __init__(self, stage: ArchiveStage, fd: int, region: Region) -> None:
         self.fd, self.offset = fd, region.body
         self._stage, self._region = stage, region
 
@@ -51,13 +53,23 @@ class _RegionSink:
         self._stage._drop(self._region)
 
 
-class DockerArchiveStage:
+class ArchiveStage(ABC):
     """Blobs laid side by side in a file that has no name yet; publish adds the documents and names it.
 
     A blob of unknown size must be the only one open; others wait for it with an error, as waiting could be for ever.
+
+    Attributes:
+        holds: what this is, for messages.
+        directories: entries in front of everything.
     """
 
     concurrent_unknown = False
+    holds: ClassVar[str]
+    directories: ClassVar[tuple[str, ...]] = ("blobs/", "blobs/sha256/")
+
+    @abstractmethod
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        """Return the documents that close the archive, by name. Raises Unsupported, ManifestTooLarge."""
 
     def __init__(self, path: str, locator: str) -> None:
         self._path, self._locator = path, locator
@@ -71,8 +83,8 @@ class DockerArchiveStage:
             stack.callback(self._file.close)
             self._tar = TarOutput(self._file.fd)
             with output_errors(self._path, "write to"):
-                self._tar.append_directory("blobs/")
-                self._tar.append_directory("blobs/sha256/")
+                for name in self.directories:
+                    self._tar.append_directory(name)
             self._cleanup = stack.pop_all()
 
     def _open_file(self, stack: ExitStack) -> StagedFile:
@@ -127,44 +139,38 @@ class DockerArchiveStage:
         return True
 
     def publish(self, publication: Publication) -> None:
-        images = []
-        for root in publication.roots:
-            if not isinstance(root.root, PublishedImage) or root.root.artifact:
-                problem = "a docker-archive holds images of one platform each"
-                raise Unsupported(self._locator, problem, "choose a platform")
-            images.append(root.root)
+        closing = self.closing(publication)
         for digest, data in publication.documents():
             self.put_bytes(digest, data)
-        index, manifest = archive_index(publication), archive_manifest(publication)
-        self._check_size("index.json", index, MANIFEST_LIMIT)
-        self._check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
-            for image in images:
-                self._check_blobs(image)
+            self._check_blobs(publication)
             with output_errors(self._path, "write to"):
                 for digest in self._staged.keys() - publication.digests():
                     self._tar.drop_member(self._member_name(digest))
                     del self._staged[digest]
-                self._tar.close_gaps()
-                for digest, data in self._documents.items():
-                    if digest not in self._staged:
-                        self._tar.append(self._member_name(digest), data)
-                        self._staged[digest] = len(data)
-                self._tar.append("index.json", index)
-                self._tar.append("manifest.json", manifest)
-                self._tar.append("oci-layout", LAYOUT_FILE)
+                self.write_members(publication)
+                for name, data in closing:
+                    self._tar.append(name, data)
                 self._tar.finish()
             self._file.publish(self._name)
 
-    def _check_size(self, name: str, document: bytes, limit: int) -> None:
+    def write_members(self, publication: Publication) -> None:  # noqa: ARG002
+        """Bring what was staged into its final shape, and add all that closing does not. Raises OSError."""
+        self._tar.close_gaps()
+        for digest, data in self._documents.items():
+            if digest not in self._staged:
+                self._tar.append(self._member_name(digest), data)
+                self._staged[digest] = len(data)
+
+    def check_size(self, name: str, document: bytes, limit: int) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
         if len(document) > limit:
             raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
 
-    def _check_blobs(self, image: PublishedImage) -> None:
-        for layer in image.layers:
-            digest, size = layer.descriptor.digest, layer.descriptor.size
+    def _check_blobs(self, publication: Publication) -> None:
+        for descriptor in publication.blobs():
+            digest, size = descriptor.digest, descriptor.size
             found = self._staged.get(digest)
             if found is None and digest in self._documents:
                 found = len(self._documents[digest])
@@ -175,7 +181,7 @@ class DockerArchiveStage:
 
     def _member_name(self, digest: Digest) -> str:
         if digest.algorithm != "sha256":             # its name would not fit a ustar header
-            problem = f"{digest.algorithm} digests do not fit a docker-archive"
+            problem = f"{digest.algorithm} digests do not fit {self.holds}"
             raise Unsupported(self._locator, problem, "write an OCI layout")
         return f"blobs/sha256/{digest.hex}"
 
@@ -205,6 +211,26 @@ class DockerArchiveStage:
         self._cleanup.close()
 
 
+class DockerArchiveStage(ArchiveStage):
+    """A docker-archive under construction, in the profile that every consumer loads."""
+
+    holds = "a docker-archive"
+
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        self.check_images(publication)
+        index, manifest = archive_index(publication), archive_manifest(publication, _blob_names)
+        self.check_size("index.json", index, MANIFEST_LIMIT)
+        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
+
+    def check_images(self, publication: Publication) -> None:
+        """Raise Unsupported where something is no image of one platform."""
+        for root in publication.roots:
+            if not isinstance(root.root, PublishedImage) or root.root.artifact:
+                problem = "a docker-archive holds images of one platform each"
+                raise Unsupported(self._locator, problem, "choose a platform")
+
+
 def archive_index(publication: Publication) -> bytes:
     """Format index.json: an entry per name.
 
@@ -221,17 +247,27 @@ def archive_index(publication: Publication) -> bytes:
     return format_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
 
 
-def archive_manifest(publication: Publication) -> bytes:
-    """Format manifest.json: an item per image, its tags in familiar form, or null."""
+def archive_manifest(
+    publication: Publication, names_of: Callable[[PublishedImage], tuple[str, tuple[str, ...]]]
+) -> bytes:
+    """Format manifest.json: an item per image, its tags in familiar form, or null.
+
+    Args:
+        names_of: names an image's config and layers in the archive.
+    """
     items: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
     for root in publication.roots:
-        image = root.root
-        assert isinstance(image, PublishedImage)
-        config = f"blobs/sha256/{image.config.digest.hex}"
-        layers = tuple(f"blobs/sha256/{layer.descriptor.digest.hex}" for layer in image.layers)
+        assert isinstance(root.root, PublishedImage)
+        config, layers = names_of(root.root)
         item = items.setdefault((config, layers), {"Config": config, "RepoTags": None, "Layers": list(layers)})
         for name in root.names:
             tag = parse_reference(name).familiar()
             if tag not in (item["RepoTags"] or ()):
                 item["RepoTags"] = [*(item["RepoTags"] or ()), tag]
     return format_json(list(items.values()))
+
+
+def _blob_names(image: PublishedImage) -> tuple[str, tuple[str, ...]]:
+    digests = (image.config.digest, *(layer.descriptor.digest for layer in image.layers))
+    config, *layers = (f"blobs/sha256/{digest.hex}" for digest in digests)
+    return config, tuple(layers)

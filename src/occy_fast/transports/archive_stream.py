@@ -27,12 +27,12 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar_stream import TarStream
+from occy_fast.transports.archive_file import archive_reader
 from occy_fast.transports.archive_members import PassedMembers
-from occy_fast.transports.docker_archive import DockerArchiveReader
-from occy_fast.transports.documents import CONFIG_LIMIT, MANIFEST_LIMIT
 from occy_fast.transports.locate import STREAM
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ class ArchiveStream:
     Use arrivals to its end, then contents; or read, which lets the layers go.
     """
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Name the archive; nothing is opened before the pass."""
         self.locator = locator.text
-        self._wanted = locator
-        self._members = PassedMembers(locator.text)
+        self._wanted, self._limits = locator, limits
+        self._members = PassedMembers(locator.text, limits)
         self._ended = False
         self._offset = 0
         self._fd = -1
@@ -107,16 +107,17 @@ class ArchiveStream:
             TarError, CorruptStream, LimitError: the archive is broken, or ends early.
             Cancelled: *cancel* was set while nothing came.
         """
-        self._members = PassedMembers(self.locator)
-        kept = blobs = 0
-        tar = TarStream(self._decoded(cancel), where=self.locator)
+        self._members = PassedMembers(self.locator, self._limits)
+        kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
+        blobs = 0
+        tar = TarStream(self._decoded(cancel), where=self.locator, limits=self._limits)
         for entry in tar.entries():
             member = self._members.add(entry)
             if member is None or member.problem:
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
-            if kind == "other" and entry.stored <= min(KEPT - kept, max(MANIFEST_LIMIT, CONFIG_LIMIT)):
+            if kind == "other" and entry.stored <= min(KEPT - kept, largest):
                 kept += entry.stored
                 self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
                 continue
@@ -140,7 +141,7 @@ class ArchiveStream:
         for name, address in passed.items():
             self._members.settle(name, address)
         try:
-            return DockerArchiveReader(self._wanted).read(self._members)
+            return archive_reader(self._wanted, self._members, self._limits).read(self._members)
         except (UnsupportedFormat, MissingBlob) as error:
             if self._ended:
                 raise
@@ -172,7 +173,7 @@ class ArchiveStream:
             head += piece
         if not head:
             raise TarTruncated(self.locator, 0, "nothing came")
-        yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator)
+        yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator, self._limits)
 
     def _open(self) -> int:
         """Return the descriptor to read from; a FIFO is not waited for before it is read."""

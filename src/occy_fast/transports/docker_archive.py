@@ -1,13 +1,10 @@
-"""docker-save archives: reads those of Docker 1.10 and later, writes the profile that every consumer loads."""
+"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import (
     BadManifest,
@@ -15,105 +12,89 @@ from occy_fast.errors import (
     ConfigTooLarge,
     DigestMismatch,
     LayerCountMismatch,
+    LimitError,
     ManifestTooLarge,
     MissingBlob,
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Address, Blob, FileRegion, identity_of
+from occy_fast.image.blob import Address, Blob, FileRegion, InlineBytes
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import RECODABLE
 from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
-from occy_fast.transports.archive_members import ArchiveMembers, Members, clean_name
+from occy_fast.transports.archive_members import Members, clean_name
 from occy_fast.transports.archive_stage import DockerArchiveStage
-from occy_fast.transports.documents import (
-    CONFIG_LIMIT,
-    DOCKER_MANIFEST_LIMIT,
-    MANIFEST_LIMIT,
-    DocumentReader,
-    sniff_address,
-)
+from occy_fast.transports.documents import DocumentReader, sniff_address
 from occy_fast.transports.names import names_of
 from occy_fast.transports.stream_output import stream_notes
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locate import Locator
 
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
-_LEGACY_NAME = re.compile(r"[0-9a-f]{64}/(?:json|layer\.tar)")
-
-
-class DockerArchiveSource:
-    """Reads images from an archive in a regular file."""
-
-    def __init__(self, locator: Locator) -> None:
-        """Open the file. Raises NotFound, UnsupportedFormat."""
-        self.locator = locator.text
-        self._wanted = locator
-        self._fd = -1
-        try:
-            self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
-        status = os.fstat(self._fd)
-        if not stat.S_ISREG(status.st_mode):
-            self.close()
-            directory = stat.S_ISDIR(status.st_mode)
-            found = "a directory where an archive is expected" if directory else "a pipe or device"
-            remedy = f"oci:{locator.path} reads a layout" if directory else "save it to a file first"
-            raise UnsupportedFormat(locator.text, found, remedy)
-        self._size = status.st_size
-        self._inode = identity_of(status)
-        self._path = os.path.realpath(locator.path)
-
-    def read(self) -> Contents:
-        """Read the selected images: headers, documents, and the first bytes of each layer.
-
-        Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference.
-        """
-        try:
-            return DockerArchiveReader(self._wanted).read(self._scan())
-        except OSError as error:
-            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _scan(self) -> ArchiveMembers:
-        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator)
+_CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Read what *locator* selects; its text goes into messages."""
         self.locator = locator.text
+        self._limits = limits
         self._wanted = locator
 
     def read(self, members: Members) -> Contents:
-        """Read the selected images. Raises what DockerArchiveSource.read does, and OSError."""
+        """Read the selected images: documents, and the first bytes of each layer.
+
+        Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
+        """
+        if self._is_legacy(members):
+            return self._read_legacy(members)
         items = self._read_items(members)
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
-        return Contents(self.locator, "docker-archive", tuple(self._select(images)))
+        chosen = self._choose([image.names for image in images])
+        named = tuple(NamedImage(images[at].image_or_index, names) for at, names in chosen)
+        return Contents(self.locator, "docker-archive", named)
+
+    def _is_legacy(self, members: Members) -> bool:
+        if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+            return False
+        from occy_fast.transports.legacy_archive import is_legacy
+
+        return is_legacy(members)
+
+    def _read_legacy(self, members: Members) -> Contents:
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        from occy_fast.transports.diff_ids import diff_ids_of
+        from occy_fast.transports.legacy_archive import LegacyArchive
+
+        archive = LegacyArchive(members, self.locator, self._limits)
+        chosen = self._choose([names for _, names in archive.images])
+        ids = [archive.images[at][0] for at, _ in chosen]
+        named: list[NamedImage] = []
+        known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits))
+        for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
+            where = f"{self.locator}: {id_}"
+            config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+            config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
+            for pair in found.layers:
+                if pair not in known:
+                    known[pair] = _layer(*pair)
+            layers = tuple(known[pair] for pair in found.layers)
+            named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
+        return Contents(self.locator, "docker-archive", tuple(named))
 
     def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
@@ -121,9 +102,10 @@ class DockerArchiveReader:
         region = members.find("manifest.json", follow=False)
         if region is None:
             raise self._foreign(members)
-        if region.size > DOCKER_MANIFEST_LIMIT:
-            raise ManifestTooLarge(where, "document size", DOCKER_MANIFEST_LIMIT, region.size)
-        items = parse_json(region.read(), where, DOCKER_MANIFEST_LIMIT)
+        limit = self._limits.docker_manifest
+        if region.size > limit:
+            raise ManifestTooLarge(where, "document size", limit, region.size)
+        items = parse_json(region.read(), where, limit, deepest=self._limits.json_depth)
         if not isinstance(items, list):
             raise BadManifest(where, "a list of images is expected")
         if not items:
@@ -134,10 +116,7 @@ class DockerArchiveReader:
         """Say what an archive without manifest.json is."""
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
-            remedy = "unpack it, and read it as oci:DIR"
-        elif "repositories" in members or any(_LEGACY_NAME.fullmatch(name) for name in members):
-            found = "an archive from before Docker 1.10, without manifest.json"
-            remedy = "load it into Docker 1.10 to 28, and save it anew"
+            remedy = f"oci-archive:{self._wanted.path} reads it"
         else:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
@@ -148,11 +127,14 @@ class DockerArchiveReader:
         if region is None or "oci-layout" not in members:
             return []
         where = f"{self.locator}: index.json"
-        if region.size > MANIFEST_LIMIT:
-            raise ManifestTooLarge(where, "document size", MANIFEST_LIMIT, region.size)
-        reader = DocumentReader(lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator)
+        limits = self._limits
+        if region.size > limits.manifest:
+            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+        reader = DocumentReader(
+            lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
+        )
         stored: list[tuple[tuple[str, ...], Image]] = []
-        for descriptor in Index.parse(region.read(), where).manifests:
+        for descriptor in Index.parse(region.read(), where, None, limits.manifest, limits.json_depth).manifests:
             node = reader.read_present(descriptor)
             stored += [(names_of(descriptor), image) for image in _images_of(node)]
         return stored
@@ -163,15 +145,19 @@ class DockerArchiveReader:
         names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where)))
         config_name = clean_name(item["Config"], where)
         config_region = _get(members, config_name, where)
-        if config_region.size > CONFIG_LIMIT:
-            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", CONFIG_LIMIT, config_region.size)
+        limits = self._limits
+        if config_region.size > limits.config:
+            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", limits.config, config_region.size)
         raw = config_region.read()
         config_digest = Digest.sha256(raw)
-        # A name such as <64 hex>.json proves nothing: Docker takes any, and tools that edit a config leave it as it is.
+        # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it as it is.
+        called = _CONFIG_NAME.fullmatch(config_name)
         named = _BLOB_NAME.fullmatch(config_name)
         if named and named[2] != config_digest.hex:
             raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
-        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}")
+        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}", limits.config, limits.json_depth)
+        if len(item.get("Layers") or ()) > limits.layer_count:
+            raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
         paths = [clean_name(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))
@@ -182,20 +168,23 @@ class DockerArchiveReader:
             return NamedImage(kept, names, None)
         layers = tuple(map(_layer, regions, config.diff_ids))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
-        return NamedImage(Image(None, config, config_blob, layers, config.platform, None), names, None)
+        called_config = Digest("sha256", called[1]) if called else None
+        image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
+        return NamedImage(image, names, None)
 
-    def _select(self, images: list[NamedImage]) -> list[NamedImage]:
+    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Return positions and names of the selected images, of all that the archive has, by their names."""
         wanted = self._wanted
         if wanted.index is not None:
             if wanted.index >= len(images):
                 raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
-            return [images[wanted.index]]
+            return [(wanted.index, images[wanted.index])]
         if wanted.reference is None:
-            return images
-        for image in images:
-            if wanted.reference in image.names:
-                return [NamedImage(image.image_or_index, (wanted.reference,), None)]
-        offered = ", ".join(name for image in images for name in image.names) or "none has a name"
+            return list(enumerate(images))
+        for at, names in enumerate(images):
+            if wanted.reference in names:
+                return [(at, (wanted.reference,))]
+        offered = ", ".join(name for names in images for name in names) or "none has a name"
         raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 
 
@@ -279,20 +268,22 @@ def _consistent(
 class DockerArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
         self.locator = locator.text
         self.reference = locator.reference
         self._path = locator.path
+        self._layout = layout
 
     def capabilities(self) -> Capabilities:
+        universal = self._layout == "universal"
         return Capabilities(
-            encodings=frozenset({"none", "gzip"}),
+            encodings=frozenset({"none", "gzip"} if universal else {"none"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,
             many_images=True,
             artifacts=False,
             referrers=False,
-            keeps_manifest=True,
+            keeps_manifest=universal,
             concurrent_unknown=False,
             refs=False,
             adopts=False,
@@ -305,4 +296,8 @@ class DockerArchiveDestination:
 
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        return DockerArchiveStage(self._path, self.locator)
+        if self._layout == "universal":
+            return DockerArchiveStage(self._path, self.locator)
+        from occy_fast.transports.docker20_stage import Docker20Stage
+
+        return Docker20Stage(self._path, self.locator)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from occy_fast.errors import (
     ConfigTooLarge,
+    IntegrityError,
     LimitError,
     ManifestTooLarge,
     MediaTypeConflict,
@@ -15,23 +16,24 @@ from occy_fast.errors import (
     UnsupportedMediaType,
 )
 from occy_fast.image.blob import Address, Blob, read_blob, read_head
-from occy_fast.image.graph import DEEPEST, MOST_NODES
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import describe
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
-MANIFEST_LIMIT = 4 << 20
-CONFIG_LIMIT = 4 << 20
-DOCKER_MANIFEST_LIMIT = 1 << 20
+# What is written holds to what every reader accepts, whatever is accepted here.
+MANIFEST_LIMIT = LIMITS.manifest
+DOCKER_MANIFEST_LIMIT = LIMITS.docker_manifest
 
 Node = Image | ImageIndex | Opaque
 Document = TypeVar("Document", Manifest, Index)
+Parse = Callable[[bytes, str, str | None, int, int], Document]
 
 
 class _Tree(NamedTuple):
@@ -45,13 +47,13 @@ class _Tree(NamedTuple):
 class DocumentReader:
     """Reads what descriptors name, each document once.
 
-    All that it reads is no larger than MOST_NODES where every node stands for itself each time it is named, so that
+    All that it reads is no larger than the limit where every node stands for itself each time it is named, so that
     whoever walks through it need not ask how often it comes by.
     """
 
-    def __init__(self, find: Callable[[Digest], Address | None], locator: str) -> None:
+    def __init__(self, find: Callable[[Digest], Address | None], locator: str, limits: Limits = LIMITS) -> None:
         """Read from wherever *find* finds blobs; *locator* goes into messages."""
-        self._find, self._locator = find, locator
+        self._find, self._locator, self._limits = find, locator, limits
         self._trees: dict[tuple[Digest, str, int], _Tree] = {}
         self._configs: dict[tuple[Digest, int], ImageConfig | None] = {}
         self._count = 0
@@ -64,15 +66,40 @@ class DocumentReader:
 
         Raises MissingBlob, UnsupportedMediaType, IntegrityError, LimitError.
         """
-        node = self._root(descriptor, required=True)
+        node = self.read_any(descriptor)
         if isinstance(node, Opaque):
             remedy = "an image or an index is expected"
             raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
         return node
 
+    def read_any(self, descriptor: Descriptor) -> Node:
+        """Read as `read` does, where what is of a kind unknown here is Opaque.
+
+        Raises MediaTypeConflict for a manifest or index under an unknown name: taken for a mere blob, it would go
+        without all that it refers to, and nothing proves the one who names a root.
+        """
+        node = self._root(descriptor, required=True)
+        if isinstance(node, Opaque) and node.blob is not None and node.blob.address is not None:
+            self._check_unknown(node.blob, descriptor)
+        return node
+
     def read_present(self, descriptor: Descriptor) -> Node:
         """Read what *descriptor* names as if it were a child."""
         return self._root(descriptor, required=False)
+
+    def _check_unknown(self, blob: Blob, descriptor: Descriptor) -> None:
+        where = self._where(descriptor)
+        if blob.size > MANIFEST_LIMIT:
+            return
+        raw = read_blob(blob, MANIFEST_LIMIT, where)
+        try:
+            document = parse_json(raw, where, MANIFEST_LIMIT)
+        except (IntegrityError, LimitError):         # no document at all, then
+            return
+        if isinstance(document, dict) and document.get("schemaVersion") == 2:
+            kind = "an index" if "manifests" in document else "a manifest" if "config" in document else None
+            if kind:
+                raise MediaTypeConflict(where, descriptor.media_type, kind)
 
     def _where(self, descriptor: Descriptor) -> str:
         return f"{self._locator}: {descriptor.digest}"
@@ -99,34 +126,37 @@ class DocumentReader:
         return tree._replace(node=_named(tree.node, descriptor))
 
     def _read_manifest(self, descriptor: Descriptor, *, required: bool) -> Image | Opaque:
-        raw = self._document(descriptor, MANIFEST_LIMIT, ManifestTooLarge)
-        manifest = _parse(Manifest.parse, raw, self._where(descriptor), descriptor.media_type)
+        raw = self._document(descriptor, self._limits.manifest, ManifestTooLarge)
+        manifest = self._parse(Manifest.parse, raw, self._where(descriptor), descriptor.media_type)
+        if len(manifest.layers) > self._limits.layer_count:
+            most = self._limits.layer_count
+            raise LimitError(self._where(descriptor), "number of layers", most, len(manifest.layers))
         if not required and self._is_absent(manifest.config):
             return Opaque(descriptor, None)
         return self._image(descriptor, manifest)
 
     def _read_index(self, descriptor: Descriptor, depth: int) -> _Tree:
         """Read an index; what is too deep or too much ends it before more is read."""
-        where = self._where(descriptor)
-        if depth > DEEPEST:
-            raise LimitError(where, "depth of nested indexes", DEEPEST, depth)
-        index = _parse(
-            Index.parse, self._document(descriptor, MANIFEST_LIMIT, ManifestTooLarge), where, descriptor.media_type
-        )
+        where, deepest = self._where(descriptor), self._limits.index_depth
+        if depth > deepest:
+            raise LimitError(where, "depth of nested indexes", deepest, depth)
+        raw = self._document(descriptor, self._limits.manifest, ManifestTooLarge)
+        index = self._parse(Index.parse, raw, where, descriptor.media_type)
         self._add(1, len(index.manifests))
         height, count = 1, 1
         children = []
         for child in index.manifests:
             tree = self._read(child, depth + 1, required=False)
             height, count = max(height, tree.height + 1), self._add(count, tree.total)
-            if height > DEEPEST:                     # read before, where it was not so deep
-                raise LimitError(where, "depth of nested indexes", DEEPEST, height)
+            if height > deepest:                     # read before, where it was not so deep
+                raise LimitError(where, "depth of nested indexes", deepest, height)
             children.append(tree.node)
         return _Tree(ImageIndex(index, descriptor, tuple(children)), height, count)
 
     def _add(self, count: int, more: int) -> int:
-        if count + more > MOST_NODES:
-            raise LimitError(self._locator, "number of manifests", MOST_NODES, count + more)
+        most = self._limits.manifest_count
+        if count + more > most:
+            raise LimitError(self._locator, "number of manifests", most, count + more)
         return count + more
 
     def _image(self, descriptor: Descriptor, manifest: Manifest) -> Image:
@@ -145,8 +175,8 @@ class DocumentReader:
     def _config(self, descriptor: Descriptor) -> ImageConfig | None:
         key = (descriptor.digest, descriptor.size)
         if key not in self._configs:
-            raw = self._document(descriptor, CONFIG_LIMIT, ConfigTooLarge)
-            self._configs[key] = _parse_config(raw, self._where(descriptor))
+            raw = self._document(descriptor, self._limits.config, ConfigTooLarge)
+            self._configs[key] = _parse_config(raw, self._where(descriptor), self._limits)
         return self._configs[key]
 
     def _layer(self, descriptor: Descriptor, diff_id: Digest | None) -> Layer:
@@ -166,6 +196,20 @@ class DocumentReader:
             raise limit_error(where, "document size", limit, descriptor.size)
         return read_blob(self._blob(descriptor), where=where, limit=limit, limit_error=limit_error)
 
+    def _parse(self, parse: Parse[Document], raw: bytes, where: str, media_type: str) -> Document:
+        """Parse a document that its descriptor may call by the other family's word for the same kind.
+
+        Layouts exist whose index says OCI of Docker's manifests, and nobody could take one for anything else.
+        """
+        size, deepest = self._limits.manifest, self._limits.json_depth
+        try:
+            return parse(raw, where, media_type, size, deepest)
+        except MediaTypeConflict as conflict:
+            expected, found = describe(conflict.expected), describe(conflict.found)
+            if expected is None or found is None or expected.kind != found.kind:
+                raise
+            return parse(raw, where, None, size, deepest)
+
     def _is_absent(self, descriptor: Descriptor) -> bool:
         return descriptor.data is None and self._find(descriptor.digest) is None
 
@@ -183,26 +227,12 @@ def _named(node: Node, descriptor: Descriptor) -> Node:
     return replace(node, descriptor=descriptor)
 
 
-def _parse_config(raw: bytes, where: str) -> ImageConfig | None:
+def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
     """Parse a config; None for one without rootfs, as artifacts have that pass for images."""
-    document = parse_json(raw, where, CONFIG_LIMIT, ConfigTooLarge)
+    document = parse_json(raw, where, limits.config, ConfigTooLarge, limits.json_depth)
     if isinstance(document, dict) and document.get("rootfs") is None:
         return None
-    return ImageConfig.parse(raw, where)
-
-
-def _parse(parse: Callable[[bytes, str, str | None], Document], raw: bytes, where: str, media_type: str) -> Document:
-    """Parse a document that its descriptor may call by the other family's word for the same kind.
-
-    Layouts exist whose index says OCI of Docker's manifests, and nobody could take one for anything else.
-    """
-    try:
-        return parse(raw, where, media_type)
-    except MediaTypeConflict as conflict:
-        expected, found = describe(conflict.expected), describe(conflict.found)
-        if expected is None or found is None or expected.kind != found.kind:
-            raise
-        return parse(raw, where, None)
+    return ImageConfig.parse(raw, where, limits.config, limits.json_depth)
 
 
 def sniff_address(address: Address) -> Encoding:

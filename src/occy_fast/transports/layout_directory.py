@@ -6,12 +6,12 @@ import errno
 import os
 import stat
 
-from occy_fast.errors import BadManifest, NotFound, UnsafePath, UnsupportedFormat
+from occy_fast.errors import BadArchive, BadManifest, NotFound, UnsupportedFormat
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
-from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.staging import open_directory
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -23,9 +23,9 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class LayoutDirectory:
     """An existing layout, opened by its directory: no name below it leads through a symbolic link."""
 
-    def __init__(self, fd: int, path: str, locator: str) -> None:
+    def __init__(self, fd: int, path: str, locator: str, limits: Limits = LIMITS) -> None:
         """Take over *fd*; *path* is where blobs can be opened again."""
-        self.fd, self.path, self.locator = fd, path, locator
+        self.fd, self.path, self.locator, self._limits = fd, path, locator, limits
         self._directories: dict[str, int] = {}
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class LayoutDirectory:
             self.fd = -1
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """Read a small file at the top of the layout; None if there is none. Raises UnsafePath."""
+        """Read a small file at the top of the layout; None if there is none. Raises BadArchive."""
         where = f"{self.locator}: {name}"
         try:
             fd = os.open(name, _FILE, dir_fd=self.fd)
@@ -47,7 +47,7 @@ class LayoutDirectory:
             raise _unsafe(error, where, name) from error
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise UnsafePath(where, name, "not a regular file")
+                raise BadArchive(where, "not a regular file")
             with open(fd, "rb", closefd=False) as file:
                 return file.read(limit + 1)
         except OSError as error:
@@ -56,25 +56,21 @@ class LayoutDirectory:
             os.close(fd)
 
     def check_version(self) -> None:
-        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, UnsafePath."""
+        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
         where = f"{self.locator}: oci-layout"
         raw = self.read("oci-layout", LAYOUT_LIMIT)
         if raw is None:
             raise UnsupportedFormat(self.locator, "a directory without oci-layout")
-        document = parse_json(raw, where, LAYOUT_LIMIT)
-        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
-        if not isinstance(version, str):
-            raise BadManifest(where, "imageLayoutVersion is no text")
-        if version != "1.0.0":
-            raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+        check_layout_file(raw, where, self._limits)
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
-        raw = self.read("index.json", MANIFEST_LIMIT)
-        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json")
+        limit, deepest = self._limits.manifest, self._limits.json_depth
+        raw = self.read("index.json", limit)
+        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json", None, limit, deepest)
 
     def find(self, digest: Digest) -> FileRegion | None:
-        """Find a blob's file; None if it is not there. Raises UnsafePath, NotFound."""
+        """Find a blob's file; None if it is not there. Raises BadArchive, NotFound."""
         where = f"{self.locator}: {blob_name(digest)}"
         directory = self.directory(f"blobs/{digest.algorithm}")
         if directory is None:
@@ -86,11 +82,11 @@ class LayoutDirectory:
         except OSError as error:
             raise _unsafe(error, where, digest.hex) from error
         if not stat.S_ISREG(status.st_mode):
-            raise UnsafePath(where, digest.hex, "not a regular file")
+            raise BadArchive(where, "not a regular file")
         return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
 
     def directory(self, name: str) -> int | None:
-        """Open "blobs" or a directory in it, once; None if it is not there. Raises UnsafePath."""
+        """Open "blobs" or a directory in it, once; None if it is not there. Raises BadArchive."""
         if name in self._directories:
             return self._directories[name]
         parent, _, last = name.rpartition("/")
@@ -107,14 +103,24 @@ class LayoutDirectory:
         return fd
 
 
+def check_layout_file(raw: bytes, where: str, limits: Limits = LIMITS) -> None:
+    """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
+    document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)
+    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+    if not isinstance(version, str):
+        raise BadManifest(where, "imageLayoutVersion is no text")
+    if version != "1.0.0":
+        raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+
+
 def blob_name(digest: Digest) -> str:
     """Return where a blob is, from the top of the layout."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def _unsafe(error: OSError, where: str, name: str) -> UnsafePath | NotFound:
+def _unsafe(error: OSError, where: str, name: str) -> BadArchive | NotFound:
     if error.errno == errno.ELOOP:
-        return UnsafePath(where, name, "a symbolic link")
+        return BadArchive(where, "a symbolic link, and none is followed below a layout")
     if error.errno == errno.ENOTDIR:
-        return UnsafePath(where, name, "not a directory")
+        return BadArchive(where, "not a directory")
     return NotFound(where, f"{name}: {error.strerror}")

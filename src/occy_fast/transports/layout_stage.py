@@ -251,18 +251,17 @@ class OciLayoutStage:
         return raw
 
     def _check_blobs(self, publication: Publication) -> None:
-        """Raise MissingBlob or SizeMismatch unless every layer of every image is staged or there."""
-        for image in publication.images():
-            for layer in image.layers:
-                digest, size = layer.descriptor.digest, layer.descriptor.size
-                found = self._staged.get(digest)
-                if found is None:
-                    region = None if self._target is None else self._target.find(digest)
-                    if region is None:
-                        raise MissingBlob(f"{self._locator}: {blob_name(digest)}", digest)
-                    found = region.size
-                if found != size:
-                    raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, found)
+        """Raise MissingBlob or SizeMismatch unless every layer, and what is no image, is staged or there."""
+        for descriptor in publication.blobs():
+            digest, size = descriptor.digest, descriptor.size
+            found = self._staged.get(digest)
+            if found is None:
+                region = None if self._target is None else self._target.find(digest)
+                if region is None:
+                    raise MissingBlob(f"{self._locator}: {blob_name(digest)}", digest)
+                found = region.size
+            if found != size:
+                raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, found)
 
     def _algorithms(self) -> list[str]:
         return sorted({digest.algorithm for digest in self._staged} | {"sha256"})

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
 from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.base import Destination, Source
 
-TRANSPORTS = ("docker-archive", "oci")
+TRANSPORTS = ("docker-archive", "oci", "oci-archive")
 
 DAEMONS = ("docker-daemon", "podman")
 """Transports without a path: all that stands behind the first colon is the name of an image."""
@@ -22,12 +24,16 @@ DAEMONS = ("docker-daemon", "podman")
 STREAM = "-"
 """The path that stands for standard input, or standard output."""
 
-_LATER = frozenset({"oci-archive", "docker", "nix", "ostree", "rootfs", "bundle"})
+_LATER = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
-_GRAMMAR = {"docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]", "oci": "oci:DIR[:REF|:@INDEX]"}
+_GRAMMAR = {
+    "docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]",
+    "oci": "oci:DIR[:REF|:@INDEX]",
+    "oci-archive": "oci-archive:PATH[:REF|:@INDEX]",
+}
 
 
 _GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
@@ -41,7 +47,7 @@ class Locator:
         text: as the caller wrote it.
         transport: one of TRANSPORTS; empty where it is to be detected.
         path: file or directory.
-        reference: NAME:TAG of an archive, REF of a layout.
+        reference: NAME:TAG of a docker-archive, REF of a layout.
         index: which image, counted from 0 in the order of manifest.json or index.json.
     """
 
@@ -89,25 +95,27 @@ def parse_locator(text: str) -> Locator:
     raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
 
 
-def open_source(text: str, access: Access = USUAL_ACCESS) -> Source:
-    """Open what a locator names for reading; the caller closes it. Raises what parse_locator does, and NotFound."""
+def open_source(text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> Source:
+    """Open what a locator names for reading, within *limits*; the caller closes it.
+
+    Raises what parse_locator does, and NotFound.
+    """
     locator = parse_locator(text)
     if locator.transport in DAEMONS:
         from occy_fast.transports.daemon.source import DaemonSource
 
-        return DaemonSource(locator, access)
-    transport = locator.transport or _detect(locator)
-    if transport == "oci":
+        return DaemonSource(locator, limits, access)
+    if locator.transport == "oci" or (not locator.transport and _is_layout(locator)):
         from occy_fast.transports.oci_layout import OciLayoutSource
 
-        return OciLayoutSource(locator)
+        return OciLayoutSource(locator, limits)
     from occy_fast.transports.archive_stream import ArchiveStream, comes_by_once
 
     if comes_by_once(locator):
-        return ArchiveStream(locator)
-    from occy_fast.transports.docker_archive import DockerArchiveSource
+        return ArchiveStream(locator, limits)
+    from occy_fast.transports.archive_file import ArchiveFile
 
-    return DockerArchiveSource(locator)
+    return ArchiveFile(locator, limits)
 
 
 def check_socket(source: str, destination: str, access: Access) -> None:
@@ -118,9 +126,21 @@ def check_socket(source: str, destination: str, access: Access) -> None:
         raise UsageError(f"the socket '{access.socket}' cannot be that of docker and that of podman", remedy)
 
 
-def open_destination(text: str, access: Access = USUAL_ACCESS) -> Destination:
-    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does."""
+def open_destination(
+    text: str, archive_layout: ArchiveLayout = "universal", access: Access = USUAL_ACCESS
+) -> Destination:
+    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does.
+
+    Args:
+        archive_layout: how a docker-archive is to be built; nothing else has a choice.
+        access: how a daemon is reached.
+    """
     locator = parse_locator(text)
+    if archive_layout != "universal" and locator.transport != "docker-archive":
+        raise UsageError(
+            f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}",
+            f"the form is {_GRAMMAR['docker-archive']}",
+        )
     if not locator.transport:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
@@ -131,16 +151,21 @@ def open_destination(text: str, access: Access = USUAL_ACCESS) -> Destination:
         from occy_fast.transports.daemon.destination import DaemonDestination
 
         return DaemonDestination(locator, access)
+    ref = None if locator.transport == "docker-archive" else locator.reference
+    if ref is not None and not _REF.fullmatch(ref):
+        problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
+        raise BadReference(ref, problem, text)
     if locator.transport == "oci":
-        if locator.reference is not None and not _REF.fullmatch(locator.reference):
-            problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
-            raise BadReference(locator.reference, problem, text)
         from occy_fast.transports.oci_layout import OciLayoutDestination
 
         return OciLayoutDestination(locator)
+    if locator.transport == "oci-archive":
+        from occy_fast.transports.oci_archive import OciArchiveDestination
+
+        return OciArchiveDestination(locator)
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
-    return DockerArchiveDestination(locator)
+    return DockerArchiveDestination(locator, archive_layout)
 
 
 def _parse_name(transport: str, name: str, text: str) -> str | None:
@@ -164,18 +189,20 @@ def _parse_selector(transport: str, selector: str, text: str) -> str:
     return selector                                  # a layout may have any; what is written is checked
 
 
-def _detect(locator: Locator) -> str:
+def _is_layout(locator: Locator) -> bool:
+    """Tell whether a mere path is a layout's; else it is an archive's, and its members tell which."""
     path = locator.path
     if path == STREAM:
-        return "docker-archive"
+        return False
     if os.path.isdir(path):
         if os.path.lexists(os.path.join(path, "oci-layout")):
-            return "oci"
+            return True
         raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
     if not os.path.exists(path):
         raise NotFound(locator.text, path)
-    return "docker-archive"
+    return False
 
 
 def _remedy() -> str:
-    return "available are " + " and ".join(_GRAMMAR[word] for word in (*TRANSPORTS, *DAEMONS))
+    *first, last = (_GRAMMAR[word] for word in (*TRANSPORTS, *DAEMONS))
+    return f"available are {', '.join(first)} and {last}"

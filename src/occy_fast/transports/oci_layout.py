@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout_directory import LayoutDirectory
 from occy_fast.transports.layout_stage import OciLayoutStage
@@ -17,7 +19,7 @@ from occy_fast.transports.names import REF_NAME, names_of, tagged_name
 from occy_fast.transports.staging import open_directory
 
 if TYPE_CHECKING:
-    from occy_fast.image.blob import FileRegion
+    from occy_fast.image.blob import Address, FileRegion
     from occy_fast.spec.descriptor import Descriptor
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.manifest import Index
@@ -27,18 +29,19 @@ if TYPE_CHECKING:
 class OciLayoutSource:
     """Reads images from a layout."""
 
-    def __init__(self, locator: Locator) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
         """Open the directory. Raises NotFound, UnsupportedFormat."""
         self.locator = locator.text
+        self._limits = limits
         self._wanted = locator
         try:
             fd = open_directory(locator.path)
         except NotADirectoryError as error:
-            remedy = f"docker-archive:{locator.path} reads an archive"
+            remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
             raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
-        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text)
+        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
 
     def read(self) -> Contents:
         """Read the selected images. Raises NotFound, AmbiguousReference, IntegrityError, LimitError, PathError."""
@@ -46,12 +49,7 @@ class OciLayoutSource:
         index = self._layout.read_index()
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
-        reader = DocumentReader(self._layout.find, self.locator)
-        images = []
-        for descriptor in select_entries(index, self._wanted):
-            node = reader.read(descriptor)
-            images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
-        return Contents(self.locator, "oci", tuple(images))
+        return layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
 
     def close(self) -> None:
         self._layout.close()
@@ -63,6 +61,22 @@ class OciLayoutSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def layout_contents(
+    index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits = LIMITS
+) -> Contents:
+    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs.
+
+    What is no image, nor anything else that is known, is there too, unless it is all that is asked for.
+    """
+    reader = DocumentReader(find, wanted.text, limits)
+    read = reader.read_any if wanted.reference is None and wanted.index is None else reader.read
+    images = []
+    for descriptor in with_attestations(select_entries(index, wanted), index):
+        node = read(descriptor)
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
+    return Contents(wanted.text, kind, tuple(images))
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
@@ -89,6 +103,17 @@ def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
     return (found[0][1],)
 
 
+def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:
+    """Add the nameless entries whose annotations say that they speak of what was chosen."""
+    digests = {str(descriptor.digest) for descriptor in chosen}
+    speaking = (
+        entry
+        for entry in index.manifests
+        if named_subject(entry) in digests and entry not in chosen and entry.annotation(REF_NAME) is None
+    )
+    return (*chosen, *speaking)
+
+
 class OciLayoutDestination:
     """Writes images into a new or an existing layout."""
 
@@ -110,7 +135,7 @@ class OciLayoutDestination:
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
-        """Find blobs in the layout if there is one. Raises UnsafePath."""
+        """Find blobs in the layout if there is one. Raises BadArchive."""
         try:
             fd = open_directory(self._path)
         except OSError:

@@ -13,23 +13,25 @@ END_OF_ARCHIVE = bytes(2 * BLOCK)
 _OCTAL_SIZES = 8**11                                 # from here on, sizes are base-256
 
 
-def tar_header(name: str, size: int, *, directory: bool = False) -> bytes:
-    """Format one ustar header: mtime 0, root's, mode 0644 or 0755.  (POSIX pax, "ustar Interchange Format")
+def tar_header(name: str, size: int, *, directory: bool = False, link: str = "") -> bytes:
+    """Format one ustar header: mtime 0, root's, mode 0644, 0755 or 0777.  (POSIX pax, "ustar Interchange Format")
 
     Args:
         name: at most 100 ASCII bytes, which all names of an image archive are.
         size: bytes; base-256 from 8 GiB, as GNU tar and Go write it.
+        link: where a symbolic link leads, as long as a name may be.
     """
-    encoded = name.encode("ascii")
-    assert len(encoded) <= 100, name
+    encoded, target = name.encode("ascii"), link.encode("ascii")
+    assert max(len(encoded), len(target)) <= 100, (name, link)
     header = bytearray(BLOCK)
     header[0 : len(encoded)] = encoded
-    header[100:108] = b"0000755\0" if directory else b"0000644\0"
+    header[100:108] = b"0000755\0" if directory else b"0000777\0" if link else b"0000644\0"
     header[108:116] = header[116:124] = b"0000000\0"
     header[124:136] = b"%011o\0" % size if size < _OCTAL_SIZES else b"\x80" + size.to_bytes(11, "big")
     header[136:148] = b"00000000000\0"
     header[148:156] = b" " * 8
-    header[156:157] = b"5" if directory else b"0"
+    header[156:157] = b"5" if directory else b"2" if link else b"0"
+    header[157 : 157 + len(target)] = target
     header[257:265] = b"ustar\x0000"
     header[329:337] = header[337:345] = b"0000000\0"
     header[148:156] = b"%06o\0 " % sum(header)
@@ -123,9 +125,24 @@ class TarOutput:
 
     def append_directory(self, name: str) -> None:
         """Add a directory's header. Raises OSError."""
+        self._append_header(name, tar_header(name, 0, directory=True))
+
+    def append_link(self, name: str, target: str) -> None:
+        """Add a symbolic link. Raises OSError."""
+        self._append_header(name, tar_header(name, 0, link=target))
+
+    def _append_header(self, name: str, header: bytes) -> None:
         region = self.reserve(0)
-        write_all(self.fd, tar_header(name, 0, directory=True), region.offset)
+        write_all(self.fd, header, region.offset)
         region.name = name
+
+    def rename(self, names: dict[str, str]) -> None:
+        """Give every file a new name, and drop those that *names* does not have. Raises OSError."""
+        for region in self._regions:
+            region.name = names.get(region.name or "")
+            if region.name is not None:
+                assert region.size is not None
+                write_all(self.fd, tar_header(region.name, region.size), region.offset)
 
     def close_gaps(self) -> None:
         """Keep the first of the members that have the same name, and move members down over dropped regions.

@@ -23,6 +23,10 @@ class Pool:
         max_ratio: int = 0,
         ratio_floor: int = 0,
         window_log_max: int = 27,
+        max_header: int = 65536,
+        max_extension: int = 1048576,
+        max_sparse_map: int = 1048576,
+        max_extensions: int = 16,
     ) -> Pass: ...
     def close(self) -> None: ...
 

@@ -10,6 +10,7 @@ from occy_fast.kernels.status import Status, raise_status
 _MAGIC: Final = b"\x1f\x8b"
 _DEFLATE: Final = 8
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
+_LONGEST_EXTRA: Final = 65535
 _TRAILER: Final = 8
 _PIECE: Final = 1 << 16
 
@@ -24,7 +25,7 @@ class Inflate:
     object belongs to one thread at a time.
 
     Args:
-        max_header: bytes of one member's header, 10 to 2**32 - 1.
+        max_header: bytes of one member's header, 10 to 2**32 - 1; its extra field, of 65,535 at most, does not count.
     """
 
     total_in: int
@@ -60,8 +61,7 @@ class Inflate:
         Room left in *dst* means that this input has nothing more to give.
 
         Raises:
-            CorruptStream: the bytes break the format, or do not match their trailer.
-            LimitError: a header is longer than *max_header*.
+            CorruptStream: the bytes break the format, do not match their trailer, or a header exceeds *max_header*.
         """
         source, target = memoryview(src).cast("B"), memoryview(dst).cast("B")
         if target.readonly:
@@ -83,14 +83,20 @@ class Inflate:
 
     def _read_header(self, left: memoryview) -> bool:
         known = len(self._header)
-        self._header += left[: self._max_header + 1 - known]
+        self._header += left[: self._max_header + _LONGEST_EXTRA + 1 - known]
         size = self._header_size(self._header)
-        if (size or len(self._header)) > self._max_header:
+        if self._counted(size or len(self._header)) > self._max_header:
             self._fail(Status.HEADER_LIMIT, self._start)
         self.total_in += (size or len(self._header)) - known
         if size:
             self._body = zlib.decompressobj(-zlib.MAX_WBITS)
         return bool(size)
+
+    def _counted(self, size: int) -> int:
+        """Return what *size* bytes of the header come to without the content of the extra field."""
+        if size <= 12 or not self._header[3] & _FEXTRA:
+            return size
+        return max(12, size - int.from_bytes(self._header[10:12], "little"))
 
     def _header_size(self, header: bytes) -> int:
         """Return the length of the whole header at the start of *header*, or 0 if that is but a part of it."""
@@ -113,7 +119,7 @@ class Inflate:
         if flags & _FHCRC:
             stored, computed = header[end : end + 2], zlib.crc32(header[:end]).to_bytes(4, "little")[:2]
             end += 2
-            if len(stored) == 2 and stored != computed and end <= self._max_header:
+            if len(stored) == 2 and stored != computed and self._counted(end) <= self._max_header:
                 self._fail(Status.CHECKSUM, self._start)
         return end if end <= len(header) else 0
 

@@ -15,6 +15,7 @@ from occy_fast.kernels.pure.sha256 import Sha256
 from occy_fast.kernels.pure.tar_scan import TarScan
 from occy_fast.kernels.pure.unzstd import Unzstd
 from occy_fast.kernels.status import Status, raise_status
+from occy_fast.kernels.tar_records import check_limits
 
 MAX_WORKERS: Final = 256
 """The most threads one pool can have."""
@@ -70,6 +71,10 @@ class Pool:
         max_ratio: int = 0,
         ratio_floor: int = 0,
         window_log_max: int = 27,
+        max_header: int = 65536,
+        max_extension: int = 1048576,
+        max_sparse_map: int = 1048576,
+        max_extensions: int = 16,
     ) -> Pass:
         """Begin one layer and return its pass.
 
@@ -83,6 +88,8 @@ class Pool:
             max_tar: bytes of tar allowed; 0 for any.
             max_ratio: tar bytes for each source byte once the tar is past *ratio_floor*; 0 for any.
             window_log_max: of a zstd source.
+            max_header: of a gzip source, as Inflate takes it.
+            max_extension, max_sparse_map, max_extensions: of the tar, as TarScan takes them.
         """
         if (output == "encoded") != (encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
@@ -90,12 +97,16 @@ class Pool:
             raise ValueError(f"level: {encode} has no level {level}")
         if not 10 <= window_log_max <= 31:
             raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
+        if not 10 <= max_header < 1 << 32:
+            raise ValueError(f"max_header: expected 10 to {(1 << 32) - 1}, found {max_header}")
+        check_limits(max_extension, max_sparse_map, max_extensions)
         if decode not in _CODECS or encode not in _CODECS or output not in _OUTPUTS:
             raise KeyError(f"{decode}, {encode}, {output}")
         started = Pass(self)
         started._begin(
             decode, encode, output, level, (source_fd, source_offset, source_size), (sink_fd, sink_offset), scan_tar,
-            (max_tar, max_ratio, ratio_floor), window_log_max,
+            (max_tar, max_ratio, ratio_floor), (window_log_max, max_header),
+            (max_extension, max_sparse_map, max_extensions),
         )  # fmt: skip
         self._passes.append(started)
         if self._closed:
@@ -129,7 +140,8 @@ class Pass:
         sink: tuple[int, int],
         scan_tar: int,
         limits: tuple[int, int, int],
-        window_log_max: int,
+        decoder_limits: tuple[int, int],
+        scan_limits: tuple[int, int, int],
     ) -> None:
         self._decode, self._encode, self._output = decode, encode, output
         self._source, self._sink, self._limits = source, sink, limits
@@ -138,8 +150,15 @@ class Pass:
         self._zstd = zstd_blocks.ZstdPieces(level) if encode == "zstd" else None
         self._decoder: Inflate | Unzstd | None = None
         if decode != "none":
-            self._decoder = Inflate() if decode == "gzip" else Unzstd(window_log_max=window_log_max)
-        self._scan = TarScan(strict=scan_tar > 1) if scan_tar else None
+            window_log_max, max_header = decoder_limits
+            gzip = decode == "gzip"
+            self._decoder = Inflate(max_header=max_header) if gzip else Unzstd(window_log_max=window_log_max)
+        self._scan: TarScan | None = None
+        if scan_tar:
+            extension, sparse_map, extensions = scan_limits
+            self._scan = TarScan(
+                strict=scan_tar > 1, max_extension=extension, max_sparse_map=sparse_map, max_extensions=extensions
+            )
         self._size = zstd_blocks.PIECE if encode == "zstd" else _TAR_PIECE
         self._crc, self._first = 0, True
         self._source_total = self._tar_total = self._output_total = 0
@@ -195,7 +214,7 @@ class Pass:
 
         Raises:
             RuntimeError: the pass has not ended.
-            CorruptStream, TarError, DecompressionBomb, WindowTooLarge, UnsupportedFormat: the source is bad.
+            CorruptStream, TarError, DecompressionBomb, WindowTooLarge: the source is bad.
             SizeMismatch: the source file ends before *source_size*.
             OutputError: the sink cannot be written.
             OSError: the source cannot be read.

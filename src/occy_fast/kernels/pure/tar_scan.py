@@ -21,6 +21,8 @@ from occy_fast.kernels.tar_records import (
 BLOCK = 512
 ZEROS = bytes(BLOCK)
 INT64 = range(-(2**63), 2**63)
+# Of a GNU header: in front of the names of all others, some readers put what stands where ustar has a prefix.
+WITHOUT_PREFIX = b"LKSxg"
 WITHOUT_CONTENT = b"123456"  # hard link, symbolic link, character and block device, directory, fifo
 
 DECIMAL = re.compile(rb"[+-]?[0-9]+")
@@ -154,6 +156,14 @@ def _records(body: bytes, base: int) -> list[_Record]:
     return records
 
 
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _regions_problem(regions: list[tuple[int, int]], size: int, stored: int, strict: bool) -> Problem:
     """Tell what is wrong with a sparse map over *size* bytes of which *stored* are in the tar."""
     if size < 0:
@@ -254,6 +264,7 @@ class TarScan:
         self._content = 0  # bytes of content still to come
         self._padding = 0
         self._zero_block = False
+        self._lone_global = -1  # the first global header since the last entry
         self._packed: list[bytes] = []
         self._texts = bytearray()
         self._forget_extensions()
@@ -324,6 +335,8 @@ class TarScan:
     def _end(self) -> None:
         if self._content:
             raise tar_error(Problem.CUT_CONTENT, self.offset)
+        if self._strict and self._padding:
+            raise tar_error(Problem.CUT_PADDING, self.offset)
         if self._awaits is _Awaits.EXTENSION:
             raise tar_error(Problem.CUT_EXTENSION, self.offset)
         if self._awaits in (_Awaits.OLD_SPARSE_BLOCK, _Awaits.SPARSE_MAP):
@@ -335,6 +348,8 @@ class TarScan:
     def _check_dangling(self) -> None:
         if self._strict and self._kinds:
             raise tar_error(Problem.DANGLING_EXTENSION, self._start)
+        if self._strict and self._lone_global >= 0:
+            raise tar_error(Problem.DANGLING_EXTENSION, self._lone_global)
 
     def _pass_over(self, count: int) -> None:
         content = min(count, self._content)
@@ -348,6 +363,8 @@ class TarScan:
             if self.ended:
                 self._look_for_hidden(window[at:])
                 self.offset += len(window) - at
+                if self._strict and self.hidden >= 0:
+                    raise tar_error(Problem.HIDDEN_BYTES, self.hidden)
                 return
             if self._content or self._padding:
                 step = min(len(window) - at, self._content + self._padding)
@@ -445,6 +462,8 @@ class TarScan:
                     raise tar_error(Problem.GNU_PREFIX, at)
             else:
                 atime, ctime = (None if value is None else value * 10**9 for value in times)
+                if self._strict and atime is not None and block[156:157] not in WITHOUT_PREFIX:
+                    raise tar_error(Problem.GNU_TIMES, at)
         name = _c_string(block[0:100])
         return _Member(
             at,
@@ -504,6 +523,8 @@ class TarScan:
                 raise tar_error(Problem.LIMIT_EXTENSIONS, member.at, self._max_extensions, self._extensions)
             if self._strict and member.kind in self._kinds:
                 raise tar_error(Problem.TWO_EXTENSIONS, member.at)
+            if self._strict and member.kind != b"x" and merge_records(self._key_values()).get(b"size"):
+                raise tar_error(Problem.SIZE_BEFORE_NAME, member.at)
             if member.kind not in self._kinds:
                 self._kinds.append(member.kind)
         self._member = member
@@ -530,18 +551,24 @@ class TarScan:
         if member.kind == b"g":
             path = merge_records(self._key_values()).get(b"path", b"")
             self._hand_out(_global(member, path or member.name), member.at + BLOCK, 0, len(body), None)
+            self._lone_global = self._lone_global if self._lone_global >= 0 else member.at
 
     def _key_values(self) -> list[tuple[bytes, bytes]]:
         return [(record.key, record.value) for record in self._pax_records]
 
     def _check_records(self, kind: bytes) -> None:
         seen: set[bytes] = set()
-        for key, _, at in self._pax_records:
+        binary = (b"hdrcharset", b"BINARY") in self._key_values()
+        for key, value, at in self._pax_records:
             if key in SINGLE_KEYS and key in seen:
                 raise tar_error(Problem.TWO_RECORDS, at)
             seen.add(key)
             if kind == b"g" and (key in APPLIED_KEYS or key.startswith(APPLIED_PREFIXES)):
                 raise tar_error(Problem.GLOBAL_RECORD, at)
+            if key in FIELD_KEYS and not value:
+                raise tar_error(Problem.EMPTY_RECORD, at)
+            if key in PATH_KEYS and not binary and not _is_utf8(value):
+                raise tar_error(Problem.NOT_UTF8, at)
 
     # ------------------------------------------------------------------------------------------------- entries
 
@@ -550,6 +577,7 @@ class TarScan:
         at = member.at
         if self._strict:
             self._check_merge(member, merged)
+        self._lone_global = -1
         member = member._replace(
             name=self._longname or merged.get(b"path") or member.name,
             linkname=self._longlink or merged.get(b"linkpath") or member.linkname,
@@ -603,8 +631,10 @@ class TarScan:
             raise tar_error(Problem.TWO_NAMES, member.at)
         if self._longlink and merged.get(b"linkpath"):
             raise tar_error(Problem.TWO_LINKNAMES, member.at)
-        if member.kind == b"X":
+        if member.kind in b"XA":
             raise tar_error(Problem.SOLARIS_HEADER, member.at)
+        if member.kind == b"V":
+            raise tar_error(Problem.VOLUME_LABEL, member.at)
 
     def _check_entry(self, member: _Member) -> None:
         if not member.name:

@@ -48,6 +48,8 @@ class Unzstd:
         self._header = b""
         self._skip: int | None = None
         self._frame: Any = None
+        self._sized = False  # the frame tells the size of its content
+        self._content = self._made = 0
         self._pending = b""
         self._block_header = b""
         self._block_left = 0
@@ -63,9 +65,8 @@ class Unzstd:
         Room left in *dst* means that this input has nothing more to give.
 
         Raises:
-            CorruptStream: the bytes break the format, or do not match their checksum.
+            CorruptStream: the bytes break the format, do not match their checksum, or need a dictionary.
             WindowTooLarge: a frame asks for more than *window_log_max* allows.
-            UnsupportedFormat: a frame needs a dictionary.
         """
         source, target = memoryview(src).cast("B"), memoryview(dst).cast("B")
         if target.readonly:
@@ -119,8 +120,10 @@ class Unzstd:
         size = content_at + (_CONTENT_SIZE[descriptor >> 6] or single_segment)
         if len(header) < size:
             return 0
+        self._content = int.from_bytes(header[content_at:size], "little") + (256 if size - content_at == 2 else 0)
+        self._sized = size > content_at
         if single_segment:
-            window = int.from_bytes(header[content_at:size], "little") + (256 if size - content_at == 2 else 0)
+            window = self._content
         else:
             base = 1 << 10 + (header[5] >> 3)
             window = base + base // 8 * (header[5] & 7)
@@ -155,9 +158,13 @@ class Unzstd:
         if made := self._pending[: len(room)]:
             room[: len(made)] = made
             self._pending = self._pending[len(made) :]
+            self._made += len(made)
             self.total_out += len(made)
             return True
         if self._frame.eof:
+            # libzstd looks at this as well, unless the last block is empty
+            if self._sized and self._made != self._content:
+                self._fail(Status.CORRUPT, self._start)
             self.frames += 1
             self._begin()
             return True

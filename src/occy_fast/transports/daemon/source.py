@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import NotFound, UsageError
 from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 class DaemonSource(ArchiveStream):
     """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
 
-    def __init__(self, locator: Locator, access: Access = USUAL_ACCESS) -> None:
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises NotFound, UsageError, Unsupported."""
         if locator.reference is None:
             raise UsageError(f"'{locator.text}' names no image", f"the form is {locator.transport}:NAME[:TAG]")
         # the archive has the one image that was asked for, under the name it was asked for by, or none
-        super().__init__(replace(locator, reference=None))
+        super().__init__(replace(locator, reference=None), limits)
         self._kind, self._name = locator.transport, locator.reference
         self._client = DaemonClient(find_endpoint(locator.transport, access.socket), locator.text, access.timeout)
 

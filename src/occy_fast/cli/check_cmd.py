@@ -1,0 +1,175 @@
+"""The command `check`: tell what consumers will not read of an image, in their own words, and what mends it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from occy_fast.cli.answer import Voice, print_drawn, print_json, print_text
+from occy_fast.cli.failure import error_document
+from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
+
+if TYPE_CHECKING:
+    from occy_fast.running.check import Checked
+    from occy_fast.targets.judge import Finding
+
+SCHEMA = 1
+
+_STYLES = {"error": "bold red", "warning": "yellow"}
+
+
+@click.command(
+    "check",
+    cls=ExampleCommand,
+    examples=[
+        ("will docker load take this archive", "occy-fast check app.tar --target docker-20.10.24"),
+        ("several at once, for a script: the exit code is the answer", "occy-fast check app.tar --target podman-4.3"),
+        ("decode every layer too", "occy-fast check oci:out:app --target k3s --target docker-29 --deep"),
+        ("what can be named", "occy-fast targets"),
+    ],
+)
+@click.argument("source", metavar="SRC", type=LOCATOR)
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    type=TargetType(),
+    multiple=True,
+    required=True,
+    help="Who is to read it, such as docker-20.10 or docker-20.10.24; may be repeated.",
+)
+@click.option("--deep", is_flag=True, help="Decode every layer as well, and compare its digest with the config's.")
+@click.option("-j", "--jobs", type=JobsType(), metavar="N", help="Workers for --deep. Default: every processor.")
+@voiced
+def check(*, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, voice: Voice) -> int:
+    """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
+
+    Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
+    first bytes and documents are read, layers only with --deep. The exit code is 5 where the image would fail at one of
+    the targets; with --quiet it is all.
+    """
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+
+    with Watch(voice) as watch:
+        checked = api.check(source, targets, deep=deep, workers=jobs, progress=watch.callback)
+    if voice.json:
+        print_json(checked_document(checked))
+    elif not voice.quiet:
+        if sys.stdout is not None and sys.stdout.isatty():
+            print_drawn(drawn_table(checked))
+        else:
+            print_text("\n".join(checked_lines(checked)))
+    return checked.exit_code
+
+
+def checked_lines(checked: Checked) -> list[str]:
+    """Say what was found, a block for each target."""
+    lines = [checked.locator]
+    for target in checked.targets:
+        lines.append(f"{target}: {_verdict(checked, target)}")
+        for finding, places in _grouped(checked.findings, target):
+            lines.append(f"  {finding.severity:<7}  {finding.rule}: {places}: {finding.problem}")
+            if finding.says:
+                lines.append(f"           it says: {finding.says}")
+        lines += [f"  mend:    {command}" for command in _mends(checked, target)]
+    return lines + _remarks(checked)
+
+
+def drawn_table(checked: Checked) -> str:
+    """Draw the same for a terminal, as a table in colours."""
+    import io
+    import os
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from occy_fast.errors import printable
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=os.get_terminal_size(sys.stdout.fileno()).columns or 80)
+    console.print(Text(printable(checked.locator)))
+    for target in checked.targets:
+        verdict = _verdict(checked, target)
+        failed = any(finding.target == target for finding in checked.errors)
+        console.print(Text.assemble((target, "bold"), ": ", (verdict, "bold red" if failed else "green")))
+        rows = list(_grouped(checked.findings, target))
+        if rows:
+            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+            for head in ("", "rule", "place", "what", "it says"):
+                table.add_column(head, overflow="fold")
+            for finding, places in rows:
+                cells = [finding.rule, places, finding.problem, finding.says]
+                style = _STYLES[finding.severity]
+                table.add_row(Text(finding.severity, style), *(Text(printable(cell)) for cell in cells))
+            console.print(table)
+        for command in _mends(checked, target):      # not wrapped: it is to be copied
+            console.print(Text.assemble(("mend: ", "dim"), (printable(command), "bold")), soft_wrap=True)
+    for remark in _remarks(checked):
+        console.print(Text(printable(remark), "dim"))
+    return out.getvalue()
+
+
+def checked_document(checked: Checked) -> dict[str, Any]:
+    """Return the same as a JSON object."""
+    return {
+        "schema": SCHEMA,
+        "locator": checked.locator,
+        "targets": list(checked.targets),
+        "deep": checked.deep,
+        "exit_code": checked.exit_code,
+        "findings": [_finding_document(finding) for finding in checked.findings],
+        "unknown": [_finding_document(finding) for finding in checked.unknown],
+        "unread": None if checked.unread is None else error_document(checked.unread, checked.unread.exit_code),
+    }
+
+
+def _finding_document(finding: Finding) -> dict[str, Any]:
+    return {
+        "target": finding.target,
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "place": finding.place,
+        "problem": finding.problem,
+        "says": finding.says or None,
+        "sources": list(finding.sources),
+        "mend": finding.mend,
+    }
+
+
+def _verdict(checked: Checked, target: str) -> str:
+    own = [finding for finding in checked.findings if finding.target == target]
+    if any(finding.severity == "error" for finding in own):
+        return "it will fail"
+    return "it will not do in full" if own else "nothing in the way"
+
+
+def _mends(checked: Checked, target: str) -> list[str]:
+    return list(dict.fromkeys(f.mend for f in checked.findings if f.target == target and f.mend is not None))
+
+
+def _remarks(checked: Checked) -> list[str]:
+    lines = []
+    for target in checked.targets:
+        for finding, places in _grouped(checked.unknown, target):
+            lines.append(f"not known: whether {target} reads it: {finding.rule}: {places}: {finding.problem}")
+    if checked.unread is not None:
+        lines.append(f"not looked into any further: {checked.unread}")
+    return lines
+
+
+def _grouped(findings: tuple[Finding, ...], target: str) -> list[tuple[Finding, str]]:
+    """Return the findings for *target* with their places, those together that differ in nothing else."""
+    from occy_fast.planning.planner import format_places
+
+    places: dict[tuple[str, ...], list[str]] = {}
+    first: dict[tuple[str, ...], Finding] = {}
+    for finding in findings:
+        if finding.target == target:
+            key = (finding.rule, finding.severity, finding.problem, finding.says)
+            first.setdefault(key, finding)
+            places.setdefault(key, []).append(finding.place)
+    return [(finding, format_places(places[key])) for key, finding in first.items()]

@@ -1,0 +1,80 @@
+"""The command `targets`: list the consumers of images that check and convert know, and what they read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from occy_fast.cli.answer import Voice, format_table, print_json, print_text
+from occy_fast.cli.options import ExampleCommand, TargetType, voiced
+
+if TYPE_CHECKING:
+    from occy_fast.targets.target import Target
+
+SCHEMA = 1
+
+
+@click.command(
+    "targets",
+    cls=ExampleCommand,
+    examples=[
+        ("who can be named", "occy-fast targets"),
+        ("what one of them reads, and what it says where it does not", "occy-fast targets docker-20.10.24"),
+    ],
+)
+@click.argument("name", metavar="[TARGET]", required=False, type=TargetType())
+@voiced
+def targets(*, name: str | None, voice: Voice) -> int:
+    """List the consumers of images that --target can name; of one that is named, all that is known.
+
+    A name with a version is looked up in the versions that are listed: docker-20.10.24 is docker-20.10.
+    """
+    from occy_fast.targets.catalog import all_targets, find_target, sources
+
+    known = all_targets() if name is None else (find_target(name),)
+    if voice.json:
+        document = {"schema": SCHEMA, "targets": [target_document(target) for target in known], "sources": sources()}
+        print_json(document)
+    elif voice.quiet:
+        print_text("\n".join(target.name for target in known))
+    elif name is None:
+        print_text("\n".join(target_lines(known)))
+    else:
+        print_text("\n".join(cell_lines(known[0])))
+    return 0
+
+
+def target_lines(known: tuple[Target, ...]) -> list[str]:
+    """Return a line for each target."""
+    from occy_fast.targets.catalog import versions_of
+
+    rows = [(target.name, target.kind, versions_of(target), target.title) for target in known]
+    return format_table(("target", "kind", "versions", ""), rows, "<<<<")
+
+
+def cell_lines(target: Target) -> list[str]:
+    """Return a line for each thing that is known of one target."""
+    from occy_fast.targets.catalog import versions_of
+
+    versions = versions_of(target)
+    title = f"{target.name}: {target.title}" + (f", {target.row}: versions {versions}" if versions else "")
+    rows = [(feature, cell.answer, " ".join(cell.sources), cell.error) for feature, cell in target.cells]
+    return [title, *format_table(("feature", "reads it", "known from", "else it says"), rows, "<<<<")]
+
+
+def target_document(target: Target) -> dict[str, Any]:
+    """Return all that is known of a target as a JSON object; what is not known is not in it."""
+    from occy_fast.targets.catalog import versions_of
+
+    return {
+        "name": target.name,
+        "row": target.row,
+        "title": target.title,
+        "kind": target.kind,
+        "versions": versions_of(target) or None,
+        "features": {
+            feature: {"answer": cell.answer, "error": cell.error or None, "sources": list(cell.sources)}
+            for feature, cell in target.cells
+        },
+    }

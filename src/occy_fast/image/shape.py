@@ -1,0 +1,77 @@
+"""Shape: how a place holds its images, as a loader meets it before it looks at any image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Layout = Literal["layout", "docker-archive", "oci-archive", "legacy", "empty", "broken"]
+Link = Literal["", "hard", "symbolic", "absolute", "escaping"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLayer:
+    """One layer as manifest.json lists it.
+
+    Attributes:
+        path: as it is written there.
+        present: a loader that keeps names inside the archive finds a file under it.
+        link: what kind of link the path is, if any.
+        codec: what its first bytes are.
+        skippable: they are a zstd frame that decoders skip.
+    """
+
+    path: str
+    present: bool
+    link: Link = ""
+    codec: str = "none"
+    skippable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One item of manifest.json, with what its config says; nothing in it has been checked.
+
+    Attributes:
+        tags: RepoTags as they are written.
+        config: the path as it is written.
+        readable: the config is there, and a JSON object.
+        diff_ids: None where the config has no rootfs.
+        made: history entries that made a layer; None where there is no history.
+    """
+
+    tags: tuple[str, ...]
+    config: str
+    layers: tuple[ListedLayer, ...]
+    present: bool = True
+    readable: bool = True
+    diff_ids: tuple[str, ...] | None = ()
+    made: int | None = None
+    os: str = ""
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How images are held.
+
+    Attributes:
+        layout: "layout" is a directory; "legacy" an archive from before Docker 1.10; "empty" one without images;
+            "broken" no tar.
+        wrapped: what the archive as a whole is compressed with.
+        dual: an OCI layout stands beside manifest.json.
+        images: what manifest.json lists; None where it is no list of images.
+        climbing: names of entries that lead out of the directory they are unpacked in.
+        repositories: the file of that name is there.
+        strays: directories beside the layers', of which a loader of legacy archives takes each for one.
+        problem: why it is broken.
+    """
+
+    layout: Layout
+    wrapped: str = "none"
+    dual: bool = False
+    images: tuple[ListedImage, ...] | None = ()
+    climbing: tuple[str, ...] = ()
+    repositories: bool = False
+    strays: tuple[str, ...] = ()
+    problem: str = ""

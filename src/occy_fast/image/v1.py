@@ -1,0 +1,124 @@
+"""A chain of v1 images, one per layer, made into one config, and a config into such a chain, with Docker's ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from occy_fast.errors import BadManifest
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.go_json import format_go_json, join_go_object, split_go_object
+from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
+from occy_fast.spec.v1_image import V1Image, read_v1_image
+
+_NOT_IN_A_CONFIG: Final = ("id", "parent", "Size", "parent_id", "layer_id", "throwaway")
+_KEPT_AS_WRITTEN_FROM: Final = (1, 8, 3)
+"""The Docker from which on a v1 image's JSON goes into the config as it is, fields unknown here included."""
+
+_ATOI: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_EPOCH: Final = {"created": "1970-01-01T00:00:00Z"}
+
+
+@dataclass(frozen=True, slots=True)
+class V1Document:
+    """A v1 image's JSON, read.
+
+    Attributes:
+        text: as it is written.
+    """
+
+    text: str
+    image: V1Image
+
+    @staticmethod
+    def parse(raw: bytes, where: str) -> V1Document:
+        """Read a v1 image's JSON. Raises BadManifest, BadJSON, DuplicateKey, ManifestTooLarge."""
+        document = parse_json(raw, where)
+        if not isinstance(document, dict):
+            raise BadManifest(where, "no JSON object, where a v1 image should be")
+        return V1Document(raw.decode("utf-8"), read_v1_image(document, where))
+
+    def history(self) -> str:
+        """Return the history entry of this image's layer, as Docker writes it."""
+        image = self.image
+        entry = {"created": image.created, "author": image.author}
+        entry |= {"created_by": image.created_by, "comment": image.comment}
+        return format_go_json({key: text for key, text in entry.items() if text or key == "created"})
+
+
+def config_of_chain(top: V1Document, history: Sequence[str], diff_ids: Sequence[Digest]) -> bytes:
+    """Return the config that dockerd 20.10 makes of a chain of v1 images, byte by byte.  (moby, image/v1/imagev1.go)
+
+    Args:
+        top: the image at the end of the chain.
+        history: V1Document.history of every image, the lowest first; *diff_ids* are those of their layers.
+    """
+    if _is_older(top.image.docker_version, _KEPT_AS_WRITTEN_FROM):
+        members = dict(top.image.members)
+    else:
+        members = split_go_object(top.text)
+    for name in _NOT_IN_A_CONFIG:
+        members.pop(name, None)
+    members["rootfs"] = format_go_json({"type": "layers", "diff_ids": [str(digest) for digest in diff_ids]})
+    members["history"] = f"[{','.join(history)}]"
+    return join_go_object(members).encode("utf-8")
+
+
+def _is_older(version: str, than: tuple[int, ...]) -> bool:
+    """Compare versions as dockerd does: number by number, and what is no number counts as 0."""
+    numbers = [int(part[:20]) if _ATOI.fullmatch(part) else 0 for part in version.split(".")]
+    length = max(len(numbers), len(than))
+    return tuple(numbers) + (0,) * (length - len(numbers)) < than + (0,) * (length - len(than))
+
+
+@dataclass(frozen=True, slots=True)
+class V1Layer:
+    """One layer as `docker save` of Docker 1.10 to 24 writes it, for readers older than that.
+
+    Attributes:
+        id: what its directory is called.
+        json: the v1 image beside it.
+    """
+
+    id: str
+    json: bytes
+
+
+def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> tuple[V1Layer, ...]:
+    """Return the chain of v1 images that `docker save` of 20.10 makes of a config, the lowest layer first.
+
+    The ids are a pure function of the config: of all but the top one, of its diff_ids alone.
+    (moby, image/tarexport/save.go, image/v1/imagev1.go)
+
+    Raises:
+        BadManifest: the config has a value that Docker could not decode.
+    """
+    document: Mapping[str, Any] = parse_json(raw, where, max(len(raw), LARGEST_DOCUMENT))
+    own = _without(read_v1_image(document, where), "id", "parent")
+    below = _without(read_v1_image(_EPOCH, where))
+    layers: list[V1Layer] = []
+    chain_id = parent = ""
+    for number, diff_id in enumerate(diff_ids, 1):
+        members = own if number == len(diff_ids) else below
+        chain_id = str(Digest.sha256(f"{chain_id} {diff_id}".encode())) if chain_id else str(diff_id)
+        named = {**members, "layer_id": format_go_json(chain_id)}
+        if parent:
+            named["parent"] = format_go_json(f"sha256:{parent}")
+        found = hashlib.sha256(join_go_object(named).encode("utf-8")).hexdigest()
+        written = {"id": format_go_json(found)}
+        if parent:
+            written["parent"] = format_go_json(parent)
+        written |= members
+        if "os" in own:
+            written["os"] = own["os"]  # of the images below it is the last field
+        text = ",".join(f"{format_go_json(key)}:{value}" for key, value in written.items())
+        layers.append(V1Layer(found, f"{{{text}}}".encode()))
+        parent = found
+    return tuple(layers)
+
+
+def _without(image: V1Image, *names: str) -> dict[str, str]:
+    return {name: text for name, text in image.members if name not in names}

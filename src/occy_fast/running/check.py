@@ -1,0 +1,190 @@
+"""Whether consumers of images will read what a locator names, and the command that mends it where they will not."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import DigestMismatch, OccyError
+from occy_fast.image.attestation import is_attestation
+from occy_fast.image.graph import leaves
+from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.validate import validate
+from occy_fast.running.limits import limits_of_call
+from occy_fast.running.marking import host_architecture, images_in, marks_for, skippable_layers
+from occy_fast.running.verify import verify
+from occy_fast.targets.catalog import find_target
+from occy_fast.targets.judge import Finding, judge
+from occy_fast.targets.marks import Mark
+from occy_fast.transports.locate import open_source, parse_locator
+from occy_fast.transports.survey import survey
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents, Layer
+    from occy_fast.image.shape import Shape
+    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
+    from occy_fast.targets.target import Target
+
+_SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What check found.
+
+    Attributes:
+        targets: their names, as they were asked for.
+        findings: for one target after the other.
+        unknown: what is remarkable, and nobody knows whether the target reads it.
+        unread: why the images were not looked into beyond what their archive shows; None if they were.
+        deep: every layer was decoded and its digest taken.
+    """
+
+    locator: str
+    targets: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    unknown: tuple[Finding, ...] = ()
+    unread: OccyError | None = None
+    deep: bool = False
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Return the findings for which the image fails."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def exit_code(self) -> int:
+        """Return 5 where the image fails at one of the targets, else 0."""
+        return 5 if self.errors else 0
+
+
+def check(
+    locator: str,
+    targets: Iterable[str],
+    *,
+    deep: bool = False,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+    max_layer: int | None = None,
+    limits: Limits | None = None,
+) -> Checked:
+    """Find out whether *targets* will read what *locator* names: from headers, first bytes and documents.
+
+    Args:
+        targets: names such as "docker-20.10" or "docker-20.10.24".
+        deep: read every layer as well, and take the digest of the tar inside.
+        workers, progress, cancel, max_layer, limits: as verify takes them, where it is *deep*.
+    Raises:
+        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, Cancelled, and nothing that an image could be
+        guilty of.
+    """
+    wanted = tuple(map(find_target, dict.fromkeys(targets)))
+    limits = limits_of_call(limits)
+    shape = survey(locator, limits)
+    contents: Contents | None = None
+    unread: OccyError | None = None
+    skippable: frozenset[Digest] = frozenset()
+    if shape is None or shape.layout not in ("broken", "empty"):
+        try:
+            with open_source(locator, limits) as source:
+                contents = source.read()
+            skippable = skippable_layers(contents)
+        except OccyError as error:
+            unread = error
+    wrong = list(_broken(contents, unread, shape))
+    if deep and contents is not None:
+        report = verify(
+            locator,
+            workers=workers,
+            strict=False,
+            progress=progress,
+            cancel=cancel,
+            max_layer=max_layer,
+            limits=limits,
+        )
+        wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
+    found: list[Finding] = []
+    for target in wanted:
+        marks = [*marks_for(shape, contents, target, skippable), *wrong]
+        found += judge(marks, target, None if contents is None else mend_command(locator, target, shape, contents))
+    return Checked(
+        locator,
+        tuple(target.name for target in wanted),
+        tuple(finding for finding in found if finding.severity != "unknown"),
+        tuple(finding for finding in found if finding.severity == "unknown"),
+        unread,
+        deep and contents is not None,
+    )
+
+
+def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents) -> str:
+    """Return the command that makes of *locator* what *target* reads, beside it."""
+    where = parse_locator(locator)
+    selector = f":{where.reference}" if where.reference else ""
+    source, options = locator, []
+    if shape is not None and shape.layout == "layout":
+        destination = f"oci:{where.path.rstrip('/')}-{target.name}{selector}"
+    else:
+        path = where.path if shape is not None else contents.kind
+        stem = _SUFFIX.sub("", path, count=1)
+        layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
+        kind = "oci-archive" if layout else "docker-archive"
+        destination = f"{kind}:{stem}-{target.name}.tar{selector if layout else ''}"
+    if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
+        source = f"docker-archive:{where.path}:@0" if not selector else locator
+    platforms = [str(platform) for platform in _platforms(contents)]
+    single = destination.startswith("docker-archive:") or target.refuses("pull.oci_index")
+    if len(platforms) > 1 and single:
+        own = f"linux/{host_architecture()}"
+        options = ["--platform", own if own in platforms else platforms[0]]
+    return shlex.join(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+
+
+def _platforms(contents: Contents) -> list[object]:
+    """Return the platforms of the first index there is, attestations left out."""
+    for named in contents.images:
+        if isinstance(named.image_or_index, ImageIndex):
+            real = [leaf for leaf in leaves(named.image_or_index) if isinstance(leaf, Image) and not leaf.artifact]
+            return [leaf.platform for leaf in real if leaf.platform is not None and not is_attestation(leaf)]
+    return []
+
+
+def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
+    """Yield what is wrong whoever reads it; of a docker-archive its shape tells, in the order its loaders look."""
+    listed = shape is not None and shape.layout in ("docker-archive", "legacy")
+    if unread is not None and not listed:
+        place = unread.where.rpartition(": ")[2] or "image"
+        yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
+    if contents is not None and not listed:
+        for within, image in images_in(contents):
+            for finding in validate(image):
+                if finding.severity == "error":
+                    place = f"{within}{finding.where or 'image'}"
+                    yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)
+
+
+def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) -> Iterator[Mark]:
+    """Yield what reading every layer has shown."""
+    layers: list[tuple[str, int, Layer]] = [
+        (within, number, layer) for within, image in images_in(contents) for number, layer in enumerate(image.layers)
+    ]
+    route = "load" if shape is not None and shape.layout == "docker-archive" else "pull"
+    for error in errors:
+        if not isinstance(error, DigestMismatch):
+            place = error.where.rpartition(": ")[2] or "image"
+            yield Mark("corrupt-layer", f"{route}.corrupt", place, error.describe(), fatal=True, mendable=False)
+            continue
+        for within, number, layer in layers:
+            if layer.diff_id == error.expected or layer.digest == error.expected:
+                words = (("number", str(number)), ("expected", str(error.expected)), ("found", str(error.found)))
+                rule = "diffid-mismatch" if layer.diff_id == error.expected else "digest-mismatch"
+                feature = f"{route}.diff_id_mismatch"
+                place = f"{within}layer {number + 1}"
+                yield Mark(rule, feature, place, error.describe(), fatal=True, mendable=False, words=words)

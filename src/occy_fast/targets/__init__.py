@@ -1,0 +1,1 @@
+"""Consumers of images, and what each of them can read."""

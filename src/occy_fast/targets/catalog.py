@@ -1,0 +1,108 @@
+"""The targets that are known, by name and by version."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from operator import itemgetter
+from typing import Any
+
+from occy_fast.errors import UnknownTarget
+from occy_fast.targets.target import Cell, Target
+
+_NAMED_VERSION = re.compile(r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:-[a-z0-9.-]+)?)")
+
+
+@cache
+def all_targets() -> tuple[Target, ...]:
+    """Return every target that has a name of its own, in the order of the matrix."""
+    matrix = _read("matrix.json")
+    tested = _tested(_read("loading.json"))
+    return tuple(_target(name, matrix["targets"], tested) for name in matrix["targets"])
+
+
+def sources() -> dict[str, str]:
+    """Return what each source of a cell is."""
+    return dict(_read("matrix.json")["sources"])
+
+
+def find_target(name: str) -> Target:
+    """Return the target *name* means: a row of the matrix, or a version that one of them speaks for.
+
+    Where several rows speak for a version, the one for the narrowest range does, and of those the one that needs no
+    suffix: "docker-29.7" has the image store of new installations, "docker-29.7-graphdriver" the other one.
+
+    Raises:
+        UnknownTarget: with the nearest names, or with all if none is near.
+    """
+    known = {target.name: target for target in all_targets()}
+    if name in known:
+        return known[name]
+    found = _NAMED_VERSION.fullmatch(name)
+    row = _row_for(found["product"], found["version"], found["suffix"]) if found else None
+    if row is not None:
+        return replace(known[row], name=name)
+    raise UnknownTarget(name, tuple(get_close_matches(name.lower(), known, n=3, cutoff=0.6)) or tuple(known))
+
+
+def versions_of(target: Target) -> str:
+    """Print the versions a target speaks for: "20.10 to before 23.0"; empty where it is about no product's versions."""
+    _, first, end = _read("matrix.json")["targets"][target.row].get("versions", ("", "", ""))
+    if first and end:
+        return f"{first} to before {end}"
+    return f"{first} and later" if first else f"before {end}" if end else ""
+
+
+def _row_for(product: str, version: str, suffix: str) -> str | None:
+    wanted = _numbers(version)
+    found: list[tuple[tuple[int, ...], bool, str]] = []
+    for name, row in _read("matrix.json")["targets"].items():
+        words = row.get("versions")
+        if words is None or words[0] != product:
+            continue
+        _, first, end = words
+        if _numbers(first) <= wanted and (not end or wanted < _numbers(end)) and name.endswith(suffix):
+            found.append((_numbers(first), name.removeprefix(product).strip("-.0123456789") == "", name))
+    found.sort(key=lambda row: (row[0], row[1]), reverse=True)  # stable: of equals, the first in the matrix
+    return found[0][2] if found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split(".") if number)
+
+
+def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Cell]]) -> Target:
+    """Make a target of its row, and of the rows it inherits from where it has no cell of its own."""
+    cells: dict[str, Cell] = {}
+    row: str | None = name
+    while row is not None:
+        own = {feature: _cell(words) for feature, words in rows[row]["cells"].items()}
+        cells = {**tested.get(row, {}), **own, **cells}
+        row = rows[row].get("inherits")
+    known = [(feature, cell) for feature, cell in cells.items() if cell.answer != "unknown" or cell.sources]
+    return Target(name, name, rows[name]["name"], rows[name]["kind"], tuple(sorted(known, key=itemgetter(0))))
+
+
+def _tested(document: dict[str, Any]) -> dict[str, dict[str, Cell]]:
+    """Spread what was tested over the rows of each group; what a row says for itself comes last, and holds."""
+    groups: dict[str, list[str]] = document["groups"]
+    found: dict[str, dict[str, Cell]] = {}
+    for feature, answers in document["cells"].items():
+        for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] != "all")):
+            for row in groups.get(who, [who]):
+                found.setdefault(row, {})[feature] = _cell([*words, "tested"])
+    return found
+
+
+def _cell(words: list[str]) -> Cell:
+    return Cell(words[0], words[1] if len(words) > 2 else "", tuple(words[-1].split()))  # type: ignore[arg-type]  # checked by its test
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(files("occy_fast.targets").joinpath(name).read_bytes())
+    return document

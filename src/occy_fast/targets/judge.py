@@ -1,0 +1,77 @@
+"""What a target makes of the marks of an image: findings, and what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from occy_fast.targets.marks import Mark
+    from occy_fast.targets.target import Target
+
+Severity = Literal["error", "warning", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a target stumbles over.
+
+    Attributes:
+        severity: "error" where the image fails there, "warning" where it partly does, "unknown" where nobody knows.
+        target: its name, as the caller wrote it.
+        says: the consumer's own words; empty where they are not known.
+        sources: where it is known from.
+        mend: the command that makes an image without it; None where the image itself would have to change.
+    """
+
+    rule: str
+    severity: Severity
+    target: str
+    place: str
+    problem: str
+    says: str = ""
+    sources: tuple[str, ...] = ()
+    mend: str | None = None
+
+
+def judge(marks: Iterable[Mark], target: Target, mend: str | None = None) -> tuple[Finding, ...]:
+    """Return what *target* makes of *marks*, each finding once; *mend* is the command for what can be mended."""
+    found = (finding for mark in marks if (finding := _finding(mark, target, mend)) is not None)
+    return tuple(dict.fromkeys(found))
+
+
+def refused(marks: Iterable[Mark], target: Target) -> tuple[Mark, ...]:
+    """Return the marks that *target* is known not to read, wherever it runs."""
+    return tuple(mark for mark in marks if mark.fatal or (target.refuses(mark.feature) and not mark.advisory))
+
+
+def words_of(mark: Mark, target: Target) -> str:
+    """Return what *target* prints for *mark*; empty where that is not known."""
+    says = target.cell(mark.feature).error
+    for name, value in mark.words:
+        says = says.replace(f"{{{name}}}", value)
+    return says
+
+
+def _finding(mark: Mark, target: Target, mend: str | None) -> Finding | None:
+    cell = target.cell(mark.feature)
+    severity: Severity
+    if mark.fatal or (cell.answer == "no" and not mark.advisory):
+        severity = "error"
+    elif cell.answer in ("no", "partial"):
+        severity = "warning"
+    elif cell.answer == "unknown" and not mark.plain:
+        severity = "unknown"
+    else:
+        return None
+    return Finding(
+        rule=mark.rule,
+        severity=severity,
+        target=target.name,
+        place=mark.place,
+        problem=mark.problem,
+        says=words_of(mark, target) if severity != "unknown" else "",
+        sources=cell.sources,
+        mend=mend if mark.mendable and severity != "unknown" else None,
+    )

@@ -1,0 +1,53 @@
+"""Target: one consumer of images, and what it is known to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Answer = Literal["yes", "no", "partial", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Whether a consumer reads what has a feature.
+
+    Attributes:
+        error: the consumer's own words where it does not; a name in braces stands for what the image has in that place.
+        sources: where that is known from; empty where it is not known.
+    """
+
+    answer: Answer
+    error: str = ""
+    sources: tuple[str, ...] = ()
+
+
+UNKNOWN = Cell("unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A consumer of images.
+
+    Attributes:
+        name: as the caller wrote it: "docker-20.10", or an exact version, "docker-20.10.24".
+        row: the name of the range of versions it belongs to.
+        title: what people call it.
+        kind: "runtime", "platform", "registry" or "tool".
+        cells: (feature, Cell) for all that is known of it, sorted; features are "load." for what it reads from an
+            archive, "pull." for what it takes from a registry.
+    """
+
+    name: str
+    row: str
+    title: str
+    kind: str
+    cells: tuple[tuple[str, Cell], ...] = field(repr=False)
+
+    def cell(self, feature: str) -> Cell:
+        """Return what is known about *feature*."""
+        return next((cell for name, cell in self.cells if name == feature), UNKNOWN)
+
+    def refuses(self, feature: str) -> bool:
+        """Tell whether the consumer is known not to read what has *feature*."""
+        return self.cell(feature).answer == "no"

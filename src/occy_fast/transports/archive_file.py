@@ -1,0 +1,83 @@
+"""An archive in a regular file, whatever makes images of its members."""
+
+from __future__ import annotations
+
+import os
+import stat
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from occy_fast.errors import NotFound, UnsupportedFormat
+from occy_fast.image.blob import identity_of
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.transports.archive_members import ArchiveMembers, Members
+from occy_fast.transports.docker_archive import DockerArchiveReader
+from occy_fast.transports.oci_archive import OciArchiveReader
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.transports.locate import Locator
+
+
+class ArchiveFile:
+    """Reads images from an archive in a regular file."""
+
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
+        """Open the file. Raises NotFound, UnsupportedFormat."""
+        self.locator = locator.text
+        self._wanted, self._limits = locator, limits
+        self._fd = -1
+        try:
+            self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            directory = stat.S_ISDIR(status.st_mode)
+            found = "a directory where an archive is expected" if directory else "a pipe or device"
+            remedy = f"oci:{locator.path} reads a layout" if directory else "save it to a file first"
+            raise UnsupportedFormat(locator.text, found, remedy)
+        self._size = status.st_size
+        self._inode = identity_of(status)
+        self._path = os.path.realpath(locator.path)
+
+    def read(self) -> Contents:
+        """Read the selected images: headers, documents, and the first bytes of each layer.
+
+        Raises NotFound, UnsupportedFormat, AmbiguousReference, IntegrityError, PathError, LimitError, BadReference.
+        """
+        try:
+            members = self._scan()
+            return archive_reader(self._wanted, members, self._limits).read(members)
+        except OSError as error:
+            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _scan(self) -> ArchiveMembers:
+        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
+
+
+def archive_reader(
+    locator: Locator, members: Members, limits: Limits = LIMITS
+) -> DockerArchiveReader | OciArchiveReader:
+    """Return what makes images of *members*: what the locator names, else what is there.
+
+    Where manifest.json stands beside a layout, it is docker save's, and says how the images are called.
+    """
+    is_layout = "oci-layout" in members or "index.json" in members
+    if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
+        return OciArchiveReader(locator, limits)
+    return DockerArchiveReader(locator, limits)

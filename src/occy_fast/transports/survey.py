@@ -1,0 +1,267 @@
+"""The shape of what a locator names: an archive's members and manifest.json as loaders meet them, faults included."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from occy_fast.errors import LimitError, NotFound, OccyError, Unsupported
+from occy_fast.image.blob import SAVE_FIRST
+from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.decode import STEP, decode_whole
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.tar import scan_region
+from occy_fast.streams.tar_stream import TarStream
+from occy_fast.transports.archive_stream import KEPT
+from occy_fast.transports.locate import STREAM, parse_locator
+
+if TYPE_CHECKING:
+    from occy_fast.streams.tar import Entry
+
+_LEGACY_NAME = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar|VERSION)")
+_PATHS = ("", "docker-archive", "oci-archive", "oci")
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
+
+
+def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shape | None:
+    """Return the shape of what *locator* names; None where a place has none, as a daemon's store.
+
+    Nothing is refused for what it holds: an archive that no loader takes has a shape, too.
+
+    Args:
+        once: of an archive that is compressed as a whole, which is read for its shape from begin to end, tell no more
+            than that.
+    Raises:
+        UsageError, NotFound: there is no such thing to be looked at.
+        Unsupported: it is a pipe, which would be gone afterwards.
+        LimitError: more members than allowed.
+    """
+    where = parse_locator(locator)
+    if where.transport not in _PATHS:
+        return None
+    if where.path == STREAM:
+        raise Unsupported(locator, "a pipe cannot be looked at before it is read", SAVE_FIRST)
+    try:
+        fd = os.open(where.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFound(locator, f"{where.path}: {error.strerror}") from error
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            return Shape("layout")
+        if not stat.S_ISREG(status.st_mode):
+            raise Unsupported(locator, "a pipe or device cannot be looked at before it is read", SAVE_FIRST)
+        codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
+        if once and codec != "none":
+            return Shape("docker-archive", codec)
+        return _archive(fd, status.st_size, codec, locator, limits)
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class _Member:
+    """The last entry of its name; *head* and *content* are what was kept of a file that came by once."""
+
+    entry: Entry
+    head: bytes | None = None
+    content: bytes | None = None
+
+
+class _Members:
+    """An archive unpacked by a loader that keeps every name inside: "../x" and "/x" are x."""
+
+    def __init__(self, fd: int, limits: Limits) -> None:
+        self._fd, self.limits = fd, limits
+        self._names: dict[str, _Member] = {}
+        self.directories: set[str] = set()
+        self.climbing: list[str] = []
+
+    def add(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
+        raw = entry.name.decode("utf-8", "surrogateescape")
+        name = inside(raw)
+        if raw.startswith("../") or "/../" in raw:
+            self.climbing.append(raw)
+        if entry.is_directory:
+            self.directories.add(name)
+        elif entry.type not in b"gx":
+            self._names[name] = _Member(entry, head, content)
+        if len(self._names) + len(self.directories) > self.limits.member_count:
+            count = len(self._names) + len(self.directories)
+            raise LimitError("", "members of an archive", self.limits.member_count, count)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def follow(self, path: str) -> tuple[_Member | None, Link]:
+        """Return the file that *path* leads to, and what kind of link stood first on the way."""
+        name, first = inside(path), ""
+        kind: Link = ""
+        for _ in range(_LONGEST_CHAIN):
+            member = self._names.get(name)
+            if member is None or not member.entry.is_link:
+                return member if member is not None and member.entry.is_file else None, kind
+            target = member.entry.linkname.decode("utf-8", "surrogateescape")
+            hard = member.entry.type == b"1"
+            base = "" if hard or target.startswith("/") else name.rpartition("/")[0]
+            if not first:
+                first = name
+                kind = "hard" if hard else "absolute" if target.startswith("/") else "symbolic"
+                if kind == "symbolic" and leads_out(f"{base}/{target}"):
+                    kind = "escaping"
+            name = inside(f"{base}/{target}")
+        return None, kind
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a small file's content; None where there is none, or not a small one."""
+        member, _ = self.follow(path)
+        if member is None or member.entry.stored > limit or member.entry.sparse is not None:
+            return None
+        if member.head is not None:
+            return member.content
+        return os.pread(self._fd, member.entry.stored, member.entry.data_offset)
+
+    def head(self, member: _Member) -> bytes:
+        if member.head is not None:
+            return member.head
+        return os.pread(self._fd, min(SNIFF_SIZE, member.entry.stored), member.entry.data_offset)
+
+
+def inside(path: str) -> str:
+    """Return *path* as a name inside the archive: what leads out stays at the top."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def leads_out(path: str) -> bool:
+    """Tell whether a relative path climbs above where it begins."""
+    depth = 0
+    for part in path.split("/"):
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            return True
+    return False
+
+
+def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shape:
+    members = _Members(fd, limits)
+    try:
+        if codec == "none":
+            for entry in scan_region(fd, 0, size, where=where, limits=limits):
+                members.add(entry)
+        else:
+            _pass(fd, codec, members, where, limits)
+    except LimitError:
+        raise
+    except OccyError as error:
+        return Shape("broken", codec, problem=error.describe())
+    except OSError as error:
+        raise NotFound(where, f"readable archive ({error.strerror})") from error
+    return _shape(members, codec)
+
+
+def _pass(fd: int, codec: str, members: _Members, where: str, limits: Limits) -> None:
+    """Let an archive come by that is compressed as a whole, and keep its documents."""
+    kept = 0
+    buffers = iter(lambda: os.read(fd, STEP), b"")
+    with closing(decode_whole(codec, buffers, where)) as decoded:  # type: ignore[type-var]
+        tar = TarStream(decoded, where=where, limits=limits)
+        for entry in tar.entries():
+            if not entry.is_file:
+                members.add(entry)
+                continue
+            head = tar.peek(entry, SNIFF_SIZE)
+            content = None
+            if head.lstrip()[:1] in (b"{", b"[", b"n") and entry.stored <= min(limits.config, KEPT - kept):
+                content = b"".join(map(bytes, tar.content(entry)))
+                kept += len(content)
+            members.add(entry, head, content)
+
+
+def _shape(members: _Members, codec: str) -> Shape:
+    names = set(members)
+    dual = "index.json" in names and "oci-layout" in names
+    empty = Shape("empty", codec, climbing=tuple(members.climbing), repositories="repositories" in names)
+    if "manifest.json" in names:
+        raw = members.read("manifest.json", members.limits.docker_manifest)
+        images = None if raw is None else _images(raw, members)
+        return replace(empty, layout="docker-archive", dual=dual, images=images)
+    if "oci-layout" in names or "index.json" in names:
+        return replace(empty, layout="oci-archive")
+    legacy = {found[1] for name in names if (found := _LEGACY_NAME.fullmatch(name))}
+    if not legacy:
+        return empty
+    tops = {name.partition("/")[0] for name in members.directories | {name for name in names if "/" in name}}
+    strays = tuple(sorted(name for name in tops if name and f"{name}/json" not in names))
+    return replace(empty, layout="legacy", strays=strays)
+
+
+def _images(raw: bytes, members: _Members) -> tuple[ListedImage, ...] | None:
+    """Read manifest.json as Go does; None where it is no list of images, () where it lists none."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if document is None:
+        return ()
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
+        return None
+    return tuple(_image({str(key).casefold(): value for key, value in item.items()}, members) for item in document)
+
+
+def _image(item: dict[str, Any], members: _Members) -> ListedImage:
+    paths = item.get("layers") or ()
+    layers = tuple(_layer(path, members) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+    tags = item.get("repotags") or ()
+    named = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
+    path = item.get("config")
+    config = path if isinstance(path, str) else ""
+    raw = members.read(config, members.limits.config)
+    if raw is None:
+        return ListedImage(named, config, layers, present=members.follow(config)[0] is not None, readable=False)
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return ListedImage(named, config, layers, readable=False)
+    rootfs, history = document.get("rootfs"), document.get("history")
+    diff_ids = (rootfs.get("diff_ids") or ()) if isinstance(rootfs, dict) else None
+    return ListedImage(
+        named,
+        config,
+        layers,
+        diff_ids=tuple(map(str, diff_ids)) if isinstance(diff_ids, list | tuple) else None,
+        made=_made(history) if isinstance(history, list) and history else None,
+        os=_text(document.get("os")),
+        architecture=_text(document.get("architecture")),
+    )
+
+
+def _layer(path: str, members: _Members) -> ListedLayer:
+    member, link = members.follow(path)
+    if member is None:
+        return ListedLayer(path, False, link)
+    head = members.head(member)
+    return ListedLayer(path, True, link, sniff(head).codec, _SKIPPABLE.match(head) is not None)
+
+
+def _made(history: list[Any]) -> int:
+    return sum(not (isinstance(entry, dict) and entry.get("empty_layer")) for entry in history)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,384 @@
+"""`check`: what loaders were seen to refuse is found, what they loaded is not, and convert --target mends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import occy_fast
+from image_builders import docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
+from load_matrix import recorded_loads, unpack_variants
+from occy_fast.cli import main
+from occy_fast.errors import AmbiguousReference, MissingPlatform, NotFound, UnknownTarget, Unsupported
+
+RECORDED = {"docker-20.10.24": "load_20.10.24.json", "podman-4.3.1": "load_podman431.json"}
+
+
+@pytest.fixture(scope="module")
+def variants(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return unpack_variants(shared, tmp_path_factory.mktemp("variants"))
+
+
+def rules(source: Path | str, *targets: str, deep: bool = False) -> list[tuple[str, str]]:
+    """Return (rule, place) of every finding."""
+    return [(finding.rule, finding.place) for finding in occy_fast.check(str(source), targets, deep=deep).findings]
+
+
+def config_digests(archive: Path) -> list[str]:
+    """Return the image ids of a docker-archive, with nothing of the library."""
+    with tarfile.open(archive) as tar:
+
+        def content(name: str) -> bytes:
+            file = tar.extractfile(name)
+            assert file is not None
+            return file.read()
+
+        items = json.loads(content("manifest.json"))
+        return [hashlib.sha256(content(item["Config"])).hexdigest() for item in items]
+
+
+@pytest.mark.parametrize("target", RECORDED)
+def test_every_refusal_that_was_seen_is_found_and_nothing_else(
+    shared: Path, variants: dict[str, Path], target: str
+) -> None:
+    wrong = []
+    for name, (loaded, said) in recorded_loads(shared, RECORDED[target]).items():
+        if name in variants:
+            checked = occy_fast.check(str(variants[name]), [target], deep=True)
+            if bool(checked.findings) == loaded or (checked.exit_code == 5) == loaded or checked.unknown:
+                wrong.append((name, loaded, said, checked))
+    assert not wrong
+
+
+@pytest.mark.parametrize("target", RECORDED)
+def test_what_check_says_is_what_the_loader_said(shared: Path, variants: dict[str, Path], target: str) -> None:
+    """Up to what differs from one run to the next: directories, and zstd in layers shorter than a tar header."""
+    for name, (loaded, said) in recorded_loads(shared, RECORDED[target]).items():
+        if loaded or name not in variants or "zstd" in name:
+            continue
+        findings = occy_fast.check(str(variants[name]), [target], deep=True).findings
+        assert any(finding.says and _pattern(finding.says).search(said) for finding in findings), (name, findings, said)
+
+
+def _pattern(says: str) -> re.Pattern[str]:
+    text = re.escape(says).replace("<root>", r"\S+").replace("import\\-N", r"import-\d+").replace("…", ".+")
+    return re.compile(text)
+
+
+@pytest.mark.parametrize("target", [*RECORDED, "docker-29", "docker-25-graphdriver", "containerd-1.6", "k3s"])
+def test_what_can_be_mended_passes_afterwards_under_the_same_id(
+    variants: dict[str, Path], tmp_path: Path, target: str
+) -> None:
+    mended = 0
+    for name, archive in variants.items():
+        before = occy_fast.check(str(archive), [target], deep=True)
+        if not before.findings or not all(finding.mend for finding in before.findings):
+            continue
+        made = tmp_path / f"{name}.tar"
+        occy_fast.convert(str(archive), f"docker-archive:{made}", target=target)
+        after = occy_fast.check(str(made), [target], deep=True)
+        assert (after.findings, after.unknown, after.unread) == ((), (), None), name
+        with occy_fast.open_image(str(archive)) as contents:
+            ids = [named.image_or_index.config_blob.digest for named in contents.images]
+        assert [f"sha256:{digest}" for digest in config_digests(made)] == [str(digest) for digest in ids], name
+        mended += 1
+    assert mended
+
+
+def test_the_command_that_is_named_mends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    built = make_image(codec="zstd")
+    for source in (
+        docker_archive(tmp_path / "an archive.tar", [built]),
+        oci_layout(tmp_path / "layout", [built], ["v1"]),
+        _oci_archive(tmp_path / "oci.tar", tmp_path / "layout"),
+    ):
+        checked = occy_fast.check(str(source), ["docker-20.10.24"])
+        [command] = {finding.mend for finding in checked.findings}
+        assert command is not None
+        words = shlex.split(command)
+        assert words[:2] == ["occy-fast", "convert"]
+        assert main(words[1:]) == 0
+        assert rules(words[3], "docker-20.10.24", deep=True) == []
+    capsys.readouterr()
+
+
+def _oci_archive(path: Path, layout: Path) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for file in sorted(layout.rglob("*")):
+            tar.add(file, str(file.relative_to(layout)), recursive=False)
+    return path
+
+
+# -------------------------------------------------------------------------------------------------- single rules
+
+
+def test_only_the_layers_in_question_are_named(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image("one", "two", "three", codec=["gzip", "zstd", "none"])])
+    checked = occy_fast.check(str(archive), ["docker-20.10.24", "podman-4.3"])
+    [finding] = checked.findings
+    assert (finding.rule, finding.place, finding.severity, finding.target) == (
+        "zstd-layer",
+        "layer 2",
+        "error",
+        "docker-20.10.24",
+    )
+    assert finding.says == "Error processing tar file(exit status 1): archive/tar: invalid tar header"
+    assert finding.sources == ("tested",)
+    assert checked.exit_code == 5
+    assert occy_fast.check(str(archive), ["podman-4.3"]).exit_code == 0
+
+
+def test_beside_a_layout_manifest_json_is_what_docker_reads(tmp_path: Path) -> None:
+    dual = docker_archive(tmp_path / "dual.tar", [make_image(codec="zstd", docker=True)], "C")
+    assert rules(dual, "docker-20.10") == [("zstd-layer", "layer 1"), ("zstd-layer", "layer 2")]
+    assert rules(dual, "podman-4.3") == [("v2s2-zstd", "layer 1"), ("v2s2-zstd", "layer 2")]
+
+
+def test_what_nobody_knows_is_no_finding(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image(codec="zstd")])
+    checked = occy_fast.check(str(archive), ["singularity-ce"])
+    assert checked.findings == ()
+    assert checked.exit_code == 0
+    assert {(finding.rule, finding.severity, finding.mend) for finding in checked.unknown} == {
+        ("zstd-layer", "unknown", None)
+    }
+
+
+def test_of_an_image_in_a_layout_its_manifest_is_judged(tmp_path: Path) -> None:
+    zstd, docker = make_image(codec="zstd"), make_image(codec="zstd", docker=True)
+    assert rules(oci_layout(tmp_path / "oci", [zstd]), "docker-20.10", "podman-4.3", "docker-29") == [
+        ("zstd-layer", "layer 1"),
+        ("zstd-layer", "layer 2"),
+    ]
+    assert rules(oci_layout(tmp_path / "docker", [docker]), "podman-4.3") == [
+        ("v2s2-zstd", "layer 1"),
+        ("v2s2-zstd", "layer 2"),
+    ]
+
+
+def _mixed_layout(path: Path, *, docker: bool, **replaced: str) -> Path:
+    """Write a layout whose manifest has media types of both families."""
+    built = make_image("one", codec="gzip", docker=docker)
+    manifest = json.loads(built.manifest)
+    for place, media_type in replaced.items():
+        descriptor = manifest["config"] if place == "config" else manifest["layers"][0]
+        descriptor["mediaType"] = media_type
+    raw = dumps(manifest)
+    oci_layout(path, [built])
+    (path / "blobs" / "sha256" / sha256(raw)).write_bytes(raw)
+    entry = {"mediaType": built.manifest_type, "digest": "sha256:" + sha256(raw), "size": len(raw)}
+    (path / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [entry]}))
+    return path
+
+
+OCI_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+
+
+@pytest.mark.parametrize(
+    ("docker", "replaced", "rule", "place"),
+    [
+        (True, {"layer": OCI_GZIP}, "oci-layer-in-v2s2", "layer 1"),
+        (False, {"config": DOCKER_CONFIG}, "docker-config-in-oci", "manifest"),
+    ],
+)
+def test_mixed_media_types_are_found_and_made_consistent(
+    tmp_path: Path, docker: bool, replaced: dict[str, str], rule: str, place: str
+) -> None:
+    layout = _mixed_layout(tmp_path / "mixed", docker=docker, **replaced)
+    assert rules(layout, "docker-20.10") == []
+    assert rules(layout, "podman-4.3") == [(rule, place)]
+    result = occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="podman-4.3")
+    assert [layer.kind for layer in result.layers] == ["copy"]
+    assert rules(tmp_path / "out", "podman-4.3", "docker-20.10", deep=True) == []
+
+
+def test_zstd_under_docker_s_types_is_said_in_oci_s_where_that_suffices(tmp_path: Path) -> None:
+    built = make_image(codec="zstd", docker=True)
+    layout = oci_layout(tmp_path / "docker", [built])
+    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="podman-4.3")
+    assert rules(tmp_path / "out", "podman-4.3", deep=True) == []
+    with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
+        [named] = contents.images
+        assert [str(layer.encoding) for layer in named.image_or_index.layers] == ["zstd", "zstd"]
+        assert named.image_or_index.config_blob.digest.hex == sha256(built.config)
+
+
+def test_a_leading_skippable_frame_is_found_and_made_away_with(tmp_path: Path) -> None:
+    built = make_image("one", codec="zstd")
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + built.blobs[0]
+    layout = oci_layout(tmp_path / "layout", [built])
+    manifest = json.loads(built.manifest)
+    manifest["layers"][0] |= {"digest": "sha256:" + sha256(skippable), "size": len(skippable)}
+    raw = dumps(manifest)
+    for data in (skippable, raw):
+        (layout / "blobs" / "sha256" / sha256(data)).write_bytes(data)
+    entry = {"mediaType": built.manifest_type, "digest": "sha256:" + sha256(raw), "size": len(raw)}
+    (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [entry]}))
+    assert rules(layout, "docker-29") == []
+    assert rules(layout, "podman-4.3") == [("leading-skippable-frame", "layer 1")]
+    plan = occy_fast.plan(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="podman-4.3")
+    assert "encoder: zstd:3 by libzstd" in plan.explain()
+    assert "it begins with a frame that decoders skip" in plan.explain()
+    occy_fast.execute(plan)
+    assert rules(tmp_path / "out", "podman-4.3", deep=True) == []
+    with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
+        assert [str(layer.encoding) for layer in contents.images[0].image_or_index.layers] == ["zstd"]
+
+
+def test_an_index_without_platforms_is_told_them(tmp_path: Path) -> None:
+    images = [make_image("one"), make_image("one", architecture="arm64")]
+    layout = oci_layout(tmp_path / "layout", images, ["v1"], nested=True)
+    [entry] = json.loads((layout / "index.json").read_bytes())["manifests"]
+    index = json.loads((layout / "blobs" / "sha256" / entry["digest"][7:]).read_bytes())
+    for child in index["manifests"]:
+        del child["platform"]
+    raw = dumps(index)
+    (layout / "blobs" / "sha256" / sha256(raw)).write_bytes(raw)
+    entry |= {"digest": "sha256:" + sha256(raw), "size": len(raw)}
+    (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": [entry]}))
+    assert set(rules(layout, "docker-20.10")) == {("index-no-platform", "index")}
+    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="docker-20.10")
+    assert rules(tmp_path / "out", "docker-20.10") == []
+    with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
+        children = contents.images[0].image_or_index.children
+        assert [str(child.descriptor.platform) for child in children] == ["linux/amd64", "linux/arm64"]
+        assert [child.config_blob.digest.hex for child in children] == [sha256(image.config) for image in images]
+
+
+def test_who_pulls_no_index_gets_one_image(tmp_path: Path) -> None:
+    layout = oci_layout(
+        tmp_path / "layout", [make_image("one"), make_image("one", architecture="arm64")], ["v1"], nested=True
+    )
+    checked = occy_fast.check(str(layout), ["aws-lambda"])
+    assert [finding.rule for finding in checked.findings] == ["oci-index"]
+    command = shlex.split(checked.findings[0].mend or "")
+    assert "--platform" in command
+    with pytest.raises(AmbiguousReference):
+        occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="aws-lambda")
+    with pytest.raises(MissingPlatform):
+        occy_fast.convert(
+            f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="aws-lambda", platforms=["linux/s390x"]
+        )
+    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="aws-lambda", platforms=["linux/arm64"])
+    assert rules(tmp_path / "out", "aws-lambda") == []
+
+
+# -------------------------------------------------------------------------------------------------- refusals
+
+
+def test_what_only_another_image_would_mend_is_refused_by_name(tmp_path: Path) -> None:
+    history = [{"created_by": "x"}] * 5
+    archive = docker_archive(tmp_path / "a.tar", [make_image(config_changes={"history": history})])
+    assert rules(archive, "docker-20.10") == [("history-count", "config")]
+    assert occy_fast.check(str(archive), ["docker-20.10"]).findings[0].mend is None
+    with pytest.raises(Unsupported, match=r"history-count.*too many non-empty layers"):
+        occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="docker-20.10")
+    occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="podman-4.3")
+
+
+@pytest.mark.parametrize(
+    ("destination", "more", "match"),
+    [
+        ("oci-archive:out.tar", {}, "no OCI archives"),
+        ("oci:out", {"encoding": "zstd"}, "no zstd layers"),
+        ("oci:out", {"encoding": "keep"}, "does not read the zstd"),
+    ],
+)
+def test_a_demand_that_the_target_does_not_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str, more: dict[str, str], match: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    oci_layout(tmp_path / "layout", [make_image(codec="zstd")])
+    with pytest.raises(Unsupported, match=match):
+        occy_fast.convert("oci:layout", destination, target="docker-20.10", **more)
+    assert [path.name for path in tmp_path.iterdir()] == ["layout"]
+
+
+def test_nothing_is_changed_that_the_target_reads(tmp_path: Path) -> None:
+    built = make_image("one", "two", "three", codec=["gzip", "zstd", "none"])
+    layout = oci_layout(tmp_path / "layout", [built])
+    same = occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'same'}", target="docker-29")
+    assert [str(digest) for digest in same.digests] == [built.descriptor()["digest"]]
+    some = occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'some'}", target="docker-20.10")
+    assert [layer.kind for layer in some.layers] == ["copy", "recode", "copy"]
+
+
+def test_the_plan_names_the_rule_behind_each_change(tmp_path: Path) -> None:
+    layout = oci_layout(tmp_path / "layout", [make_image("one", "two", "three", codec=["zstd", "gzip", "zstd"])])
+    plan = occy_fast.plan(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="docker-20.10")
+    text = plan.explain()
+    assert "zstd-layer: layers 1, 3, for docker-20.10, which says: failed to register layer" in text
+    assert "docker-20.10 does not read zstd: layers 1, 3 become gzip" in text
+
+
+def test_a_plan_for_what_comes_by_once_names_it_too(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.zst"
+    archive.write_bytes(encode(docker_archive(tmp_path / "a.tar", [make_image(codec="gzip")]).read_bytes(), "zstd"))
+    assert rules(archive, "docker-20.10") == [("whole-zstd", "archive")]
+    plan = occy_fast.plan(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="docker-20.10")
+    assert "whole-zstd: archive, for docker-20.10" in plan.explain()
+    occy_fast.execute(plan)
+    assert rules(tmp_path / "b.tar", "docker-20.10", deep=True) == []
+
+
+# -------------------------------------------------------------------------------------------------- what is broken
+
+
+def test_only_a_deep_look_sees_another_tar(tmp_path: Path) -> None:
+    built, other = make_image("one", "two", codec="gzip"), make_image("one", "other", codec="gzip")
+    rootfs = {"type": "layers", "diff_ids": other.diff_ids}
+    lying = make_image(tars=built.tars, codec="gzip", config_changes={"rootfs": rootfs})
+    archive = docker_archive(tmp_path / "a.tar", [lying])
+    assert rules(archive, "docker-20.10") == []
+    [finding] = occy_fast.check(str(archive), ["docker-20.10"], deep=True).findings
+    assert (finding.rule, finding.place, finding.mend) == ("diffid-mismatch", "layer 2", None)
+    assert finding.says == f'invalid diffID for layer 1: expected "{other.diff_ids[1]}", got "{built.diff_ids[1]}"'
+
+
+def test_a_tar_that_go_reads_is_read_by_everyone_here(tmp_path: Path) -> None:
+    """What strict reading refuses, a size on a directory, is no consumer's refusal."""
+    raw = bytearray(make_tar([("folder", b""), ("file", b"y")]))
+    raw[156:157] = b"5"
+    raw[124:136] = b"00000001000\0"
+    raw[148:156] = b"        "
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    archive = docker_archive(tmp_path / "a.tar", [make_image(tars=[bytes(raw)])])
+    assert occy_fast.verify(str(archive)).errors
+    assert rules(archive, "docker-20.10", deep=True) == []
+
+
+def test_a_missing_blob_is_a_finding_for_everyone(tmp_path: Path) -> None:
+    built = make_image("one", "two", codec="gzip")
+    layout = oci_layout(tmp_path / "layout", [built])
+    (layout / "blobs" / "sha256" / sha256(built.blobs[1])).unlink()
+    assert [rule for rule, _ in rules(layout, "singularity-ce", "docker-29")] == ["broken-image"] * 2
+    (layout / "blobs" / "sha256" / sha256(built.config)).unlink()
+    checked = occy_fast.check(str(layout), ["docker-29"])
+    assert [finding.rule for finding in checked.findings] == ["unreadable"]
+    assert checked.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [(b'{"version":1,"layers":[]}', "broken-archive"), (b"", "no-image"), (make_tar([("etc/x", b"x")]), "no-image")],
+)
+def test_what_is_no_image_is_a_finding(tmp_path: Path, data: bytes, rule: str) -> None:
+    (tmp_path / "x.tar").write_bytes(data)
+    assert rules(tmp_path / "x.tar", "docker-20.10", "singularity-ce") == [(rule, "archive")] * 2
+
+
+def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image()])
+    with pytest.raises(UnknownTarget):
+        occy_fast.check(str(archive), ["docker-20.10", "dokcer-20.10"])
+    with pytest.raises(NotFound):
+        occy_fast.check(str(tmp_path / "nothing.tar"), ["docker-20.10"])
+    with pytest.raises(Unsupported, match="pipe"):
+        occy_fast.check("-", ["docker-20.10"])

@@ -1,0 +1,76 @@
+"""Archives of every shape that loaders were tried with: each is read, or refused for the reason that is its point."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from occy_fast import api, errors
+from occy_fast.image.image import Image
+
+REFUSED = {
+    "cfg-layercount": "LayerCountMismatch",
+    "cfg-norootfs": "BadManifest",
+    "cfg-swapped": "DigestMismatch",
+    "cfg-wrongdiff": "DigestMismatch",
+    "dup-manifest-entry": "DuplicateEntry",               # Docker takes the last one, podman and skopeo the first
+    "empty-file": "UnsupportedFormat",
+    "empty-tar": "UnsupportedFormat",
+    "legacy-extradir": "BadArchive",
+    "manifest-empty-list": "BadManifest",
+    "manifest-garbage": "BadJSON",
+    "manifest-null": "BadManifest",
+    "missing-config": "MissingBlob",
+    "missing-layer": "MissingBlob",
+    "name-abs-in-manifest": "UnsafePath",                 # Docker reads it; containerd, podman, skopeo and crane do not
+    "name-apt-ostree": "DigestMismatch",                  # one name for two layers
+    "name-dotdot-entry": "MissingBlob",                   # old Dockers clamp it, and everything else refuses it
+    "name-dotdot-in-manifest": "UnsafePath",
+    "nix2container-json": "TarTruncated",
+    "rootfs-tar": "UnsupportedFormat",
+    "symlink-escape": "BadArchive",
+    "tags-bad": "BadReference",
+    "tags-dotslash": "BadReference",
+    "tags-upper": "BadReference",
+}
+OTHER_TRANSPORTS = ("da-whole-", "legacy-whole-", "oci-only-")
+
+
+@pytest.fixture(scope="module")
+def variants(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    directory = tmp_path_factory.mktemp("variants")
+    with tarfile.open(shared / "oracles/load-matrix/variants.tar.xz") as tar:
+        tar.extractall(directory, filter="data")
+    named = json.loads((shared / "oracles/load-matrix/variants.json").read_text())
+    files = {path.name.partition(".")[0]: path for path in directory.rglob("*") if path.is_file()}
+    return {name: files[name] for name in named if not name.startswith(OTHER_TRANSPORTS)}
+
+
+def test_every_variant_is_read_or_refused(variants: dict[str, Path]) -> None:
+    assert len(variants) > 70
+    found = {}
+    for name, path in variants.items():
+        findings = api.verify(f"docker-archive:{path}", strict=False).errors
+        found[name] = {type(finding.error).__name__ for finding in findings}
+    assert {name: names for name, names in found.items() if names} == {name: {REFUSED[name]} for name in REFUSED}
+
+
+def test_what_is_read_converts_and_what_is_refused_leaves_nothing(variants: dict[str, Path], tmp_path: Path) -> None:
+    for name, path in variants.items():
+        target = tmp_path / name
+        if name in REFUSED:
+            with pytest.raises(getattr(errors, REFUSED[name])):
+                api.convert(f"docker-archive:{path}", f"oci:{target}", encoding="gzip")
+            assert not target.exists()
+            continue
+        api.convert(f"docker-archive:{path}", f"oci:{target}", encoding="gzip")
+        assert configs(f"oci:{target}") == configs(f"docker-archive:{path}"), name
+
+
+def configs(locator: str) -> set[bytes]:
+    with api.open_image(locator) as contents:
+        images = [named.image_or_index for named in contents.images]
+    return {image.config.raw for image in images if isinstance(image, Image) and image.config is not None}

@@ -1,0 +1,132 @@
+"""The matrix as data, and how a name finds its row."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from occy_fast.errors import UnknownTarget
+from occy_fast.targets.catalog import all_targets, find_target, sources, versions_of
+from occy_fast.targets.target import UNKNOWN, Cell
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DATA = files("occy_fast.targets")
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("docker-20.10", "docker-20.10"),
+        ("docker-20.10.24", "docker-20.10"),
+        ("docker-22.6", "docker-20.10"),
+        ("docker-23.0.0", "docker-23.0"),
+        ("docker-18.06.3", "docker-1.10"),
+        ("docker-19.03", "docker-18.09"),
+        ("docker-25.0.5", "docker-25-graphdriver"),
+        ("docker-27.1-containerd", "docker-25-containerd"),
+        ("docker-29.7.2", "docker-29"),
+        ("docker-29.7.2-graphdriver", "docker-29-graphdriver"),
+        ("podman-4.3.1", "podman-4.3"),
+        ("podman-4.9", "podman-1.6"),
+        ("podman-5.7.0", "podman-5.7"),
+        ("containerd-1.7.22", "containerd-1.6"),
+        ("cri-o-1.30.1", "cri-o"),
+        ("apptainer-1.3.6", "apptainer-1.4"),
+        ("k3s", "k3s"),
+    ],
+)
+def test_a_version_belongs_to_the_narrowest_row(name: str, row: str) -> None:
+    target = find_target(name)
+    assert (target.name, target.row) == (name, row)
+    assert target.cells == find_target(row).cells
+    assert pickle.loads(pickle.dumps(target)) == target
+    assert hash(target) == hash(find_target(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("dokcer-20.10", "docker-20.10"), ("Podman-4.3", "podman-4.3"), ("docker-1.9", "docker-1.10"), ("k3", "k3s")],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownTarget) as caught:
+        find_target(name)
+    assert nearest in caught.value.known
+    assert len(caught.value.known) <= 3
+
+
+@pytest.mark.parametrize("name", ["", "xyzzy", "docker-", "docker-20.10-nothing", "docker-20.10\n"])
+def test_what_resembles_nothing_is_answered_with_some_names(name: str) -> None:
+    with pytest.raises(UnknownTarget) as caught:
+        find_target(name)
+    assert caught.value.known
+
+
+def test_a_row_has_what_it_inherits_unless_it_says_otherwise() -> None:
+    own, parent = find_target("k3s"), find_target("containerd-1.6")
+    assert own.cell("pull.layer_zstd_docker") == parent.cell("pull.layer_zstd_docker") != UNKNOWN
+    assert parent.cell("load.whole_gzip").answer == "no"
+    assert own.cell("load.whole_gzip").answer == "yes"
+    assert find_target("openshift").cell("pull.zstd_chunked") == find_target("cri-o").cell("pull.zstd_chunked")
+
+
+def test_what_is_not_known_stays_so() -> None:
+    for name in ("singularity-ce", "nomad"):
+        assert not [cell for _, cell in find_target(name).cells if cell.answer != "unknown"]
+    assert find_target("podman-4.9").cell("load.whole_gzip").answer == "unknown"     # it differs from build to build
+    assert find_target("docker-20.10").cell("load.nothing_of_the_kind") == UNKNOWN
+
+
+def test_every_cell_is_an_answer_with_its_source() -> None:
+    known = sources()
+    for target in all_targets():
+        assert target.kind in ("runtime", "platform", "registry", "tool")
+        for feature, cell in target.cells:
+            assert isinstance(cell, Cell)
+            assert cell.answer in ("yes", "no", "partial", "unknown"), f"{target.name} {feature}"
+            assert cell.sources, f"{target.name} {feature}"
+            assert set(cell.sources) <= set(known), f"{target.name} {feature}"
+            assert not cell.error or cell.answer != "yes", f"{target.name} {feature}"
+
+
+def test_versions_are_told_as_people_say_them() -> None:
+    assert versions_of(find_target("docker-20.10")) == "20.10 to before 23.0"
+    assert versions_of(find_target("podman-5.7")) == "5.7 and later"
+    assert versions_of(find_target("fly")) == ""
+
+
+def test_groups_name_rows_that_exist() -> None:
+    document = json.loads(DATA.joinpath("loading.json").read_bytes())
+    rows = {target.name for target in all_targets()}
+    assert {row for group in document["groups"].values() for row in group} <= rows
+    for answers in document["cells"].values():
+        assert answers.keys() <= rows | document["groups"].keys()
+
+
+def test_the_data_is_what_its_script_derives(shared: Path) -> None:
+    """The script writes in place: run on what it has written before, it changes nothing."""
+    matrix = shared / "specs" / "compat_matrix.json"
+    path = ROOT / "src" / "occy_fast" / "targets" / "matrix.json"
+    before = path.read_bytes()
+    try:
+        subprocess.run([sys.executable, str(ROOT / "tools" / "derive_targets.py"), str(matrix)], check=True)
+        assert path.read_bytes() == before
+    finally:
+        path.write_bytes(before)
+
+
+def test_every_known_cell_of_the_matrix_is_there(shared: Path) -> None:
+    matrix = json.loads((shared / "specs" / "compat_matrix.json").read_bytes())
+    assert {target.name for target in all_targets()} == set(matrix["consumers"])
+    for name, row in matrix["consumers"].items():
+        target = find_target(name)
+        for feature, cell in row["cells"].items():
+            if cell["v"] != "unknown":
+                found = target.cell(feature)
+                assert (found.answer, list(found.sources)) == (cell["v"], cell["src"]), f"{name} {feature}"
+                assert bool(found.error) == ("error" in cell), f"{name} {feature}"
