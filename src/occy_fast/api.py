@@ -93,20 +93,19 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed, found = _parse_platforms(platforms), _find(target)
-    names = _parse_tags(tags)
+    names = tuple(map(_parse_tag, tags))
     return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found, names)
+
+
+def _parse_tag(text: str) -> str:
+    name = parse_reference(text).with_default_tag()
+    if name.digest is not None:
+        raise BadReference(text, "a digest is no name to give")
+    return name.full()
 
 
 def _find(target: str | Target | None) -> Target | None:
     return find_target(target) if isinstance(target, str) else target
-
-
-def _parse_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    names = tuple(parse_reference(text).with_default_tag() for text in tags)
-    for name in names:
-        if name.digest is not None:
-            raise BadReference(str(name), "a digest is no name to give")
-    return tuple(name.full() for name in names)
 
 
 def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:

@@ -254,7 +254,7 @@ def result_text(plan: Plan, result: Result) -> str:
             rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
             if rows:
                 lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
-        if plan.keeps_manifest:
+        if not plan.streams:
             lines.append(f"digest    {digest}")
         elif not single:
             lines.append(f"image id  {digest}")

@@ -184,7 +184,7 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    manifest = f"{image.family} manifest {_fate(image)}, " if plan.keeps_manifest else ""
+    manifest = f"{image.family} manifest {_fate(image)}, " if not plan.streams else ""
     lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):

@@ -35,7 +35,6 @@ class Goal:
         platforms: which images of an index; empty takes all that the destination can hold.
         verify: "blobs" checks every blob that is moved against its digest, "layers" the tars inside against their
             diff_ids as well.
-        names: what the image is also to be called there: image references in full form.
         strict: refuse layers whose tars readers are known to disagree about, whatever becomes of them.
         link: blobs may be hard links to the source's files, which then share their fate.
         attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold

@@ -226,7 +226,7 @@ class _Planner:
             raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for step in steps_of(named.root))
         self._note_orphaned(roots)
-        if not self.capabilities.keeps_manifest and not self.capabilities.streams:  # whose digest is the image's id
+        if not (self.capabilities.keeps_manifest or self.capabilities.streams):
             self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
@@ -239,7 +239,6 @@ class _Planner:
             steps=steps,
             one_by_one=not self.capabilities.concurrent_unknown,
             streams=self.capabilities.streams,
-            keeps_manifest=self.capabilities.keeps_manifest,
             notes=tuple(dict.fromkeys(self.notes)),
             memory=self._memory(steps),
             free=self.facts.free,
@@ -250,9 +249,9 @@ class _Planner:
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
         images = [named for named in self.contents.images if not self._is_referrer(named)]
-        named = self.reference is not None or bool(self.goal.names)
-        if len(images) > 1 and (named or not self.capabilities.many_images):
-            problem = "has several images, and the destination names one" if named else "has several images"
+        chosen = self.reference is not None or bool(self.goal.names)
+        if len(images) > 1 and (chosen or not self.capabilities.many_images):
+            problem = "has several images, and the destination names one" if chosen else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,

@@ -165,8 +165,8 @@ class Plan:
         steps: each different work once, in the order it is begun.
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
-        streams: what is copied goes to the destination as it is read, one layer after another.
-        keeps_manifest: what is published has the manifest's digest; else it is known by its config's, the image id.
+        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
+            is published is known by its config's digest, the image id.
         access: how the destination is reached, where it is a daemon.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
@@ -179,7 +179,6 @@ class Plan:
     steps: tuple[LayerStep, ...]
     one_by_one: bool = False
     streams: bool = False
-    keeps_manifest: bool = True
     access: Access = USUAL_ACCESS
     notes: tuple[str, ...] = ()
     memory: int = 0

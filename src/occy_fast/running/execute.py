@@ -243,8 +243,8 @@ class _Execution:
 
 
 def _identity(root: Published, plan: Plan) -> Digest:
-    """Return what the destination knows a root by."""
-    if isinstance(root, PublishedImage) and not plan.keeps_manifest:
+    """Return what the destination knows a root by: a daemon, by its image id."""
+    if isinstance(root, PublishedImage) and plan.streams:
         return root.config.digest
     return root.descriptor.digest
 
