@@ -23,7 +23,8 @@ def piped(path: Path, data: bytes) -> Iterator[Path]:
     try:
         yield path
     finally:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb"):  # a writer that nobody read from gives up
-            pass
-        writer.join()
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as rest:
+            while writer.is_alive():                 # also one that comes to open the pipe only now
+                rest.read(1 << 20)
+                writer.join(0.01)
         path.unlink()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 __all__ = [
+    "Access",
     "Limits",
     "OccyError",
     "build_info",
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from occy_fast.api import check, convert, execute, inspect, open_image, plan, recompress, verify
     from occy_fast.errors import OccyError
     from occy_fast.kernels.build import build_info
+    from occy_fast.planning.access import Access
     from occy_fast.spec.limits import Limits
 
 _HOME = dict.fromkeys(__all__, "occy_fast.api") | {
+    "Access": "occy_fast.planning.access",
     "Limits": "occy_fast.spec.limits",
     "OccyError": "occy_fast.errors",
     "build_info": "occy_fast.kernels.build",

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import UsageError
+from occy_fast.errors import BadReference, UsageError
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import make_rules
@@ -22,14 +24,16 @@ from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
 from occy_fast.running.limits import limits_of_call
+from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
+from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_destination, open_source
+from occy_fast.transports.locate import check_socket, open_destination, open_source
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
@@ -55,7 +59,9 @@ __all__ = [
 
 
 @contextmanager
-def open_image(locator: str, *, limits: Limits | None = None) -> Iterator[Contents]:
+def open_image(
+    locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS
+) -> Iterator[Contents]:
     """Open what *locator* names and show it as plain data: documents and addresses, no layer's bytes.
 
     Args:
@@ -63,7 +69,7 @@ def open_image(locator: str, *, limits: Limits | None = None) -> Iterator[Conten
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
     """
-    with open_source(locator, limits_of_call(limits)) as source:
+    with open_source(locator, limits_of_call(limits), access) as source:
         yield source.read()
 
 
@@ -78,6 +84,7 @@ def make_goal(
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
+    tags: Iterable[str] = (),
 ) -> Goal:
     """Make a Goal of words: "zstd:3" or "keep", "linux/arm64", "docker-20.10". Raises UsageError, Unsupported."""
     wanted: Encoding | Keep | None = "keep"
@@ -86,7 +93,15 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed, found = _parse_platforms(platforms), _find(target)
-    return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found)
+    names = tuple(map(_parse_tag, tags))
+    return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found, names)
+
+
+def _parse_tag(text: str) -> str:
+    name = parse_reference(text).with_default_tag()
+    if name.digest is not None:
+        raise BadReference(text, "a digest is no name to give")
+    return name.full()
 
 
 def _find(target: str | Target | None) -> Target | None:
@@ -115,8 +130,10 @@ def plan(
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
+    tags: Iterable[str] = (),
     workers: int | None = None,
     limits: Limits | None = None,
+    access: Access = USUAL_ACCESS,
 ) -> Plan | RulePlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
 
@@ -135,12 +152,14 @@ def plan(
         archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
             to 24 writes it: a directory for every layer, and all of them uncompressed.
         target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
+        tags: further names for the image, in an archive or daemon.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
+        access: where a daemon listens, and how patient to be with it; execute is as patient.
     Returns:
         A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
-        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError.
+        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError, TransportError.
     """
     goal = make_goal(
         encoding=encoding,
@@ -152,26 +171,34 @@ def plan(
         attestations=attestations,
         archive_layout=archive_layout,
         target=target,
+        tags=tags,
     )
-    limits = limits_of_call(limits)
-    place = open_destination(destination, archive_layout)
-    with open_source(source, limits, lenient=goal.target is not None) as opened:
-        if isinstance(opened, ArchiveStream):
-            facts = probe(Contents(source, "", ()), place, goal, workers)
-            return make_rules(
-                source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
+    held = limits_of_call(limits)
+    check_socket(source, destination, access)
+
+    def attempt() -> Plan | RulePlan:
+        place = open_destination(destination, archive_layout, access)
+        with open_source(source, held, access, lenient=goal.target is not None) as opened:
+            if isinstance(opened, ArchiveStream):
+                announced = opened.announced()
+                facts = probe(Contents(source, "", ()), place, goal, workers, announced)
+                rules = make_rules(
+                    source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
+                )
+                return replace(rules, announced=announced)
+            contents = opened.read()
+            facts = probe(contents, place, goal, workers)
+            return make_plan(
+                contents,
+                goal,
+                place.capabilities(),
+                facts,
+                destination=destination,
+                reference=place.reference,
+                limits=held,
             )
-        contents = opened.read()
-        facts = probe(contents, place, goal, workers)
-        return make_plan(
-            contents,
-            goal,
-            place.capabilities(),
-            facts,
-            destination=destination,
-            reference=place.reference,
-            limits=limits,
-        )
+
+    return replace(try_patiently(access, attempt), access=access)
 
 
 def convert(
@@ -187,7 +214,9 @@ def convert(
     attestations: Attestations = "keep",
     archive_layout: ArchiveLayout = "universal",
     target: str | Target | None = None,
+    tags: Iterable[str] = (),
     workers: int | None = None,
+    access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -212,7 +241,9 @@ def convert(
         attestations=attestations,
         archive_layout=archive_layout,
         target=target,
+        tags=tags,
         workers=workers,
         limits=limits,
+        access=access,
     )
     return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer, limits=limits)

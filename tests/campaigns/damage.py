@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import gzip
 import os
 import random
 import shutil
@@ -32,9 +33,9 @@ if __name__ == "__main__":
 
 from outputs import Layout, read_archive
 
-from image_builders import BuiltImage, docker_archive, make_image, make_tar, oci_layout
+from image_builders import BuiltImage, docker_archive, make_image, make_tar, oci_archive, oci_layout
 from occy_fast import api
-from occy_fast.errors import OccyError
+from occy_fast.errors import BadReference, OccyError
 
 PATIENCE = 20
 """Seconds until a run hangs."""
@@ -178,12 +179,27 @@ def _layout_files(place: Path, images: list[BuiltImage], nested: bool = False) -
     return sorted(path for path in place.rglob("*") if path.is_file())
 
 
+def _layout_archive(place: Path, images: list[BuiltImage]) -> Path:
+    layout = place.with_name(place.name + "-unpacked")
+    _layout_files(layout, images)
+    oci_archive(place, layout)
+    shutil.rmtree(layout)
+    return place
+
+
+def _packed(archive: Path) -> Path:
+    archive.write_bytes(gzip.compress(archive.read_bytes(), 1))
+    return archive
+
+
 _TRANSPORTS: dict[str, Callable[[Path, list[BuiltImage]], list[Path]]] = {
     "docker-archive 1.10": lambda place, images: [docker_archive(place, images, "B")],
     "docker-archive 25": lambda place, images: [docker_archive(place, images, "C")],
     "docker-archive containerd": lambda place, images: [docker_archive(place, images, "D")],
+    "docker-archive packed": lambda place, images: [_packed(docker_archive(place, images, "B"))],
     "oci plain": _layout_files,
     "oci nested": lambda place, images: _layout_files(place, images, nested=True),
+    "oci-archive plain": lambda place, images: [_layout_archive(place, images)],
 }
 
 
@@ -234,7 +250,8 @@ def _convert(subject: Subject, road: Road, directory: Path, found: Findings, wha
             )
     except OccyError as error:
         found.errors[type(error).__name__] += 1
-        if error.exit_code not in DAMAGE_CODES:
+        named = isinstance(error, BadReference)      # exit code 2, wherever the name stands
+        if error.exit_code not in DAMAGE_CODES and not named:
             found.problems.append(f"{what}: {error!r} has exit code {error.exit_code}")
         left = [path.name for path in directory.iterdir() if path.name.startswith(("out", ".occy-fast"))]
         if left:

@@ -31,7 +31,7 @@ def complete(
         (["convert", "a", "b", "--compression", "z"], ["plain,zstd"]),
         (["convert", "a", "b", "--format", ""], ["plain,oci", "plain,docker", "plain,keep"]),
         (["convert", "a", "b", "--attestations", ""], ["plain,keep", "plain,drop"]),
-        (["convert", "dock"], ["plain,docker-archive:"]),
+        (["convert", "dock"], ["plain,docker-archive:", "plain,docker-daemon:"]),
         (["convert", "oci"], ["plain,oci:", "plain,oci-archive:"]),
         (["convert", "app"], ["file,app"]),
         (["convert", "docker-archive", ":", "app"], ["file,"]),

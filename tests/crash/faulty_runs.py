@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import errno
+import gzip
 import json
 import os
 import shutil
@@ -37,8 +38,8 @@ class Shape:
     """One road to a destination.
 
     Attributes:
-        arguments: of `convert`; {old} and {new} are layouts, {archive} is the new image as an archive, {top} is where
-            the destination is.
+        arguments: of `convert`; {old} and {new} are layouts, {archive} is the new image as an archive, {packed} the
+            same compressed as a whole, {top} is where the destination is.
         before: the arguments that make what is there at first, if anything is.
         published: the name that publishing gives, below the top.
         quirks: what the file system is made to lack.
@@ -53,9 +54,11 @@ class Shape:
 
 _NEW, _OLD, _ARCHIVE = "oci:{new}:app", "oci:{old}:base", "docker-archive:{archive}"
 _LAYOUT, _OTHER = "oci:{top}/out:app", "oci:{top}/out:base"
-_TAR = "docker-archive:{top}/out.tar"
+_TAR, _OCI_TAR = "docker-archive:{top}/out.tar", "oci-archive:{top}/out.tar:app"
+_PASSES = "docker-archive:{packed}"
 _ZSTD, _NONE, _GZIP = ("-c", "zstd:1"), ("-c", "none"), ("-c", "gzip:1")
 _DIGEST = ("--digest-file", "{top}/digest")
+_OLD_LAYOUT = ("--archive-layout", "docker-20.10")
 
 SHAPES = (
     Shape("new layout, copied", (_NEW, _LAYOUT)),
@@ -69,6 +72,11 @@ SHAPES = (
     Shape("replaced archive, recoded", (_NEW, _TAR, *_NONE, *_DIGEST), (_OLD, _TAR, *_DIGEST), "out.tar"),
     Shape("replaced archive, copied", (_ARCHIVE, _TAR), (_OLD, _TAR), "out.tar"),
     Shape("replaced archive, without O_TMPFILE", (_NEW, _TAR, *_DIGEST), (_OLD, _TAR, *_DIGEST), "out.tar", NO_TMPFILE),
+    Shape("replaced archive, as Docker 20.10 writes it", (_NEW, _TAR, *_OLD_LAYOUT), (_OLD, _TAR), "out.tar"),
+    Shape("new OCI archive, recoded", (_NEW, _OCI_TAR, *_ZSTD, *_DIGEST), (), "out.tar"),
+    Shape("replaced OCI archive, copied", (_NEW, _OCI_TAR), (_OLD, _OCI_TAR), "out.tar"),
+    Shape("new layout, of what comes by once", (_PASSES, _LAYOUT, *_ZSTD, *_DIGEST)),
+    Shape("replaced archive, of what comes by once", (_PASSES, _TAR, *_NONE), (_OLD, _TAR), "out.tar"),
 )
 
 # What may fail without a word: the removal of what the next run removes, hints, and writes past the cache, which are
@@ -164,6 +172,8 @@ def make_sources(directory: Path) -> dict[str, str]:
     oci_layout(places["old"], [old], ["base"])
     oci_layout(places["new"], [new], ["app"])
     docker_archive(places["archive"], [new], "B")
+    places["packed"] = directory / "new.tar.gz"
+    places["packed"].write_bytes(gzip.compress(places["archive"].read_bytes()))
     return {name: str(path) for name, path in places.items()}
 
 

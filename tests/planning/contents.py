@@ -42,6 +42,10 @@ ARCHIVE = Capabilities(
     adopts=False,
 )
 
+DAEMON = replace(
+    ARCHIVE, keeps_manifest=False, concurrent_unknown=True, streams=True, encodings=frozenset({"none", "gzip"})
+)
+
 
 def digest(name: str) -> Digest:
     return Digest("sha256", hashlib.sha256(name.encode()).hexdigest())

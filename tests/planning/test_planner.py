@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from contents import ARCHIVE, LAYOUT, absent, attestation, contents, digest, image, index, layer, unnamed
+from contents import ARCHIVE, DAEMON, LAYOUT, absent, attestation, contents, digest, image, index, layer, unnamed
 
 from occy_fast.errors import (
     AmbiguousReference,
@@ -26,6 +26,7 @@ from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import layer_step, make_plan
 from occy_fast.planning.steps import Adopt, Copy, Plan, Recode, Skip
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import EncoderIdentity, Encoding, parse_encoding
 from occy_fast.spec.platform import parse_platform
 
@@ -51,6 +52,12 @@ def plan_of(
         destination="docker-archive:out.tar" if archive else "oci:out",
         reference=reference,
     )
+
+
+def printed_daemon(shown: Any, wanted: Goal, *held: str) -> str:
+    """Print the plan for a daemon that holds the layers of these names, one upon the other."""
+    facts = replace(FACTS, chains=frozenset(chain_ids(map(digest, held))))
+    return make_plan(shown, wanted, DAEMON, facts, destination="docker-daemon:").explain()
 
 
 def printed(*arguments: Any, **more: Any) -> str:
@@ -571,6 +578,55 @@ memory: 240.0 MB more than usual
 """,
     ),
 }
+
+TABLE["a daemon gets what it lacks, copies first"] = (
+    lambda: printed_daemon(contents(image("a", "b.gzip", "c.zstd", "d.gzip"), names=["app:1"]), goal(), "a", "b"),
+    """\
+oci:in -> docker-daemon:
+docker.io/library/app:1
+  linux/amd64: config kept (373 B)
+    1  sha256:ca978112ca1b    1.0 MB  skip              unpacked there already
+    2  sha256:2f4f42861352    1.0 MB  skip              unpacked there already
+    3  sha256:f4816ab7ffd3    1.0 MB  zstd -> none      zstd cannot stay
+    4  sha256:aa51ab05ff3e    1.0 MB  copy              gzip, kept
+copies 1.0 MB; recodes 1.0 MB; writes about 4.0 MB; verifies blobs
+note: docker-daemon cannot hold zstd: layer 3 becomes uncompressed
+note: 1 recoded layer in a temporary file without a name until the size is known
+""",
+)
+TABLE["a layer upon another one is not the layer a daemon has"] = (
+    lambda: printed_daemon(contents(image("b", "a"), names=["app:1"]), goal(), "a", "b"),
+    """\
+oci:in -> docker-daemon:
+docker.io/library/app:1
+  linux/amd64: config kept (225 B)
+    1  sha256:3e23e8160039    1.0 MB  copy              none, kept
+    2  sha256:ca978112ca1b    1.0 MB  copy              none, kept
+copies 2.0 MB; verifies blobs
+""",
+)
+TABLE["a layer that is there is proved all the same"] = (
+    lambda: printed_daemon(contents(image("a.gzip"), names=["app:1"]), goal(verify="layers"), "a"),
+    """\
+oci:in -> docker-daemon:
+docker.io/library/app:1
+  linux/amd64: config kept (151 B)
+    1  sha256:44ae3d5254d9    1.0 MB  skip              unpacked there already; its tar is verified
+verifies layers
+""",
+)
+TABLE["further names"] = (
+    lambda: printed(
+        contents(image("a"), names=["app:1"]), goal(names=("x.io/b:2", "docker.io/library/app:1")), archive=True
+    ),
+    """\
+oci:in -> docker-archive:out.tar
+docker.io/library/app:1, x.io/b:2
+  linux/amd64: oci manifest kept, config kept (151 B)
+    1  sha256:ca978112ca1b    1.0 MB  copy              none, kept
+copies 1.0 MB; verifies blobs
+""",
+)
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -26,6 +26,10 @@ from occy_fast.transports.locate import STREAM, TRANSPORTS, Locator, open_destin
         ("oci-archive:a.tar", ("oci-archive", "a.tar", None, None)),
         ("oci-archive:a.tar:localhost:5000/a/b:1", ("oci-archive", "a.tar", "localhost:5000/a/b:1", None)),
         ("oci-archive:a.tar:@2", ("oci-archive", "a.tar", None, 2)),
+        ("docker-daemon:app", ("docker-daemon", "", "docker.io/library/app:latest", None)),
+        ("podman:localhost/x/app:1", ("podman", "", "localhost/x/app:1", None)),
+        (f"docker-daemon:sha256:{'a' * 64}", ("docker-daemon", "", f"sha256:{'a' * 64}", None)),
+        ("docker-daemon:", ("docker-daemon", "", None, None)),
         ("app.tar", ("", "app.tar", None, None)),
         ("./oci:x", ("", "./oci:x", None, None)),
         ("./a:b", ("", "./a:b", None, None)),
@@ -55,7 +59,7 @@ def test_unknown_words_are_told_what_there_is(word: str) -> None:
     assert "registry" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["docker://host/x", "docker-daemon:x:1", "podman:x:1", "ostree:x@y"])
+@pytest.mark.parametrize("text", ["docker://host/x", "ostree:x@y"])
 def test_transports_to_come_are_unsupported(text: str) -> None:
     with pytest.raises(Unsupported) as caught:
         parse_locator(text)
@@ -142,3 +146,14 @@ def test_paths_are_detected(tmp_path: Path) -> None:
         open_source(str(tmp_path / "other"))
     with pytest.raises(NotFound):
         open_source(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("name", ["UPPER", f"a@sha256:{'a' * 64}", f"sha256:{'a' * 64}"])
+def test_what_a_daemon_cannot_be_told_to_call_an_image(name: str) -> None:
+    with pytest.raises(BadReference):
+        open_destination(f"docker-daemon:{name}")
+
+
+def test_a_name_has_a_tag_or_a_digest() -> None:
+    with pytest.raises(BadReference):
+        parse_locator(f"docker-daemon:a:1@sha256:{'a' * 64}")

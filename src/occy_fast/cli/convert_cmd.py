@@ -17,9 +17,11 @@ from occy_fast.cli.options import (
     Word,
     voiced,
 )
+from occy_fast.cli.reaching import reaching, repository_name
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
+    from occy_fast.planning.access import Access
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
     from occy_fast.planning.steps import Plan
     from occy_fast.running.outcome import LayerOutcome, Result
@@ -38,8 +40,8 @@ SCHEMA = 1
             "occy-fast convert docker-archive:app.tar oci:out:app --compression zstd",
         ),
         (
-            "the other way: layers docker load reads fastest",
-            "occy-fast convert oci:out:app docker-archive:app.tar:example.com/app:1 --compression none",
+            "into Docker, whatever form it has; only the layers Docker lacks are sent",
+            "occy-fast convert oci:out:app docker-daemon:example.com/app:1",
         ),
         (
             "in the form that one consumer reads",
@@ -128,6 +130,21 @@ SCHEMA = 1
     type=click.Path(dir_okay=False),
     help="Write the digest of what was published to FILE, once it is published.",
 )
+@click.option(
+    "--tag",
+    "tags",
+    metavar="NAME[:TAG]",
+    multiple=True,
+    help="A further name for the image, in an archive or daemon; may be repeated.",
+)
+@click.option(
+    "--repository-tag",
+    "repository_tags",
+    metavar="NAME[:TAG]",
+    multiple=True,
+    help="The same, behind what the build's environment says: CONTAINER_REGISTRY (ghcr.io) and GITHUB_REPOSITORY.",
+)
+@reaching
 @voiced
 def convert(
     *,
@@ -144,6 +161,9 @@ def convert(
     attestations: Attestations,
     archive_layout: ArchiveLayout,
     target: str | None,
+    tags: tuple[str, ...],
+    repository_tags: tuple[str, ...],
+    access: Access,
     dry_run: bool,
     digest_file: str | None,
     voice: Voice,
@@ -153,6 +173,8 @@ def convert(
     SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes), oci:DIR[:REF] (an OCI layout) or
     oci-archive:PATH[:REF] (a layout inside a tar); one image of several is also chosen by :@INDEX. A SRC that is a mere
     path is looked at to see which it is. The old destination stays until the new one is complete.
+
+    docker-daemon:NAME[:TAG] and podman:NAME[:TAG] are the images of a daemon, which is sent only the layers it lacks.
 
     An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
     output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
@@ -185,7 +207,9 @@ def convert(
         attestations=attestations,
         archive_layout=archive_layout,
         target=target,
+        tags=(*tags, *map(repository_name, repository_tags)),
         workers=jobs,
+        access=access,
     )
     if dry_run:
         from occy_fast.planning.explain import explain_document, explain_text
@@ -230,7 +254,10 @@ def result_text(plan: Plan, result: Result) -> str:
             rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
             if rows:
                 lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
-        lines.append(f"digest    {digest}")
+        if not plan.streams:
+            lines.append(f"digest    {digest}")
+        elif not single:
+            lines.append(f"image id  {digest}")
     if single:
         lines.append(f"image id  {result.config_digest}")
         if result.names:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from occy_fast.cli.answer import Voice, format_table, print_json, print_text
 from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
+from occy_fast.cli.reaching import reaching
+
+if TYPE_CHECKING:
+    from occy_fast.planning.access import Access
 
 
 @click.command(
@@ -23,8 +27,9 @@ from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
     ],
 )
 @click.argument("source", metavar="SRC", type=LOCATOR)
+@reaching
 @voiced
-def inspect(*, source: str, voice: Voice) -> int:
+def inspect(*, source: str, access: Access, voice: Voice) -> int:
     """Show the images at SRC: platform, digests, and the layers with their encoding and size.
 
     Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
@@ -34,7 +39,7 @@ def inspect(*, source: str, voice: Voice) -> int:
     """
     from occy_fast import api
 
-    document = api.inspect(source)
+    document = api.inspect(source, access=access)
     if voice.json:
         print_json(document)
     elif voice.quiet:

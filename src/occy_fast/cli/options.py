@@ -23,6 +23,8 @@ else:
     _Type = click.ParamType
     _Choice = click.Choice
 
+_VERBOSE = "CONTAINER_LOAD_VERBOSE"
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -76,12 +78,12 @@ class LocatorType(_Type):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the transports, and leave paths to the shell; after "transport:" list them, as no shell knows to."""
-        from occy_fast.transports.locate import TRANSPORTS
+        from occy_fast.transports.locate import DAEMONS, TRANSPORTS
 
         transport, colon, path = incomplete.partition(":")
         if colon and transport in TRANSPORTS:
             return [CompletionItem(f"{transport}:{found}") for found in _paths_like(path)]
-        named = [CompletionItem(f"{name}:") for name in TRANSPORTS if name.startswith(incomplete)]
+        named = [CompletionItem(f"{name}:") for name in (*TRANSPORTS, *DAEMONS) if name.startswith(incomplete)]
         return named if named and incomplete else [*named, CompletionItem(incomplete, type="file")]
 
 
@@ -185,6 +187,7 @@ def voiced(command: Function) -> Function:
     def with_voice(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
         if quiet and verbose:
             raise UsageError("--quiet and --verbose exclude each other", "leave one of them out")
+        verbose = verbose or (not quiet and os.environ.get(_VERBOSE) == "true")
         voice = Voice(as_json, quiet, verbose)
         if not verbose:
             return command(*args, voice=voice, **options)

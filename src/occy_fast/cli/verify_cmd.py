@@ -10,9 +10,11 @@ import click
 from occy_fast.cli.answer import Voice, print_json, print_text
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
+from occy_fast.cli.reaching import reaching
 
 if TYPE_CHECKING:
     from occy_fast.image.validate import Finding
+    from occy_fast.planning.access import Access
     from occy_fast.running.verify import Report
 
 SCHEMA = 1
@@ -37,8 +39,9 @@ SCHEMA = 1
     show_default=True,
     help="Count tar entries as errors that readers are known to disagree about, not only those that Go refuses.",
 )
+@reaching
 @voiced
-def verify(*, source: str, jobs: int | None, strict: bool, voice: Voice) -> int:
+def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice: Voice) -> int:
     """Read everything at SRC and prove it: blobs, sizes, diff_ids, layer counts, JSON, platforms, tar headers.
 
     Every finding is told, not only the first; the exit code is the worst one's. With --quiet the exit code is all.
@@ -50,7 +53,7 @@ def verify(*, source: str, jobs: int | None, strict: bool, voice: Voice) -> int:
 
     began = time.monotonic()
     with Watch(voice) as watch:
-        report = api.verify(source, workers=jobs, strict=strict, progress=watch.callback)
+        report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
     seconds = time.monotonic() - began
     if voice.json:
         print_json(report_document(report, seconds))

@@ -20,6 +20,8 @@ class Capabilities:
         refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
         concurrent_unknown: several blobs whose size is not known may be written at the same time.
         adopts: a blob may become the destination's by link or shared blocks; otherwise it can only be copied.
+        streams: blobs of known size go there one after another, as they are read; one of unknown size waits in a
+            file of ours until it is whole.
         notes: what the reader of a plan would not expect of the destination.
     """
 
@@ -33,4 +35,5 @@ class Capabilities:
     concurrent_unknown: bool
     refs: bool = True
     adopts: bool = True
+    streams: bool = False
     notes: tuple[str, ...] = ()

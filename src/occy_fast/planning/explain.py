@@ -129,7 +129,8 @@ def _ending(plan: Plan | RulePlan, identities: Iterable[EncoderIdentity | None])
 
 
 def _rule_lines(plan: RulePlan) -> list[str]:
-    lines = ["each blob as it comes by, told by its first bytes; the manifest is matched at the end"]
+    lines = [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.announced, 1)]
+    lines.append("each blob as it comes by, told by its first bytes; the manifest is matched at the end")
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
         lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {_why_rule(rule, plan)}".rstrip())
@@ -147,6 +148,8 @@ def _why_rule(rule: Rule, plan: RulePlan) -> str:
             return "asked for" if asked else f"{rule.kind} cannot stay"
         case "refuse":
             return rule.problem
+        case "skip":
+            return "there already"
         case "copy" if rule.kind == "other":
             return "as it is"
         case "copy":
@@ -181,7 +184,8 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    lines = [f"  {platform}: {image.family} manifest {_fate(image)}, config kept ({config})"]
+    manifest = f"{image.family} manifest {_fate(image)}, " if not plan.streams else ""
+    lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
         repeated = work_of(step) in seen
@@ -216,7 +220,7 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
             why = "it begins with a frame that decoders skip"
         return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
-        why = "there already"
+        why = "there already" if step.chain is None else "unpacked there already"
     elif isinstance(step, Adopt):
         why = "the source's own file; copied where that cannot be"
     elif not is_tar(step.layer):

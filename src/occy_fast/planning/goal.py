@@ -53,6 +53,7 @@ class Goal:
     attestations: Attestations = "keep"
     archive_layout: ArchiveLayout = "universal"
     target: Target | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):

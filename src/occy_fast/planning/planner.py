@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
@@ -41,6 +42,7 @@ from occy_fast.planning.steps import (
     steps_of,
     work_of,
 )
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.media_type import describe, media_type
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
+    from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
     from occy_fast.transforms.base import ManifestEdit
@@ -130,6 +133,8 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
             )
     if goal.format != "keep" and goal.format not in capabilities.families:
         raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
+    if goal.names and capabilities.refs:
+        raise Unsupported(destination, "an image has one name there", "name it behind the path")
     if len(goal.platforms) > 1 and not capabilities.multi_platform:
         raise AmbiguousReference(
             destination,
@@ -221,10 +226,11 @@ class _Planner:
             raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for step in steps_of(named.root))
         self._note_orphaned(roots)
-        if not self.capabilities.keeps_manifest:
+        if not (self.capabilities.keeps_manifest or self.capabilities.streams):
             self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
+        self._note_spooled(steps)
         return Plan(
             source=self.contents.locator,
             destination=self.destination,
@@ -232,6 +238,7 @@ class _Planner:
             roots=roots,
             steps=steps,
             one_by_one=not self.capabilities.concurrent_unknown,
+            streams=self.capabilities.streams,
             notes=tuple(dict.fromkeys(self.notes)),
             memory=self._memory(steps),
             free=self.facts.free,
@@ -242,8 +249,9 @@ class _Planner:
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
         images = [named for named in self.contents.images if not self._is_referrer(named)]
-        if len(images) > 1 and (self.reference is not None or not self.capabilities.many_images):
-            problem = "has several images, and the destination names one" if self.reference else "has several images"
+        chosen = self.reference is not None or bool(self.goal.names)
+        if len(images) > 1 and (chosen or not self.capabilities.many_images):
+            problem = "has several images, and the destination names one" if chosen else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
@@ -319,6 +327,7 @@ class _Planner:
         else:
             name = _full_name(self.reference)
             names, ref = (() if name is None else (name,)), self.reference
+        names = tuple(dict.fromkeys((*names, *self.goal.names)))
         if not self.capabilities.refs:
             if ref is not None and not names:
                 self.notes.append(f"'{ref}' is no image reference, so the image gets no name there")
@@ -482,9 +491,13 @@ class _Planner:
                 edits = (edit,) if edit.touches_manifest(image.manifest) else ()
             except UnsupportedMediaType as error:
                 raise error.at(where) from None
-        return ImagePlan(image, tuple(self._step(layer, family, where) for layer in image.layers), family, edits)
+        chains = chain_ids(image.config.diff_ids) if image.config is not None and self.facts.chains else ()
+        steps = tuple(
+            self._step(layer, family, where, chain) for layer, chain in zip_longest(image.layers, chains)
+        )
+        return ImagePlan(image, steps, family, edits)
 
-    def _step(self, layer: Layer, family: str, where: str) -> LayerStep:
+    def _step(self, layer: Layer, family: str, where: str, chain: Digest | None) -> LayerStep:
         place = f"{where}: layer {layer.digest or layer.diff_id}"
         meaning = describe(layer.media_type)
         if meaning is None or not is_tar(layer):
@@ -501,6 +514,8 @@ class _Planner:
         comparable = digest is not None and digest.algorithm == diff_id.algorithm
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
+        if chain is not None and chain in self.facts.chains:
+            return Skip(layer, self.goal.verify == "layers" or self.goal.strict, self.goal.strict, chain)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
         if goal is self.goal and "leading-skippable-frame" in self.refused and digest in self.facts.skippable:
             codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
@@ -544,11 +559,11 @@ class _Planner:
     # -------------------------------------------------------------------------------------------------- all steps
 
     def _order(self, steps: Iterable[LayerStep]) -> tuple[LayerStep, ...]:
-        """Keep each work once; where recodings are written one by one, what has a known size goes first."""
+        """Keep each work once; where recodings wait for their turn, what has a known size goes first."""
         first: dict[tuple[object, ...], LayerStep] = {}
         for step in steps:
             first.setdefault(work_of(step), step)
-        if self.capabilities.concurrent_unknown:
+        if self.capabilities.concurrent_unknown and not self.capabilities.streams:
             return tuple(first.values())
         return tuple(sorted(first.values(), key=lambda step: isinstance(step, Recode)))
 
@@ -588,12 +603,19 @@ class _Planner:
         kind, layout = self.destination.partition(":")[0], self.goal.archive_layout
         return kind if layout == "universal" else f"{kind} in the layout {layout}"
 
+    def _note_spooled(self, steps: tuple[LayerStep, ...]) -> None:
+        recoded = sum(isinstance(step, Recode) for step in steps)
+        if self.capabilities.streams and recoded:
+            files = "a temporary file" if recoded == 1 else "temporary files"
+            self.notes.append(f"{_count(recoded, 'recoded layer')} in {files} without a name until the size is known")
+
     def _note_unlinked(self, steps: tuple[LayerStep, ...]) -> None:
         copies = sum(isinstance(step, Copy) for step in steps)
         if self.goal.link and copies:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
-                why = f"{self._kind()} is one file, which shares none of its layers"
+                one_file = f"{self._kind()} is one file, which shares none of its layers"
+                why = f"{self._kind()} takes bytes, and no files" if self.capabilities.streams else one_file
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 

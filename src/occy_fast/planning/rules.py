@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
+from occy_fast.image.saved_names import saved_names
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.fit import fit
 from occy_fast.planning.planner import check_demands, layer_step, make_plan, narrow, refusals
 from occy_fast.planning.steps import Copy, Recode
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import RECODABLE, Encoding
 from occy_fast.spec.media_type import media_type
 
@@ -20,13 +24,15 @@ if TYPE_CHECKING:
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.planning.steps import Plan
+    from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
 
-Act = Literal["copy", "recode", "refuse"]
+Act = Literal["copy", "recode", "refuse", "skip"]
 
 KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
 """What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
 
+_SPOOLED = "what is recoded waits in a temporary file without a name until its size is known"
 _UNLINKED = "no layer is linked: what comes by once is no file"
 
 
@@ -35,7 +41,7 @@ class Rule:
     """What is done with every blob of one kind as it comes by.
 
     Attributes:
-        act: "refuse" keeps none; the manifest tells whether one was needed.
+        act: "refuse" keeps none, and the manifest tells whether one was needed; "skip" only proves it.
         encoding: what it is recoded to; None where it is not.
         problem: why it is refused.
     """
@@ -58,6 +64,8 @@ class RulePlan:
         capabilities, facts, reference: what plan_for decides with.
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
+        access: how a daemon is reached.
+        announced: diff_ids the source is said to have; none where nobody says.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -70,6 +78,8 @@ class RulePlan:
     facts: Facts
     reference: str | None = None
     one_by_one: bool = False
+    access: Access = USUAL_ACCESS
+    announced: tuple[Digest, ...] = ()
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None
@@ -77,6 +87,21 @@ class RulePlan:
     def rule_for(self, kind: str) -> Rule:
         """Return the rule of one of KINDS."""
         return self.rules[KINDS.index(kind)]
+
+    def held(self) -> Callable[[str], bool]:
+        """Return what tells by a member's name whether it will be a layer that the destination has, as announced."""
+        find = saved_names(self.announced)
+        chains = chain_ids(self.announced)
+        missing = {
+            diff_id for diff_id, chain in zip(self.announced, chains, strict=True) if chain not in self.facts.chains
+        }
+        kept = self.facts.present if self.rule_for("none").act == "copy" else frozenset()
+
+        def is_held(name: str) -> bool:
+            diff_id = find(name)
+            return diff_id is not None and (diff_id not in missing or diff_id in kept)
+
+        return is_held
 
     def plan_for(self, contents: Contents) -> Plan:
         """Plan what should have been done, now that the documents are known. Raises what make_plan does."""
@@ -128,7 +153,12 @@ def make_rules(
         facts=facts,
         reference=reference,
         one_by_one=not capabilities.concurrent_unknown,
-        notes=((_UNLINKED,) if goal.link else ()) + capabilities.notes + tuple(refusals(facts, goal, source)),
+        notes=(
+            *((_UNLINKED,) if goal.link else ()),
+            *((_SPOOLED,) if capabilities.streams else ()),
+            *capabilities.notes,
+            *refusals(facts, goal, source),
+        ),
         memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
         free=facts.free,
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.image.image import Layer
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Image, ImageIndex, Opaque
     from occy_fast.planning.goal import Goal
+    from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
     from occy_fast.transforms.base import ManifestEdit
 
@@ -23,12 +25,14 @@ AdoptHow = Literal["link", "reflink"]
 class Skip:
     """The destination has the blob: nothing is written. With *decode* the source's is proved all the same.
 
-    Here and in the other steps, *strict* refuses a tar that readers are known to disagree about.
+    With *chain* it has the layer unpacked, and knows it by that chain_id. Here and in the other steps, *strict* refuses
+    a tar that readers are known to disagree about.
     """
 
     layer: Layer
     decode: bool = False
     strict: bool = False
+    chain: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def work_of(step: LayerStep) -> tuple[object, ...]:
     layer = step.layer
     if isinstance(step, Recode):
         return (Recode, layer.diff_id or layer.digest, step.encoding, step.strict)
-    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict)
+    chain = step.chain if isinstance(step, Skip) else None
+    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict, chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,9 @@ class Plan:
         steps: each different work once, in the order it is begun.
         one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
+        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
+            is published is known by its config's digest, the image id.
+        access: how the destination is reached, where it is a daemon.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -170,6 +178,8 @@ class Plan:
     roots: tuple[NamedPlan, ...]
     steps: tuple[LayerStep, ...]
     one_by_one: bool = False
+    streams: bool = False
+    access: Access = USUAL_ACCESS
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None

@@ -12,27 +12,30 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
 from occy_fast.image.blob import FileRegion, read_blob
+from occy_fast.image.publication import PublishedImage
 from occy_fast.planning.explain import format_size
 from occy_fast.planning.rules import RulePlan
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
+from occy_fast.running.drain import drain_into
 from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.outcome import LayerOutcome, Result
+from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
-from occy_fast.streams.layer_pass import FdSink, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.locate import open_destination, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
-    from occy_fast.image.publication import Publication, PublishedImage
+    from occy_fast.image.publication import Publication, Published
     from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
-    from occy_fast.transports.base import Sink, Stage
+    from occy_fast.transports.base import Sink, Stage, StreamSink
 
 log = logging.getLogger("occy_fast")
 
@@ -62,6 +65,7 @@ def execute(
         IntegrityError: bytes are not what they claim to be.
         LimitError: a layer is larger than allowed.
         OutputError: the destination cannot be written.
+        TransportError: a daemon failed, as often as the plan allows.
         PlanStale: source or destination changed since the plan was made.
         Unsupported: a plan of rules turns out to be none for what came.
     """
@@ -73,11 +77,14 @@ def execute(
 
         return execute_rules(plan, workers, progress, cancel, limits)
     check_space(plan)
-    destination = open_destination(plan.destination, plan.goal.archive_layout)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
-    with destination.stage() as stage:
-        outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
-        return publish(plan, stage, outcomes, limits, began)
+
+    def attempt() -> Result:
+        with open_destination(plan.destination, plan.goal.archive_layout, plan.access).stage() as stage:
+            outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
+            return publish(plan, stage, outcomes, limits, began)
+
+    return try_patiently(plan.access, attempt, cancel)
 
 
 def run_steps(
@@ -104,7 +111,7 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began:
         for image in plan.images()
         for step in image.steps
     )
-    digests = tuple(root.root.descriptor.digest for root in publication.roots)
+    digests = tuple(_identity(root.root, plan) for root in publication.roots)
     result = Result(
         digest=digests[0],
         digests=digests,
@@ -123,8 +130,8 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began:
 def check_space(plan: Plan) -> None:
     """Raise OutputError if what is copied as it is does not fit already; what recoding comes to is not known before."""
     directory = nearest_directory(plan.destination)
-    free = free_space(directory)
-    if free is not None and plan.copied_bytes > free:
+    free = None if directory is None else free_space(directory)
+    if directory is not None and free is not None and plan.copied_bytes > free:
         needed = f"hold {format_size(plan.copied_bytes)} more, with {format_size(free)} free"
         raise OutputError(directory, errno.ENOSPC, needed)
 
@@ -140,7 +147,9 @@ class _Execution:
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._lanes.check()
-            alone = self._plan.one_by_one and isinstance(step, Recode)
+            alone = (self._plan.one_by_one and isinstance(step, Recode)) or (
+                self._plan.streams and isinstance(step, Copy)
+            )
             if alone:
                 self._lanes.end_all()
             self._begin(position, step)
@@ -151,13 +160,14 @@ class _Execution:
 
     def _begin(self, position: int, step: LayerStep) -> None:
         match step:
-            case Skip(layer, decode):
-                if layer.digest is None or not self._stage.has(layer.digest, layer.size):
+            case Skip(layer, decode, _, chain):
+                digest = layer.digest or (layer.diff_id if chain else None)
+                if digest is None or (chain is None and not self._stage.has(digest, layer.size)):
                     raise PlanStale(self._where(layer), "the destination no longer has this blob")
                 if decode:
                     self._read(position, step, None)
                 else:
-                    self._record(step, layer.digest, layer.diff_id, layer.size)
+                    self._record(step, digest, layer.diff_id, layer.size)
                     self._lanes.finish(position, layer.size)
             case Adopt():
                 self._read(position, step, None)
@@ -166,7 +176,7 @@ class _Execution:
             case Recode():
                 self._read(position, step, self._stage.open_blob(None))
 
-    def _read(self, position: int, step: LayerStep, sink: Sink | None) -> None:
+    def _read(self, position: int, step: LayerStep, sink: Sink | StreamSink | None) -> None:
         """Start the one read of a layer; its end proves the bytes, then keeps them."""
         layer, where = step.layer, self._where(step.layer)
         decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
@@ -203,7 +213,7 @@ class _Execution:
                     encode=step.encoding if isinstance(step, Recode) else None,
                     copy_source=not isinstance(step, Recode),
                     scan_tar="strict" if step.strict else None,
-                    sink=None if sink is None else FdSink(sink.fd, sink.offset, self._path),
+                    sink=drain_into(sink, self._path),
                     max_tar=self._limits.layer if diff_id is not None else 0,
                     limits=self._limits,
                     where=where,
@@ -230,6 +240,13 @@ class _Execution:
 
     def _where(self, layer: Layer) -> str:
         return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
+
+
+def _identity(root: Published, plan: Plan) -> Digest:
+    """Return what the destination knows a root by: a daemon, by its image id."""
+    if isinstance(root, PublishedImage) and plan.streams:
+        return root.config.digest
+    return root.descriptor.digest
 
 
 def _first_image(publication: Publication) -> PublishedImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
 from occy_fast.transports.locate import open_source
 
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def inspect(locator: str, *, limits: Limits | None = None) -> dict[str, Any]:
+def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS) -> dict[str, Any]:
     """Describe every image a locator selects, from headers and documents alone.
 
     Args:
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
+        access: how a daemon is reached; what it has comes by as a whole, as its documents come last.
     Returns:
         {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, present, artifact, config,
         layers: [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its
@@ -27,7 +29,7 @@ def inspect(locator: str, *, limits: Limits | None = None) -> dict[str, Any]:
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError.
     """
-    with open_source(locator, limits_of_call(limits)) as source:
+    with open_source(locator, limits_of_call(limits), access) as source:
         contents = source.read()
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}

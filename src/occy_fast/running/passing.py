@@ -14,18 +14,21 @@ from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyErr
 from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
 from occy_fast.planning.rules import Rule
-from occy_fast.planning.steps import Recode, is_tar, work_of
+from occy_fast.planning.steps import Recode, Skip, is_tar, work_of
+from occy_fast.running.drain import drain_into
 from occy_fast.running.execute import publish, run_steps
 from occy_fast.running.feed import NATIVE
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.outcome import LayerOutcome
+from occy_fast.running.patience import try_patiently
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
-from occy_fast.streams.layer_pass import DrainSink, FdSink, FeedSource, LayerPass, WorkerPool
+from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool
 from occy_fast.streams.tar import new_scan
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_destination, parse_locator
+from occy_fast.transports.base import StreamSink
+from occy_fast.transports.locate import DAEMONS, open_destination, open_source, parse_locator
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -75,11 +78,17 @@ class Passage:
 
         Raises what ArchiveStream.arrivals does, and OutputError.
         """
+        is_held = plan.held() if plan is not None else None
         for arrival in self._source.arrivals(cancel):
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
-            self._begin(arrival, rule, stage, "" if plan is None else plan.destination)
-            if plan is not None and plan.one_by_one and rule is not None and rule.act == "recode":
+            if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
+                rule = Rule("none", "skip")
+            streamed = plan is not None and plan.capabilities.streams and rule is not None and rule.act == "copy"
+            if streamed:                                 # nothing else is sent between its begin and its end
+                self._lanes.end_all()
+            self._begin(arrival, rule, stage, "" if plan is None else parse_locator(plan.destination).path)
+            if streamed or (plan is not None and plan.one_by_one and rule is not None and rule.act == "recode"):
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
 
@@ -106,8 +115,8 @@ class Passage:
             buffers = decode_foreign(codec, map(bytes, stored), where, self._limits.xz_memory)
         looks = self._scan_tar is not None and decoded
         check = _TarCheck(self._scan_tar, where, self._limits) if looks and stage is None else None
-        sink: Sink | None = None
-        if stage is not None and rule is not None and rule.act != "refuse":
+        sink: Sink | StreamSink | None = None
+        if stage is not None and rule is not None and rule.act in ("copy", "recode"):
             sink = stage.open_blob(arrival.size if encoding is None else None)
 
         def drop() -> None:
@@ -125,13 +134,12 @@ class Passage:
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
-            if not isinstance(error, IntegrityError | LimitError):
+            taken_back = not isinstance(sink, StreamSink)
+            if not (taken_back and isinstance(error, IntegrityError | LimitError)):
                 raise error
             self.passed[arrival.name] = Passed(rule, address, error=error)
 
-        output: FdSink | DrainSink | None = None if check is None else DrainSink(check.write)
-        if sink is not None:
-            output = FdSink(sink.fd, sink.offset, destination)
+        output = drain_into(sink, destination) if check is None else DrainSink(check.write)
         layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
         position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
         try:
@@ -196,25 +204,65 @@ def execute_rules(
     cancel: threading.Event | None,
     limits: Limits,
 ) -> Result:
-    """Run a plan of rules; the arguments are those of execute, checked."""
+    """Run a plan of rules; the arguments are those of execute, checked.
+
+    Only a daemon makes its archive anew when it is asked again.
+    """
     began = time.monotonic()
-    destination = open_destination(plan.destination, plan.goal.archive_layout)
+
+    def attempt() -> Result:
+        try:
+            return _execute_once(plan, workers, progress, cancel, limits, began)
+        except _Misled as misled:
+            log.warning("%s; once more, with every layer taken as it comes", misled)
+            return _execute_once(replace(plan, announced=()), workers, progress, cancel, limits, began)
+
+    if parse_locator(plan.source).transport not in DAEMONS:
+        return attempt()
+    return try_patiently(plan.access, attempt, cancel)
+
+
+def _execute_once(
+    plan: RulePlan,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limits: Limits,
+    began: float,
+) -> Result:
+    destination = open_destination(plan.destination, plan.goal.archive_layout, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    with ArchiveStream(parse_locator(plan.source), limits) as source, destination.stage() as stage:
+    source = open_source(plan.source, limits, plan.access)
+    assert isinstance(source, ArchiveStream), "rules are for what comes by once"
+    with source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
             passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
             passage.run(cancel, plan, stage)
         final = plan.plan_for(source.contents(passage.addresses()))
-        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes))))
-        outcomes = _match(final, passage)
+        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
+        outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
         if kept.steps:
             outcomes |= run_steps(kept, stage, workers, progress, cancel, limits)
         return publish(final, stage, outcomes, limits, began)
 
 
-def _match(plan: Plan, passage: Passage) -> Outcomes:
+def _surprises(plan: RulePlan, final: Plan) -> list[str]:
+    """Say where the archive is not what was announced: what it has counts, and has been proved."""
+    found = {image.image.config.diff_ids for image in final.images() if image.image.config is not None}
+    if not plan.announced or found == {plan.announced}:
+        return []
+    surprise = f"{plan.source} has other layers than were announced; those that came are taken"
+    log.warning("%s", surprise)
+    return [surprise]
+
+
+class _Misled(Exception):
+    """A layer that went by unwritten, as it was announced to be there, is needed after all."""
+
+
+def _match(plan: Plan, passage: Passage, stage: Stage) -> Outcomes:
     """Return what became of the steps whose layers have come by; those of layers that were kept are not among them.
 
     Raises IntegrityError or LimitError where a layer is not what the documents say, and Unsupported where a rule did
@@ -225,21 +273,27 @@ def _match(plan: Plan, passage: Passage) -> Outcomes:
         address = step.layer.blob.address
         if isinstance(address, PassedBytes):
             where = f"{plan.source}: layer {step.layer.digest or step.layer.diff_id}"
-            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], where)
+            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], stage, where)
     return outcomes
 
 
-def _outcome(step: LayerStep, passed: Passed, where: str) -> LayerOutcome:
+def _outcome(step: LayerStep, passed: Passed, stage: Stage, where: str) -> LayerOutcome:
     if passed.error is not None:
         raise passed.error
     prove_passed(step.layer, passed.address, where)
     rule, outcome = passed.rule, passed.outcome
     assert rule is not None
     assert outcome is not None
+    if rule.act == "skip" and not isinstance(step, Skip):
+        raise _Misled(f"{where} was announced to be another")
     if isinstance(step, Recode):
         if rule.encoding != step.encoding:
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
         size, digest = outcome.size_out, outcome.digest
+    elif isinstance(step, Skip):
+        digest, size = passed.address.digest or outcome.source_digest, step.layer.size
+        if step.chain is None and not stage.has(digest, size):
+            raise _Misled(f"{where} is not what the destination has under that name")
     else:
         if rule.act != "copy":
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to stay as it is", SAVE_FIRST)

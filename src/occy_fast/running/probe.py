@@ -18,7 +18,8 @@ from occy_fast.running.marking import marks_for, selected, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.targets.judge import refused
-from occy_fast.transports.locate import STREAM, parse_locator
+from occy_fast.transports.base import UnpackingDestination
+from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
 from occy_fast.transports.stream_output import temporary_directory
 from occy_fast.transports.survey import survey
 
@@ -40,31 +41,54 @@ _SHARING_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs"})
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def probe(contents: Contents, destination: Destination, goal: Goal, workers: int | None = None) -> Facts:
-    """Ask what metadata cannot tell; headers of layers are read, and nothing is written. Raises UsageError."""
+def probe(
+    contents: Contents,
+    destination: Destination,
+    goal: Goal,
+    workers: int | None = None,
+    announced: tuple[Digest, ...] = (),
+) -> Facts:
+    """Ask what metadata cannot tell; headers of layers are read, and nothing is written.
+
+    Args:
+        announced: diff_ids of layers that are not among the contents yet.
+    Raises UsageError, DaemonError.
+    """
     check_workers(workers)
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
-    present = destination.present(layers)
+    present = destination.present({*layers, *announced})
     directory = nearest_directory(destination.locator)
-    whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
+    whole: frozenset[Digest] = frozenset()
+    if directory is not None:
+        whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
+    chains: frozenset[Digest] = frozenset()
+    if isinstance(destination, UnpackingDestination):
+        chains = destination.chains((*_stacks(contents), announced))
     skippable = skippable_layers(contents) if goal.target is not None else frozenset()
     return Facts(
-        present=frozenset(digest for digest, region in present.items() if region.size == layers[digest].size),
+        present=frozenset(
+            digest
+            for digest, region in present.items()
+            if digest not in layers or region.size == layers[digest].size
+        ),
         links=whole if goal.link else frozenset(),
-        reflinks=whole if _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
         refused=_refused(contents, goal, skippable),
         skippable=skippable,
         workers=default_workers() if workers is None else workers,
-        free=free_space(directory),
+        free=None if directory is None else free_space(directory),
     )
 
 
-def nearest_directory(locator: str) -> str:
-    """Return the existing directory that what *locator* names is in, or will be."""
-    path = parse_locator(locator).path
-    path = os.path.realpath(path if path != STREAM else temporary_directory())
+def nearest_directory(locator: str) -> str | None:
+    """Return the existing directory that what *locator* names is in, or will be; None for what is in no directory."""
+    place = parse_locator(locator)
+    if place.transport in DAEMONS:
+        return None
+    path = os.path.realpath(place.path if place.path != STREAM else temporary_directory())
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -77,6 +101,13 @@ def free_space(directory: str) -> int | None:
     except OSError:
         return None
     return status.f_bavail * status.f_frsize if status.f_blocks else None  # /proc has no blocks, and none is free
+
+
+def _stacks(contents: Contents) -> Iterator[tuple[Digest, ...]]:
+    for named in contents.images:
+        for node in leaves(named.image_or_index):
+            if isinstance(node, Image) and node.config is not None:
+                yield node.config.diff_ids
 
 
 def _layers(contents: Contents) -> Iterator[Layer]:

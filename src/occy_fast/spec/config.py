@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -99,6 +100,14 @@ class ImageConfig:
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
         return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
+
+
+def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
+    """Return for each layer what names it with all that is below it.  (image-spec, "Layer ChainID")"""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        chain.append(Digest.sha256(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return tuple(chain)
 
 
 class _HistoryShape(msgspec.Struct):

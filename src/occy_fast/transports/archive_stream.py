@@ -37,6 +37,7 @@ from occy_fast.transports.locate import STREAM
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
+    from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
     from occy_fast.transports.locate import Locator
 
@@ -126,6 +127,10 @@ class ArchiveStream:
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._ended, self._offset = tar.ended, tar.offset
+
+    def announced(self) -> tuple[Digest, ...]:
+        """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
+        return ()
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.

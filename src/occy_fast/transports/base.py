@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents
@@ -56,6 +56,20 @@ class Sink(Protocol):
         """Drop what was written."""
 
 
+@runtime_checkable
+class StreamSink(Protocol):
+    """Where one blob of known size is written in order; until it ends, the caller writes nothing else to the Stage."""
+
+    def write(self, piece: bytes) -> None:
+        """Take the next bytes. Raises TransportError."""
+
+    def commit(self, digest: Digest, size: int) -> None:
+        """Keep what was written, as the blob *digest* of *size* bytes; the caller has verified both."""
+
+    def abort(self) -> None:
+        """Give the whole Stage up, as what was written cannot be taken back."""
+
+
 class Stage(Protocol):
     """An unpublished write: nothing it holds is reachable before publish, and leaving it without publish removes it.
 
@@ -72,10 +86,12 @@ class Stage(Protocol):
         With *size*, a file of another size does not count.
         """
 
-    def open_blob(self, size: int | None) -> Sink:
+    def open_blob(self, size: int | None) -> Sink | StreamSink:
         """Open a Sink; a known *size* (bytes) is reserved, and such Sinks may be written side by side.
 
-        Raises OutputError.
+        Where the destination's capabilities say that it streams, a known size opens a StreamSink.
+
+        Raises OutputError, TransportError.
         """
 
     def put_bytes(self, digest: Digest, data: bytes) -> None:
@@ -120,3 +136,11 @@ class Destination(Protocol):
         """Find which of *digests* are there already, by name and kind of file only: nothing is read."""
 
     def stage(self) -> Stage: ...
+
+
+@runtime_checkable
+class UnpackingDestination(Destination, Protocol):
+    """A destination that has layers unpacked, one upon another, and knows each by its chain_id."""
+
+    def chains(self, stacks: Iterable[tuple[Digest, ...]]) -> frozenset[Digest]:
+        """Find which chain_ids of *stacks* of diff_ids, bottom layer first, are there already. Raises DaemonError."""

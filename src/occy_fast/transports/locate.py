@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("docker-archive", "oci", "oci-archive")
 
+DAEMONS = ("docker-daemon", "podman")
+"""Transports without a path: all that stands behind the first colon is the name of an image."""
+
 STREAM = "-"
 """The path that stands for standard input, or standard output."""
 
-_LATER = frozenset({"docker", "docker-daemon", "podman", "nix", "ostree", "rootfs", "bundle"})
+_LATER = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
 _GRAMMAR = {
@@ -29,6 +34,9 @@ _GRAMMAR = {
     "oci": "oci:DIR[:REF|:@INDEX]",
     "oci-archive": "oci-archive:PATH[:REF|:@INDEX]",
 }
+
+
+_GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ def parse_locator(text: str) -> Locator:
     word, colon, rest = text.partition(":")
     if not colon or not _WORD.fullmatch(word):
         return Locator(text, "", text)
+    if word in DAEMONS:
+        return Locator(text, word, "", _parse_name(word, rest, text))
     if word in TRANSPORTS:
         path, colon, selector = rest.partition(":")
         if not path:
@@ -85,7 +95,9 @@ def parse_locator(text: str) -> Locator:
     raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
 
 
-def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False) -> Source:
+def open_source(
+    text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCESS, *, lenient: bool = False
+) -> Source:
     """Open what a locator names for reading, within *limits*; the caller closes it.
 
     Args:
@@ -94,6 +106,10 @@ def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False) ->
     Raises what parse_locator does, and NotFound.
     """
     locator = parse_locator(text)
+    if locator.transport in DAEMONS:
+        from occy_fast.transports.daemon.source import DaemonSource
+
+        return DaemonSource(locator, limits, access)
     if locator.transport == "oci" or (not locator.transport and _is_layout(locator)):
         from occy_fast.transports.oci_layout import OciLayoutSource
 
@@ -107,11 +123,22 @@ def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False) ->
     return ArchiveFile(locator, limits, lenient=lenient)
 
 
-def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:
+def check_socket(source: str, destination: str, access: Access) -> None:
+    """Raise UsageError where one socket is named for two kinds of daemon."""
+    kinds = {locator.transport for locator in map(parse_locator, (source, destination))} & set(DAEMONS)
+    if access.socket is not None and len(kinds) > 1:
+        remedy = "name the sockets by DOCKER_HOST and CONTAINER_HOST"
+        raise UsageError(f"the socket '{access.socket}' cannot be that of docker and that of podman", remedy)
+
+
+def open_destination(
+    text: str, archive_layout: ArchiveLayout = "universal", access: Access = USUAL_ACCESS
+) -> Destination:
     """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does.
 
     Args:
         archive_layout: how a docker-archive is to be built; nothing else has a choice.
+        access: how a daemon is reached.
     """
     locator = parse_locator(text)
     if archive_layout != "universal" and locator.transport != "docker-archive":
@@ -123,6 +150,12 @@ def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> 
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
         raise UsageError(f"a destination has no index: '{text}'", f"the form is {_GRAMMAR[locator.transport]}")
+    if locator.transport in DAEMONS:
+        if locator.reference is not None and (_IMAGE_ID.fullmatch(locator.reference) or "@" in locator.reference):
+            raise BadReference(locator.reference, "what is loaded gets names, and its id of itself", text)
+        from occy_fast.transports.daemon.destination import DaemonDestination
+
+        return DaemonDestination(locator, access)
     ref = None if locator.transport == "docker-archive" else locator.reference
     if ref is not None and not _REF.fullmatch(ref):
         problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
@@ -138,6 +171,18 @@ def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> 
     from occy_fast.transports.docker_archive import DockerArchiveDestination
 
     return DockerArchiveDestination(locator, archive_layout)
+
+
+def _parse_name(transport: str, name: str, text: str) -> str | None:
+    """Return the name of an image as a daemon knows it, or its id; None for no name."""
+    if not name:
+        return None
+    if _IMAGE_ID.fullmatch(name):
+        return name
+    reference = parse_reference(name, f"{transport}:")
+    if reference.tag is not None and reference.digest is not None:
+        raise BadReference(name, "it has a tag and a digest, and each names an image", text)
+    return reference.with_default_tag().full()
 
 
 def _parse_selector(transport: str, selector: str, text: str) -> str:
@@ -164,5 +209,5 @@ def _is_layout(locator: Locator) -> bool:
 
 
 def _remedy() -> str:
-    *first, last = (_GRAMMAR[word] for word in TRANSPORTS)
+    *first, last = (_GRAMMAR[word] for word in (*TRANSPORTS, *DAEMONS))
     return f"available are {', '.join(first)} and {last}"

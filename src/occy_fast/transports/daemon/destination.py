@@ -1,0 +1,64 @@
+"""Docker's or Podman's own images, as a place to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.planning.capabilities import Capabilities
+from occy_fast.transports.daemon.client import READS_ZSTD, DaemonClient
+from occy_fast.transports.daemon.endpoint import find_endpoint
+from occy_fast.transports.daemon.stage import DaemonStage
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import FileRegion
+    from occy_fast.spec.digest import Digest
+    from occy_fast.transports.locate import Locator
+
+
+class DaemonDestination:
+    """Loads images into a daemon."""
+
+    def __init__(self, locator: Locator, access: Access = USUAL_ACCESS) -> None:
+        """Find the daemon's address; it is asked nothing yet. Raises NotFound, UsageError, Unsupported."""
+        self.locator = locator.text
+        self.reference = locator.reference
+        self._endpoint = find_endpoint(locator.transport, access.socket)
+        self._timeout = access.timeout
+        self._client = self._open()
+
+    def capabilities(self) -> Capabilities:
+        """Say what this daemon can load. Raises DaemonError, Unsupported."""
+        with self._client:
+            nature = self._client.nature
+        reads_zstd = nature.podman or nature.api >= READS_ZSTD
+        return Capabilities(
+            encodings=frozenset({"none", "gzip", "zstd"} if reads_zstd else {"none", "gzip"}),
+            families=frozenset({"oci", "docker"}),
+            multi_platform=False,
+            many_images=True,
+            artifacts=False,
+            referrers=False,
+            keeps_manifest=False,
+            concurrent_unknown=True,
+            refs=False,
+            adopts=False,
+            streams=True,
+        )
+
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+        """Find nothing: layers are there unpacked, and known by chain_id alone."""
+        return {}
+
+    def chains(self, stacks: Iterable[tuple[Digest, ...]]) -> frozenset[Digest]:
+        """Find which chain_ids of *stacks* of diff_ids are there. Raises DaemonError, Unsupported."""
+        with self._client:
+            return self._client.held_chains(stacks, (self.reference,) if self.reference else ())
+
+    def stage(self) -> DaemonStage:
+        """Begin a write; the daemon hears of it with the first blob."""
+        return DaemonStage(self._open(), self.locator)
+
+    def _open(self) -> DaemonClient:
+        return DaemonClient(self._endpoint, self.locator, self._timeout)

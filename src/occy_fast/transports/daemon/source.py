@@ -1,0 +1,54 @@
+"""Docker's or Podman's own images, as an archive that comes by while the daemon makes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import NotFound, UsageError
+from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.transports.archive_stream import ArchiveStream
+from occy_fast.transports.daemon.client import DaemonClient
+from occy_fast.transports.daemon.endpoint import find_endpoint
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import PassedBytes
+    from occy_fast.image.image import Contents
+    from occy_fast.spec.digest import Digest
+    from occy_fast.streams.decode import Buffer
+    from occy_fast.transports.locate import Locator
+
+
+class DaemonSource(ArchiveStream):
+    """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
+
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> None:
+        """Find the daemon's address; it is asked nothing yet. Raises NotFound, UsageError, Unsupported."""
+        if locator.reference is None:
+            raise UsageError(f"'{locator.text}' names no image", f"the form is {locator.transport}:NAME[:TAG]")
+        # the archive has the one image that was asked for, under the name it was asked for by, or none
+        super().__init__(replace(locator, reference=None), limits)
+        self._kind, self._name = locator.transport, locator.reference
+        self._client = DaemonClient(find_endpoint(locator.transport, access.socket), locator.text, access.timeout)
+
+    def announced(self) -> tuple[Digest, ...]:
+        """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
+        known = self._client.find(self._name)
+        if known is None:
+            raise NotFound(self.locator, f"image {self._name}")
+        return known.diff_ids
+
+    def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
+        """Read what the documents say, once all has come by. Raises what reading the same archive from a file does."""
+        return replace(super().contents(passed), kind=self._kind)
+
+    def close(self) -> None:
+        super().close()
+        self._client.close()
+
+    def _decoded(self, cancel: threading.Event | None) -> Iterator[Buffer]:
+        """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
+        yield from self._client.open_save(self._name, cancel)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fake_daemon import FakeDaemon, hang
+from image_builders import make_image, oci_layout, sha256
+from occy_fast.cli import main
+from occy_fast.cli.reaching import repository_name
+
+
+@pytest.fixture
+def daemon() -> Iterator[FakeDaemon]:
+    with tempfile.TemporaryDirectory(prefix="occy-", dir="/tmp") as directory, FakeDaemon(Path(directory)) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "ghcr.io/local/nanna-coder/app:1"),
+        ({"CONTAINER_REGISTRY": "", "GITHUB_REPOSITORY": ""}, "ghcr.io/local/nanna-coder/app:1"),
+        ({"CONTAINER_REGISTRY": "quay.io"}, "quay.io/local/nanna-coder/app:1"),
+        ({"GITHUB_REPOSITORY": "Some-One/Fork"}, "ghcr.io/some-one/fork/app:1"),
+    ],
+)
+def test_what_a_build_calls_its_images(environ: dict[str, str], expected: str) -> None:
+    assert repository_name("app:1", environ) == expected
+
+
+def test_a_fork_loads_under_names_of_its_own(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Me/Fork")
+    monkeypatch.setenv("CONTAINER_LOAD_VERBOSE", "true")
+    image = make_image("a")
+    layout = oci_layout(tmp_path / "layout", [image])
+    options = ["--socket", daemon.path, "--repository-tag", "app", "--tag", "more:1"]
+    assert main(["convert", f"oci:{layout}", "docker-daemon:app:1", *options]) == 0
+    image_id = "sha256:" + sha256(image.config)
+    assert daemon.names() == dict.fromkeys(("app:1", "more:1", "ghcr.io/me/fork/app:latest"), image_id)
+    told = capsys.readouterr()
+    assert f"image id  {image_id}" in told.out
+    assert "\ndigest " not in told.out                   # what is loaded has no manifest that could be asked for
+    assert "docker 20.10.24, API 1.41" in told.err
+
+
+def test_the_exit_code_of_a_daemon_that_hangs(
+    daemon: FakeDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.faults.append(hang)
+    layout = oci_layout(tmp_path / "layout", [make_image("a")])
+    options = ["--socket", f"unix://{daemon.path}", "--timeout", "0.2", "--retries", "1", "--retry-delay", "0"]
+    assert main(["convert", f"oci:{layout}", "docker-daemon:app:1", *options, "--json"]) == 7
+    error = json.loads(capsys.readouterr().err.splitlines()[-1])["error"]
+    assert error["name"] == "DaemonError"
+    assert "no sign of life for 0.2 s" in error["problem"]
+    assert daemon.requests == ["GET /_ping"] * 2
+
+
+def test_inspect_and_verify_take_the_same_options(
+    daemon: FakeDaemon, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = make_image("a")
+    daemon.add(image.config, image.tars, "app:1")
+    for command in ("inspect", "verify"):
+        assert main([command, "docker-daemon:app:1", "--socket", daemon.path]) == 0
+        assert main([command, "docker-daemon:none:1", "--socket", daemon.path]) == 3
+        assert main([command, "docker-daemon:app:1", "--socket", f"{tmp_path}/none"]) == 7
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--timeout", "0"],
+        ["--timeout", "nan"],
+        ["--retries", "-1"],
+        ["--retry-delay", "-1"],
+        ["--socket", ""],
+        ["--socket", "ftp://x"],
+        ["--tag", "UPPER"],
+    ],
+)
+def test_what_cannot_be_meant(options: list[str], tmp_path: Path) -> None:
+    layout = oci_layout(tmp_path / "layout", [make_image("a")])
+    assert main(["convert", f"oci:{layout}", "docker-daemon:app:1", *options]) == 2
+
+
+def test_one_socket_is_not_two_daemons(daemon: FakeDaemon) -> None:
+    assert main(["convert", "docker-daemon:a:1", "podman:a:1", "--socket", daemon.path]) == 2

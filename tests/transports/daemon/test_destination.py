@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import pickle
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import occy_fast
+from fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
+from image_builders import BuiltImage, docker_archive, make_image, make_layer, oci_layout, sha256
+from occy_fast.errors import DaemonError, DigestMismatch, PlanStale, Unsupported
+from occy_fast.planning.access import Access
+from occy_fast.planning.steps import Copy, Recode, Skip
+from occy_fast.transports.locate import open_destination
+
+BRIEF = Access(timeout=0.4)
+
+
+def layout(path: Path, *images: BuiltImage) -> str:
+    return f"oci:{oci_layout(path / 'layout', images)}"
+
+
+def image_id(image: BuiltImage) -> str:
+    return "sha256:" + sha256(image.config)
+
+
+@pytest.mark.parametrize("transport", ["docker-daemon", "podman"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_an_image_is_loaded_under_its_own_id(daemon: FakeDaemon, tmp_path: Path, codec: str, transport: str) -> None:
+    daemon.libpod = "4.3.1" if transport == "podman" else ""
+    image = make_image("a", "b", "a", codec=codec)
+    result = occy_fast.convert(layout(tmp_path, image), f"{transport}:app:1")
+    assert daemon.names() == {"app:1": image_id(image)}
+    assert str(result.digest) == str(result.config_digest) == image_id(image)
+    assert result.names == ("docker.io/library/app:1",)
+    recoded = codec == "zstd" and transport == "docker-daemon"
+    assert {layer.kind for layer in result.layers} == {"recode" if recoded else "copy"}
+    assert daemon.loads == [["layer-1", "layer-2", f"{sha256(image.config)}.json", "manifest.json"]]
+
+
+def test_a_daemon_that_reads_zstd_gets_it(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.api = "1.42"
+    result = occy_fast.convert(layout(tmp_path, make_image("a", codec="zstd")), "docker-daemon:app:1")
+    assert [layer.kind for layer in result.layers] == ["copy"]
+
+
+def test_only_layers_that_are_not_there_are_sent(daemon: FakeDaemon, tmp_path: Path) -> None:
+    base = make_image("base1", "base2", size=300_000)
+    daemon.add(base.config, base.tars, "base:1")
+    image = make_image(tars=(*base.tars, make_layer("new", 5000)), codec=["none", "zstd", "gzip"])
+    source = layout(tmp_path, image)
+    plan = occy_fast.plan(source, "docker-daemon:app:1")
+    assert [type(step) for step in plan.roots[0].root.steps] == [Skip, Skip, Copy]
+    assert "unpacked there already" in plan.explain()
+    occy_fast.execute(pickle.loads(pickle.dumps(plan)))
+    assert daemon.names() == {"base:1": image_id(base), "app:1": image_id(image)}
+    assert daemon.received < 10_000
+    assert daemon.loads == [["layer-1", f"{sha256(image.config)}.json", "manifest.json"]]
+
+
+def test_a_layer_counts_only_upon_the_same_layers(daemon: FakeDaemon, tmp_path: Path) -> None:
+    """What is unpacked is a stack: the same tar upon another one is another layer to a daemon."""
+    there = make_image("one", "two", "three")
+    daemon.add(there.config, there.tars, "there:1")
+    image = make_image(tars=(there.tars[0], there.tars[2], there.tars[1]))
+    plan = occy_fast.plan(layout(tmp_path, image), "docker-daemon:app:1")
+    assert [type(step) for step in plan.roots[0].root.steps] == [Skip, Copy, Copy]
+    occy_fast.execute(plan)
+    assert daemon.names()["app:1"] == image_id(image)
+
+
+@pytest.mark.parametrize("kind", ["libpod", "containerd"])
+def test_other_stores_get_every_layer(daemon: FakeDaemon, tmp_path: Path, kind: str) -> None:
+    setattr(daemon, kind, "4.3.1" if kind == "libpod" else True)
+    image = make_image()
+    daemon.add(image.config, image.tars, "app:0")
+    result = occy_fast.convert(layout(tmp_path, image), "docker-daemon:app:1")
+    assert [layer.kind for layer in result.layers] == ["copy", "copy"]
+
+
+def test_a_layer_that_is_gone_since_the_plan(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image()
+    there = daemon.add(image.config, image.tars, "app:0")
+    plan = occy_fast.plan(layout(tmp_path, image), "docker-daemon:app:1")
+    del daemon.images[there]
+    with pytest.raises(PlanStale):
+        occy_fast.execute(plan)
+    assert not daemon.loads
+
+
+def test_layers_without_digest(daemon: FakeDaemon, tmp_path: Path) -> None:
+    """An archive does not say the digest of a gzip layer: it is known when the layer has gone by."""
+    base = make_image("a")
+    daemon.add(base.config, base.tars, "base:1")
+    image = make_image("a", "b", codec="gzip")
+    archive = docker_archive(tmp_path / "a.tar", [image])
+    result = occy_fast.convert(f"docker-archive:{archive}", "docker-daemon:")
+    assert [layer.kind for layer in result.layers] == ["skip", "copy"]
+    assert daemon.names() == {"base:1": image_id(base), "app:1": image_id(image)}
+
+
+def test_several_images_and_names(daemon: FakeDaemon, tmp_path: Path) -> None:
+    one, two = make_image("a", names=("a:1", "x.io/a:2")), make_image("b", names=("b:1",))
+    archive = docker_archive(tmp_path / "a.tar", [one, two])
+    occy_fast.convert(f"docker-archive:{archive}", "docker-daemon:")
+    assert daemon.names() == {"a:1": image_id(one), "x.io/a:2": image_id(one), "b:1": image_id(two)}
+    occy_fast.convert(f"docker-archive:{archive}:b:1", "docker-daemon:c:1", tags=["d", "x.io/e:3"])
+    assert {name for name, found in daemon.names().items() if found == image_id(two)} == {
+        "b:1",
+        "c:1",
+        "d:latest",
+        "x.io/e:3",
+    }
+
+
+def test_an_archive_that_comes_by_once(daemon: FakeDaemon, tmp_path: Path) -> None:
+    import gzip
+
+    image = make_image("a", "b", codec=["gzip", "zstd"])
+    whole = tmp_path / "a.tar.gz"
+    whole.write_bytes(gzip.compress(docker_archive(tmp_path / "a.tar", [image]).read_bytes()))
+    occy_fast.convert(str(whole), "docker-daemon:app:1")
+    assert daemon.names() == {"app:1": image_id(image)}
+
+
+def test_no_temporary_file_where_sizes_are_known(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    original = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *a, **k: made.append(a) or original(*a, **k))
+    occy_fast.convert(layout(tmp_path, make_image("a", "b", codec="gzip")), "docker-daemon:app:1")
+    assert not made
+    plan = occy_fast.plan(layout(tmp_path / "z", make_image("c", "d", codec="zstd")), "docker-daemon:app:2")
+    assert "2 recoded layers in temporary files without a name" in plan.explain()
+    occy_fast.execute(plan)
+    assert len(made) == 2
+
+
+def test_a_false_layer_ends_the_load(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image("a", "b")
+    source = layout(tmp_path, image)
+    blob = tmp_path / "layout" / "blobs" / "sha256" / sha256(image.tars[1])
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    with pytest.raises(DigestMismatch):
+        occy_fast.convert(source, "docker-daemon:app:1")
+    assert not daemon.images
+    assert not daemon.loads
+
+
+def test_what_is_given_up_midway_stays_so(daemon: FakeDaemon) -> None:
+    with open_destination("docker-daemon:app:1").stage() as stage:
+        sink = stage.open_blob(3000)
+        sink.write(b"x" * 1000)
+        sink.abort()
+        with pytest.raises(RuntimeError):
+            stage.open_blob(10).write(b"y")
+    assert not daemon.loads
+
+
+def test_what_a_daemon_cannot_hold(daemon: FakeDaemon, tmp_path: Path) -> None:
+    source = layout(tmp_path, make_image())
+    with pytest.raises(Unsupported):
+        occy_fast.convert(source, "docker-daemon:app:1", encoding="zstd")
+    with pytest.raises(Unsupported):
+        occy_fast.convert(source, f"oci:{tmp_path}/out", tags=["a:1"])
+
+
+# ------------------------------------------------------------------------------------------------------ failures
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("size", [3000, 3_000_000])
+def test_a_daemon_that_fails_while_it_loads(daemon: FakeDaemon, tmp_path: Path, kind: str, size: int) -> None:
+    fault, words = FAULTS[kind]
+    before = make_image("before")
+    daemon.add(before.config, before.tars, "app:1")
+    image = make_image("a", "b", size=size)
+    source = layout(tmp_path, image)
+    daemon.faults.append(lambda fake, asked: asked.path.endswith("/load") and fault(fake, asked))
+    began = time.monotonic()
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(source, "docker-daemon:app:1", tags=["more:1"], access=BRIEF)
+    assert caught.value.exit_code == 7
+    assert words in caught.value.problem
+    assert time.monotonic() - began < 10             # of what would be twenty
+    assert daemon.names() == {"app:1": image_id(before)}
+    assert set(daemon.images) == {image_id(before)}
+
+
+@pytest.mark.parametrize("kind", ["hangs", "hangs up", "talks rubbish", "answers no JSON"])
+@pytest.mark.parametrize("path", ["/_ping", "/info", "/images/json"])
+def test_a_daemon_that_fails_when_it_is_asked(daemon: FakeDaemon, tmp_path: Path, kind: str, path: str) -> None:
+    fault, words = FAULTS[kind]
+    daemon.faults.append(lambda fake, asked: asked.path == path and fault(fake, asked))
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1", access=BRIEF)
+    assert words in caught.value.problem
+    assert not daemon.images
+
+
+def test_a_daemon_that_says_all_is_well_and_does_nothing(daemon: FakeDaemon, tmp_path: Path) -> None:
+    def ignore(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/load"):
+            for _ in asked.body():
+                pass
+            asked.say(200, b'{"stream":"Loaded image: app:1\\n"}\r\n')
+        return asked.path.endswith("/load")
+
+    daemon.faults.append(ignore)
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
+    assert "has not loaded" in caught.value.problem
+
+
+def test_podman_refuses_in_its_own_way(daemon: FakeDaemon, tmp_path: Path) -> None:
+    def refuse(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/load"):
+            for _ in asked.body():
+                pass
+            asked.say_json(500, {"cause": "no image", "message": "payload does not match any of the formats"})
+        return asked.path.endswith("/load")
+
+    daemon.libpod = "4.3.1"
+    daemon.faults.append(refuse)
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(layout(tmp_path, make_image()), "podman:app:1")
+    assert caught.value.status == 500
+    assert "payload does not match" in caught.value.problem
+
+
+def test_what_fails_in_passing_is_tried_again(daemon: FakeDaemon, tmp_path: Path) -> None:
+    failures = [hang_up, hang_up]
+    daemon.faults.append(
+        lambda fake, asked: asked.path.endswith("/load") and bool(failures) and failures.pop()(fake, asked)
+    )
+    source, image = layout(tmp_path, make_image()), make_image()
+    with pytest.raises(DaemonError):
+        occy_fast.convert(source, "docker-daemon:app:1", access=Access(retries=0, retry_delay=0))
+    failures.append(hang_up)
+    occy_fast.convert(source, "docker-daemon:app:1", access=Access(retries=2, retry_delay=0))
+    assert daemon.names() == {"app:1": image_id(image)}
+    assert daemon.requests.count("POST /images/load") == 4
+
+
+def test_an_old_daemon(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.api = "1.12"
+    with pytest.raises(Unsupported) as caught:
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
+    assert "1.12" in str(caught.value)
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / "s"))
+    dead.close()
+    for path, problem in ((tmp_path / "s", "nobody listens"), (tmp_path / "none", "no socket")):
+        with pytest.raises(DaemonError) as caught:
+            occy_fast.convert(
+                layout(tmp_path / problem, make_image()), "docker-daemon:app:1", access=Access(socket=str(path))
+            )
+        assert problem in caught.value.problem
+
+
+def test_several_recodings_of_the_same_tar_are_sent_once(daemon: FakeDaemon, tmp_path: Path) -> None:
+    tar = make_layer("same")
+    image = make_image(tars=(tar, tar), codec=["zstd", "none"])
+    plan = occy_fast.plan(layout(tmp_path, image), "docker-daemon:app:1")
+    assert [type(step) for step in plan.steps] == [Copy, Recode]
+    occy_fast.execute(plan)
+    assert daemon.loads == [["layer-1", f"{sha256(image.config)}.json", "manifest.json"]]

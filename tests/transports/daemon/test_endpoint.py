@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from occy_fast.errors import NotFound, Unsupported, UsageError
+from occy_fast.transports.daemon.endpoint import Endpoint, find_endpoint, parse_endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "expected"),
+    [
+        ("/run/d.sock", {}, Endpoint(path="/run/d.sock")),
+        ("unix:///run/d.sock", {}, Endpoint(path="/run/d.sock")),
+        ("tcp://127.0.0.1", {}, Endpoint(host="127.0.0.1", port=2375)),
+        ("tcp://[::1]:99", {}, Endpoint(host="::1", port=99)),
+        ("http://h:99/", {}, Endpoint(host="h", port=99)),
+        ("https://h", {}, Endpoint(host="h", port=2376, tls=True)),
+        ("tcp://h", {"DOCKER_CERT_PATH": "/c"}, Endpoint(host="h", port=2376, tls=True, certificates="/c")),
+        (
+            "tcp://h:1",
+            {"DOCKER_TLS_VERIFY": "1", "DOCKER_CONFIG": "/home/x"},
+            Endpoint(host="h", port=1, tls=True, certificates="/home/x"),
+        ),
+    ],
+)
+def test_addresses(text: str, environ: dict[str, str], expected: Endpoint) -> None:
+    assert parse_endpoint(text, environ) == expected
+    assert parse_endpoint(str(expected), environ) == expected
+
+
+@pytest.mark.parametrize("text", ["unix://", "tcp://", "npipe:////./pipe", "tcp://h:x", "tcp://h/path", "tcp://u@h"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_endpoint(text, {})
+
+
+def test_ssh_is_told_how_to_be_reached() -> None:
+    with pytest.raises(Unsupported) as caught:
+        parse_endpoint("ssh://me@there", {})
+    assert "ssh -L" in str(caught.value)
+
+
+def test_the_caller_goes_before_the_environment_and_that_before_the_usual_places(tmp_path: Path) -> None:
+    usual = tmp_path / "podman" / "podman.sock"
+    usual.parent.mkdir()
+    usual.touch()
+    environ = {"DOCKER_HOST": "unix:///d", "CONTAINER_HOST": "unix:///c", "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert find_endpoint("docker-daemon", "/own", environ).path == "/own"
+    assert find_endpoint("docker-daemon", None, environ).path == "/d"
+    assert find_endpoint("podman", None, environ).path == "/c"
+    environ["DOCKER_HOST"] = ""
+    (tmp_path / "docker.sock").touch()
+    assert find_endpoint("docker-daemon", None, environ).path in ("/var/run/docker.sock", f"{tmp_path}/docker.sock")
+
+
+def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.exists", lambda path: False)
+    with pytest.raises(NotFound) as caught:
+        find_endpoint("docker-daemon", None, {})
+    assert "/var/run/docker.sock" in str(caught.value)
+    assert "DOCKER_HOST" in str(caught.value)

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import occy_fast
+from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
+from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
+from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, UsageError
+from occy_fast.planning.access import Access
+
+BRIEF = Access(timeout=0.4)
+
+
+def put(daemon: FakeDaemon, image: BuiltImage, *names: str) -> str:
+    return daemon.add(image.config, image.tars, *names)
+
+
+def config_in(layout: Path) -> bytes:
+    index = json.loads((layout / "index.json").read_bytes())
+    manifest = json.loads((layout / "blobs" / index["manifests"][0]["digest"].replace(":", "/")).read_bytes())
+    return (layout / "blobs" / manifest["config"]["digest"].replace(":", "/")).read_bytes()
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])
+@pytest.mark.parametrize("transport", ["docker-daemon", "podman"])
+def test_an_image_comes_out_as_it_is(daemon: FakeDaemon, tmp_path: Path, transport: str, encoding: str | None) -> None:
+    image = make_image("a", "b", "a", size=100_000)
+    put(daemon, image, "app:1")
+    result = occy_fast.convert(f"{transport}:app:1", f"oci:{tmp_path}/out:x", encoding=encoding)
+    assert str(result.config_digest) == "sha256:" + sha256(image.config)
+    assert [str(layer.diff_id) for layer in result.layers] == image.diff_ids
+    assert config_in(tmp_path / "out") == image.config
+    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+
+
+def test_the_name_goes_along_and_an_id_has_none(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image()
+    image_id = put(daemon, image, "t5/app:1", "other:2")
+    assert occy_fast.convert("docker-daemon:t5/app:1", f"docker-archive:{tmp_path}/a.tar").names == (
+        "docker.io/t5/app:1",
+    )
+    assert occy_fast.convert(f"docker-daemon:{image_id}", f"docker-archive:{tmp_path}/b.tar").names == ()
+
+
+@pytest.mark.parametrize("era", ["B", "C", "D"])
+def test_every_era_that_a_daemon_saves(daemon: FakeDaemon, tmp_path: Path, era: str) -> None:
+    codec = ["gzip", "zstd"] if era == "D" else "none"
+    image = make_image("a", "b", codec=codec)
+    put(daemon, image, "app:1")
+    daemon.archive = lambda found, name: make_tar(archive_members([image], era))  # type: ignore[method-assign]
+    result = occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert str(result.config_digest) == "sha256:" + sha256(image.config)
+    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+
+
+def test_no_temporary_file(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "mkstemp", "mkdtemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    put(daemon, make_image("a", "b", size=3_000_000), "app:1")
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", encoding="gzip")
+
+
+def test_the_plan_says_what_the_daemon_says(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image("a", "b")
+    put(daemon, image, "app:1")
+    plan = occy_fast.plan("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    for diff_id in image.diff_ids:
+        assert diff_id in plan.explain()
+    assert not [line for line in daemon.requests if line.endswith("/get")]
+
+
+def test_the_archive_counts_where_the_daemon_said_otherwise(
+    daemon: FakeDaemon, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, other = make_image("a", "b"), make_image("c")
+    put(daemon, image, "app:1")
+    daemon.archive = lambda found, name: make_tar(archive_members([other]))  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, "occy_fast"):
+        result = occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert str(result.config_digest) == "sha256:" + sha256(other.config)
+    assert "other layers than were announced" in caplog.text
+    assert "other layers than were announced" in result.plan.notes[-1]
+
+
+def test_from_one_daemon_into_another(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image("a", "b")
+    image_id = put(daemon, image, "app:1")
+    occy_fast.convert("docker-daemon:app:1", "podman:new/app:2")
+    assert daemon.names() == {"app:1": image_id, "new/app:2": image_id}
+
+
+def test_inspect_and_verify(daemon: FakeDaemon) -> None:
+    image = make_image("a", "b")
+    put(daemon, image, "app:1")
+    document = occy_fast.inspect("docker-daemon:app:1")
+    assert document["kind"] == "docker-daemon"
+    assert [layer["diff_id"] for layer in document["images"][0]["layers"]] == image.diff_ids
+    assert not occy_fast.verify("docker-daemon:app:1").errors
+
+
+def test_an_image_that_is_not_there(daemon: FakeDaemon, tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert "app:1" in str(caught.value)
+    with pytest.raises(UsageError):
+        occy_fast.convert("docker-daemon:", f"oci:{tmp_path}/out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["hangs", "hangs up", "talks rubbish"])
+def test_a_daemon_that_fails_before_the_archive(daemon: FakeDaemon, tmp_path: Path, kind: str) -> None:
+    fault, words = FAULTS[kind]
+    put(daemon, make_image(), "app:1")
+    daemon.faults.append(lambda fake, asked: asked.path.endswith("/get") and fault(fake, asked))
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
+    assert words in caught.value.problem
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", ["hangs", "hangs up", "ends"])
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_an_archive_that_stops_midway(daemon: FakeDaemon, tmp_path: Path, ending: str, share: float) -> None:
+    """An early end inside the chunked body is the daemon's failure; inside a body that is whole, the archive's."""
+    image = make_image("a", "b", size=2_000_000)
+    put(daemon, image, "app:1")
+
+    def stop(fake: FakeDaemon, asked: Exchange) -> bool:
+        if not asked.path.endswith("/get"):
+            return False
+        raw = fake.archive("sha256:" + sha256(image.config), "app:1")
+        raw = raw[: int(len(raw) * share)]
+        if ending == "ends":
+            asked.say_chunks(pieces(raw))
+            return True
+        asked.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(raw) + raw)
+        if ending == "hangs":
+            fake.stopping.wait(20)
+        else:
+            asked.sock.shutdown(socket.SHUT_RDWR)
+        return True
+
+    daemon.faults.append(stop)
+    began = time.monotonic()
+    with pytest.raises(OccyError) as caught:
+        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
+    assert isinstance(caught.value, DaemonError) or ending == "ends"
+    assert time.monotonic() - began < 10
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_path: Path) -> None:
+    put(daemon, make_image(), "app:1")
+    cancel = threading.Event()
+
+    def hang(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/get"):
+            cancel.set()
+            fake.stopping.wait(20)
+        return asked.path.endswith("/get")
+
+    daemon.faults.append(hang)
+    with pytest.raises(Cancelled):
+        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", cancel=cancel)
+
+
+def test_what_fails_in_passing_is_asked_for_again(daemon: FakeDaemon, tmp_path: Path) -> None:
+    put(daemon, make_image(), "app:1")
+    failures = [1]
+
+    def hang_up(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/get") and failures:
+            failures.pop()
+            asked.sock.shutdown(socket.SHUT_RDWR)
+            return True
+        return False
+
+    daemon.faults.append(hang_up)
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=Access(retries=1, retry_delay=0))
+    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+
+
+def test_the_archive_of_the_fake_is_one(daemon: FakeDaemon) -> None:
+    image = make_image("a", "b")
+    with tarfile.open(fileobj=io.BytesIO(daemon.archive(put(daemon, image), None))) as tar:
+        assert tar.getnames()[-1] == "manifest.json"
+
+
+def test_what_the_layout_has_is_only_proved(daemon: FakeDaemon, tmp_path: Path) -> None:
+    image = make_image("a", "b", "c")
+    put(daemon, image, "app:1")
+    assert [layer.kind for layer in occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out:1").layers] == [
+        "copy",
+        "copy",
+        "copy",
+    ]
+    again = occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out:2")
+    assert [layer.kind for layer in again.layers] == ["skip", "skip", "skip"]
+    assert again.size_out == 0
+    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+
+
+def test_what_the_other_daemon_has_is_not_sent(daemon: FakeDaemon, tmp_path: Path) -> None:
+    """Both are this one: the image's own layers are there, and only its documents are sent."""
+    image_id = put(daemon, make_image("a", "b", size=200_000), "app:1")
+    result = occy_fast.convert("docker-daemon:app:1", "docker-daemon:new/app:2")
+    assert [layer.kind for layer in result.layers] == ["skip", "skip"]
+    assert daemon.received < 10_000
+    assert daemon.names() == {"app:1": image_id, "new/app:2": image_id}
+
+
+def test_an_archive_with_other_layers_under_the_names_that_were_announced(
+    daemon: FakeDaemon, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What went by unwritten is needed after all: it is asked for once more."""
+    image, other = make_image("a", "b"), make_image("a", "c")
+    put(daemon, image, "app:1")
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out:1")
+    original = daemon.archive
+    there = daemon.add(other.config, other.tars, "other:1")
+    daemon.archive = lambda found, name: original(there, name)  # type: ignore[method-assign]
+    with caplog.at_level(logging.WARNING, "occy_fast"):
+        result = occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out:2")
+    assert "once more" in caplog.text
+    assert str(result.config_digest) == "sha256:" + sha256(other.config)
+    assert not occy_fast.verify(f"oci:{tmp_path}/out:2").errors
