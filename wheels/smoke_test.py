@@ -10,6 +10,7 @@ import tarfile
 from importlib.metadata import files
 
 import occy_fast
+from occy_fast.targets.catalog import find_target
 
 
 def small_tar() -> bytes:
@@ -30,7 +31,7 @@ def told_materials() -> dict[str, str]:
 
 
 def main() -> None:
-    """Recompress one layer and check both digests, and what the wheel tells of itself."""
+    """Recompress one layer and check both digests, what the wheel tells of itself, and the data in it."""
     build = occy_fast.build_info()
     print(build)
     assert build.kernels == "native", build
@@ -45,6 +46,7 @@ def main() -> None:
         assert str(outcome.digest) == "sha256:" + hashlib.sha256(out.getvalue()).hexdigest()
         if encoding == "gzip:1":
             assert gzip.decompress(out.getvalue()) == tar
+    assert find_target("docker-20.10.24").refuses("load.docker_archive_zstd"), "the targets are not in the wheel"
     print("ok")
 
 

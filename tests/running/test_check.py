@@ -421,5 +421,7 @@ def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
         occy_fast.check(str(archive), ["docker-20.10", "dokcer-20.10"])
     with pytest.raises(NotFound):
         occy_fast.check(str(tmp_path / "nothing.tar"), ["docker-20.10"])
+    with pytest.raises(NotFound):
+        occy_fast.check(f"docker-archive:{archive}:app:gone", ["docker-20.10"])
     with pytest.raises(Unsupported, match="pipe"):
         occy_fast.check("-", ["docker-20.10"])

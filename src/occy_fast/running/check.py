@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, OccyError
+from occy_fast.errors import BadReference, DigestMismatch, MissingBlob, NotFound, OccyError, UsageError
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
@@ -96,6 +96,10 @@ def check(
             with open_source(locator, limits, lenient=True) as source:
                 contents = source.read()
             skippable = skippable_layers(contents)
+        except (MissingBlob, BadReference) as error:
+            unread = error
+        except (NotFound, UsageError):               # it is the locator that is wrong
+            raise
         except OccyError as error:
             unread = error
     wrong = list(_broken(contents, unread, shape))
