@@ -131,7 +131,6 @@ SCHEMA = 1
     help="Write the digest of what was published to FILE, once it is published.",
 )
 @click.option(
-    "-t",
     "--tag",
     "tags",
     metavar="NAME[:TAG]",
