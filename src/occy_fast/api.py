@@ -173,12 +173,12 @@ def plan(
         target=target,
         tags=tags,
     )
-    found = limits_of_call(limits)
+    held = limits_of_call(limits)
     check_socket(source, destination, access)
 
     def attempt() -> Plan | RulePlan:
         place = open_destination(destination, archive_layout, access)
-        with open_source(source, found, access) as opened:
+        with open_source(source, held, access, lenient=goal.target is not None) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
                 facts = probe(Contents(source, "", ()), place, goal, workers, announced)
@@ -195,7 +195,7 @@ def plan(
                 facts,
                 destination=destination,
                 reference=place.reference,
-                limits=found,
+                limits=held,
             )
 
     return replace(try_patiently(access, attempt), access=access)

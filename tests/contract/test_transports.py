@@ -122,7 +122,7 @@ def test_what_nothing_names_is_dropped(place: Place) -> None:
         stage.publish(publication(image))
     found = place.left()
     (place.directory / "first").mkdir()
-    expected = Place(place.transport, place.directory / "first")
+    expected = Place(place.transport, place.directory / "first", place.archive_layout)
     put(expected, image)
     assert found == expected.left()
     if place.transport == "docker-archive":

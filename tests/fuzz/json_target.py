@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from occy_fast.errors import BadJSON, DuplicateKey, ManifestTooLarge
-from occy_fast.spec.json import DEEPEST, FREE_MAPS, format_json, parse_json
+from occy_fast.spec.json import FREE_MAPS, format_json, parse_json
+from occy_fast.spec.limits import LIMITS
 
 LIMIT = 1 << 14
 
@@ -71,7 +72,7 @@ class Pairs(tuple[Any, ...]):
 
 def reasons(value: Any, *, free: bool = False, depth: int = 1) -> Iterator[str]:
     """Yield what a strict reader may have against a *value* that the standard library accepts."""
-    if isinstance(value, (Pairs, list)) and depth > DEEPEST:
+    if isinstance(value, (Pairs, list)) and depth > LIMITS.json_depth:
         yield "levels"
         return
     if isinstance(value, Pairs):

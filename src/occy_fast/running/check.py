@@ -93,7 +93,7 @@ def check(
     skippable: frozenset[Digest] = frozenset()
     if shape is None or shape.layout not in ("broken", "empty"):
         try:
-            with open_source(locator, limits) as source:
+            with open_source(locator, limits, lenient=True) as source:
                 contents = source.read()
             skippable = skippable_layers(contents)
         except OccyError as error:
@@ -104,16 +104,19 @@ def check(
             locator,
             workers=workers,
             strict=False,
+            lenient=True,
             progress=progress,
             cancel=cancel,
             max_layer=max_layer,
             limits=limits,
         )
         wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
+    # What came by without its layers has images all the same, once it comes by with them.
+    mends = contents is not None or (shape is not None and (shape.layout, shape.wrapped != "none") == ("legacy", True))
     found: list[Finding] = []
     for target in wanted:
         marks = [*marks_for(shape, contents, target, skippable), *wrong]
-        found += judge(marks, target, None if contents is None else mend_command(locator, target, shape, contents))
+        found += judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
     return Checked(
         locator,
         tuple(target.name for target in wanted),
@@ -124,7 +127,7 @@ def check(
     )
 
 
-def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents) -> str:
+def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str:
     """Return the command that makes of *locator* what *target* reads, beside it."""
     where = parse_locator(locator)
     selector = f":{where.reference}" if where.reference else ""
@@ -132,14 +135,14 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
     if shape is not None and shape.layout == "layout":
         destination = f"oci:{where.path.rstrip('/')}-{target.name}{selector}"
     else:
-        path = where.path if shape is not None else contents.kind
+        path = where.path if shape is not None or contents is None else contents.kind
         stem = _SUFFIX.sub("", path, count=1)
         layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"
         destination = f"{kind}:{stem}-{target.name}.tar{selector if layout else ''}"
     if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
         source = f"docker-archive:{where.path}:@0" if not selector else locator
-    platforms = [str(platform) for platform in _platforms(contents)]
+    platforms = [str(platform) for platform in _platforms(contents)] if contents is not None else []
     single = destination.startswith("docker-archive:") or target.refuses("pull.oci_index")
     if len(platforms) > 1 and single:
         own = f"linux/{host_architecture()}"

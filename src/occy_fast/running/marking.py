@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from occy_fast.errors import BadReference
 from occy_fast.image.blob import read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
+from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.marks import Mark, contents_marks, shape_marks
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from occy_fast.image.shape import Shape
     from occy_fast.spec.digest import Digest
     from occy_fast.targets.target import Target
+    from occy_fast.transports.locate import Locator
 
 # What Go calls the machines whose kernels have other names for themselves.
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -32,6 +36,25 @@ def marks_for(
     reads_layout = shape is None or not shape.dual or target.cell("load.oci_archive").answer == "yes"
     if contents is not None and reads_layout:
         yield from contents_marks(contents, skippable)
+
+
+def selected(shape: Shape | None, where: Locator) -> Shape | None:
+    """Return the shape with those images of manifest.json alone that *where* selects."""
+    if shape is None or not shape.images:
+        return shape
+    images = shape.images
+    if where.index is not None:
+        images = images[where.index : where.index + 1]
+    elif where.reference is not None:
+        images = tuple(image for image in images if any(_is_called(tag, where.reference) for tag in image.tags))
+    return replace(shape, images=images)
+
+
+def _is_called(tag: str, name: str) -> bool:
+    try:
+        return parse_reference(tag).with_default_tag().full() == name
+    except BadReference:
+        return False
 
 
 def host_architecture() -> str:

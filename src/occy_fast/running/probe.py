@@ -14,7 +14,7 @@ from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
 from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.marking import marks_for, skippable_layers
+from occy_fast.running.marking import marks_for, selected, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.targets.judge import refused
@@ -148,9 +148,10 @@ def _filesystem_type(directory: str) -> str:
 
 def _refused(contents: Contents, goal: Goal, skippable: frozenset[Digest]) -> tuple[Mark, ...]:
     """Return what of the source the goal's target does not read; what comes by once is not read for it."""
-    if goal.target is None or parse_locator(contents.locator).path == STREAM:
+    where = parse_locator(contents.locator)
+    if goal.target is None or where.path == STREAM:
         return ()
-    shape = survey(contents.locator, limits_of_call(None), once=True)
+    shape = selected(survey(contents.locator, limits_of_call(None), once=True), where)
     return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
 
 

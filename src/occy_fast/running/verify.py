@@ -8,7 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import Cancelled, DigestMismatch, OccyError, TarError, TransportError, Unsupported, UsageError
+from occy_fast.errors import (
+    BadReference,
+    Cancelled,
+    DigestMismatch,
+    OccyError,
+    TarError,
+    TransportError,
+    Unsupported,
+    UsageError,
+)
 from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
@@ -69,6 +78,7 @@ def verify(
     workers: int | None = None,
     strict: bool = True,
     access: Access = USUAL_ACCESS,
+    lenient: bool = False,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
@@ -79,6 +89,7 @@ def verify(
     A finding does not end it; what the source cannot even list is the only finding then.
 
     Args:
+        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
         access: how a daemon is reached.
         workers, progress, cancel, max_layer, limits: as execute takes them.
@@ -87,7 +98,7 @@ def verify(
     """
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
-    with open_source(locator, limits, access) as source:
+    with open_source(locator, limits, access, lenient=lenient) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
@@ -95,9 +106,10 @@ def verify(
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
-        except (Cancelled, UsageError, TransportError):
-            raise
         except OccyError as error:
+            asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
+            if asked or isinstance(error, Cancelled | TransportError):
+                raise
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
         check = _Verification(contents, strict, limits, passed)
         check.look_at_documents()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from operator import itemgetter
 from typing import Any
 
@@ -46,6 +44,8 @@ def find_target(name: str) -> Target:
     row = _row_for(found["product"], found["version"], found["suffix"]) if found else None
     if row is not None:
         return replace(known[row], name=name)
+    from difflib import get_close_matches
+
     raise UnknownTarget(name, tuple(get_close_matches(name.lower(), known, n=3, cutoff=0.6)) or tuple(known))
 
 
@@ -104,5 +104,7 @@ def _cell(words: list[str]) -> Cell:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
+    from importlib.resources import files  # neither is worth its milliseconds to who names no target
+
     document: dict[str, Any] = json.loads(files("occy_fast.targets").joinpath(name).read_bytes())
     return document

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class ArchiveFile:
     """Reads images from an archive in a regular file."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
-        """Open the file. Raises NotFound, UnsupportedFormat."""
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+        """Open the file; *lenient* is as DockerArchiveReader takes it. Raises NotFound, UnsupportedFormat."""
         self.locator = locator.text
-        self._wanted, self._limits = locator, limits
+        self._wanted, self._limits, self._lenient = locator, limits, lenient
         self._fd = -1
         try:
             self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -49,7 +49,7 @@ class ArchiveFile:
         """
         try:
             members = self._scan()
-            return archive_reader(self._wanted, members, self._limits).read(members)
+            return archive_reader(self._wanted, members, self._limits, lenient=self._lenient).read(members)
         except OSError as error:
             raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
 
@@ -71,7 +71,7 @@ class ArchiveFile:
 
 
 def archive_reader(
-    locator: Locator, members: Members, limits: Limits = LIMITS
+    locator: Locator, members: Members, limits: Limits = LIMITS, *, lenient: bool = False
 ) -> DockerArchiveReader | OciArchiveReader:
     """Return what makes images of *members*: what the locator names, else what is there.
 
@@ -80,4 +80,4 @@ def archive_reader(
     is_layout = "oci-layout" in members or "index.json" in members
     if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
         return OciArchiveReader(locator, limits)
-    return DockerArchiveReader(locator, limits)
+    return DockerArchiveReader(locator, limits, lenient=lenient)

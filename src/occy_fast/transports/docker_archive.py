@@ -47,10 +47,15 @@ _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
-        """Read what *locator* selects; its text goes into messages."""
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+        """Read what *locator* selects; its text goes into messages.
+
+        Args:
+            lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
+                letters, one that is no reference left out, and a path that begins with a slash starts at the top.
+        """
         self.locator = locator.text
-        self._limits = limits
+        self._limits, self._lenient = limits, lenient
         self._wanted = locator
 
     def read(self, members: Members) -> Contents:
@@ -139,11 +144,14 @@ class DockerArchiveReader:
             stored += [(names_of(descriptor), image) for image in _images_of(node)]
         return stored
 
+    def _clean(self, path: str, where: str) -> str:
+        return clean_name(path.lstrip("/") if self._lenient else path, where)
+
     def _read_image(
         self, members: Members, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
     ) -> NamedImage:
-        names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where)))
-        config_name = clean_name(item["Config"], where)
+        names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where, self._lenient)))
+        config_name = self._clean(item["Config"], where)
         config_region = _get(members, config_name, where)
         limits = self._limits
         if config_region.size > limits.config:
@@ -158,7 +166,7 @@ class DockerArchiveReader:
         config = ImageConfig.parse(raw, f"{self.locator}: {config_name}", limits.config, limits.json_depth)
         if len(item.get("Layers") or ()) > limits.layer_count:
             raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
-        paths = [clean_name(path, where) for path in item.get("Layers") or ()]
+        paths = [self._clean(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))
         regions = [_get(members, path, where) for path in paths]
@@ -207,12 +215,17 @@ def _checked_item(document: object, where: str) -> dict[str, Any]:
     return item
 
 
-def _read_names(tags: Iterable[str], where: str) -> Iterable[str]:
+def _read_names(tags: Iterable[str], where: str, lenient: bool) -> Iterable[str]:
     for tag in tags:
         try:
             reference = parse_reference(tag)
         except BadReference as error:
-            raise error.at(where) from None
+            if not lenient:
+                raise error.at(where) from None
+            try:
+                reference = parse_reference(tag.lower())
+            except BadReference:
+                continue
         if reference.digest is None:                 # a digest says what it is, and is no name for it
             yield reference.with_default_tag().full()
 

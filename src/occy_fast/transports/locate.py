@@ -95,8 +95,13 @@ def parse_locator(text: str) -> Locator:
     raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
 
 
-def open_source(text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> Source:
+def open_source(
+    text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCESS, *, lenient: bool = False
+) -> Source:
     """Open what a locator names for reading, within *limits*; the caller closes it.
+
+    Args:
+        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
 
     Raises what parse_locator does, and NotFound.
     """
@@ -115,7 +120,7 @@ def open_source(text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCES
         return ArchiveStream(locator, limits)
     from occy_fast.transports.archive_file import ArchiveFile
 
-    return ArchiveFile(locator, limits)
+    return ArchiveFile(locator, limits, lenient=lenient)
 
 
 def check_socket(source: str, destination: str, access: Access) -> None:

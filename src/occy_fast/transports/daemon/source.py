@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from occy_fast.streams.decode import Buffer
     from occy_fast.transports.locate import Locator
 
+
 class DaemonSource(ArchiveStream):
     """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
 
