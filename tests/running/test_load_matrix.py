@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import tarfile
 from pathlib import Path
 
 import pytest
 
+from load_matrix import unpack_variants
 from occy_fast import api, errors
 from occy_fast.image.image import Image
 
@@ -36,24 +35,18 @@ REFUSED = {
     "tags-dotslash": "BadReference",
     "tags-upper": "BadReference",
 }
-OTHER_TRANSPORTS = ("da-whole-", "legacy-whole-", "oci-only-")
 
 
 @pytest.fixture(scope="module")
 def variants(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    directory = tmp_path_factory.mktemp("variants")
-    with tarfile.open(shared / "oracles/load-matrix/variants.tar.xz") as tar:
-        tar.extractall(directory, filter="data")
-    named = json.loads((shared / "oracles/load-matrix/variants.json").read_text())
-    files = {path.name.partition(".")[0]: path for path in directory.rglob("*") if path.is_file()}
-    return {name: files[name] for name in named if not name.startswith(OTHER_TRANSPORTS)}
+    return unpack_variants(shared, tmp_path_factory.mktemp("variants"))
 
 
 def test_every_variant_is_read_or_refused(variants: dict[str, Path]) -> None:
     assert len(variants) > 70
     found = {}
     for name, path in variants.items():
-        findings = api.verify(f"docker-archive:{path}", strict=False).errors
+        findings = api.verify(str(path), strict=False).errors
         found[name] = {type(finding.error).__name__ for finding in findings}
     assert {name: names for name, names in found.items() if names} == {name: {REFUSED[name]} for name in REFUSED}
 
@@ -63,11 +56,12 @@ def test_what_is_read_converts_and_what_is_refused_leaves_nothing(variants: dict
         target = tmp_path / name
         if name in REFUSED:
             with pytest.raises(getattr(errors, REFUSED[name])):
-                api.convert(f"docker-archive:{path}", f"oci:{target}", encoding="gzip")
+                api.convert(str(path), f"oci:{target}", encoding="gzip")
             assert not target.exists()
             continue
-        api.convert(f"docker-archive:{path}", f"oci:{target}", encoding="gzip")
-        assert configs(f"oci:{target}") == configs(f"docker-archive:{path}"), name
+        api.convert(str(path), f"oci:{target}", encoding="gzip")
+        if not name.startswith("legacy-whole"):  # the ids of what comes by once are known when all has come
+            assert configs(f"oci:{target}") == configs(str(path)), name
 
 
 def configs(locator: str) -> set[bytes]:
