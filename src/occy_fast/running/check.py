@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference, DigestMismatch, MissingBlob, NotFound, OccyError, UsageError
+from occy_fast.errors import BadReference, DigestMismatch, MissingBlob, NotFound, OccyError, TransportError, UsageError
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
@@ -82,8 +82,8 @@ def check(
         deep: read every layer as well, and take the digest of the tar inside.
         workers, progress, cancel, max_layer, limits: as verify takes them, where it is *deep*.
     Raises:
-        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, Cancelled, and nothing that an image could be
-        guilty of.
+        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, TransportError, Cancelled, and nothing that an
+        image could be guilty of.
     """
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
     limits = limits_of_call(limits)
@@ -98,7 +98,7 @@ def check(
             skippable = skippable_layers(contents)
         except (MissingBlob, BadReference) as error:
             unread = error
-        except (NotFound, UsageError):               # it is the locator that is wrong
+        except (NotFound, TransportError, UsageError):   # the locator is wrong, or what it names out of reach
             raise
         except OccyError as error:
             unread = error
