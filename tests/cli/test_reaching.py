@@ -71,6 +71,8 @@ def test_inspect_and_verify_take_the_same_options(
         assert main([command, "docker-daemon:app:1", "--socket", daemon.path]) == 0
         assert main([command, "docker-daemon:none:1", "--socket", daemon.path]) == 3
         assert main([command, "docker-daemon:app:1", "--socket", f"{tmp_path}/none"]) == 7
+    for name, socket, code in (("app:1", daemon.path, 0), ("none:1", daemon.path, 3), ("app:1", f"{tmp_path}/none", 7)):
+        assert main(["check", f"docker-daemon:{name}", "--target", "docker-20.10.24", "--socket", socket]) == code
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,13 @@ def test_the_image_that_docker_20_10_refuses(
         for name in ("blobs", "index.json", "oci-layout"):
             tar.add(layout / name, name)
     docker("load", "--input", archive, expect=1)
+    told = occy("check", zstd_layout, "--target", "docker-20.10.24", expect=5)
+    assert "archive/tar: invalid tar header" in told     # dockerd's own words for a zstd layer
 
     occy("convert", zstd_layout, f"docker-daemon:{tag}")
     assert docker.known(tag) == saved.known
     assert docker("run", "--rm", "--network", "none", tag).strip() == GREETING
+    occy("check", f"docker-daemon:{tag}", "--target", "docker-20.10.24")
     docker.forget(saved.known)
 
 

@@ -10,8 +10,10 @@ import click
 from occy_fast.cli.answer import Voice, print_drawn, print_json, print_text
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
+from occy_fast.cli.reaching import reaching
 
 if TYPE_CHECKING:
+    from occy_fast.planning.access import Access
     from occy_fast.running.check import Checked
     from occy_fast.targets.judge import Finding
 
@@ -42,8 +44,11 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
 )
 @click.option("--deep", is_flag=True, help="Decode every layer as well, and compare its digest with the config's.")
 @click.option("-j", "--jobs", type=JobsType(), metavar="N", help="Workers for --deep. Default: every processor.")
+@reaching
 @voiced
-def check(*, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, voice: Voice) -> int:
+def check(
+    *, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, access: Access, voice: Voice
+) -> int:
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
     Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
@@ -54,7 +59,7 @@ def check(*, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None
     from occy_fast.cli.progress import Watch
 
     with Watch(voice) as watch:
-        checked = api.check(source, targets, deep=deep, workers=jobs, progress=watch.callback)
+        checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
     if voice.json:
         print_json(checked_document(checked))
     elif not voice.quiet:

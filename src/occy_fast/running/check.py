@@ -9,11 +9,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference, DigestMismatch, MissingBlob, NotFound, OccyError, TransportError, UsageError
+from occy_fast.errors import (
+    BadReference,
+    DigestMismatch,
+    MissingBlob,
+    NotFound,
+    OccyError,
+    TransportError,
+    UsageError,
+)
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
+from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
 from occy_fast.running.marking import host_architecture, images_in, marks_for, skippable_layers
 from occy_fast.running.verify import verify
@@ -74,6 +83,7 @@ def check(
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
     limits: Limits | None = None,
+    access: Access = USUAL_ACCESS,
 ) -> Checked:
     """Find out whether *targets* will read what *locator* names: from headers, first bytes and documents.
 
@@ -81,8 +91,9 @@ def check(
         targets: names such as "docker-20.10" or "docker-20.10.24".
         deep: read every layer as well, and take the digest of the tar inside.
         workers, progress, cancel, max_layer, limits: as verify takes them, where it is *deep*.
+        access: how a daemon is reached.
     Raises:
-        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, TransportError, Cancelled, and nothing that an
+        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError, and nothing that an
         image could be guilty of.
     """
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
@@ -93,12 +104,12 @@ def check(
     skippable: frozenset[Digest] = frozenset()
     if shape is None or shape.layout not in ("broken", "empty"):
         try:
-            with open_source(locator, limits, lenient=True) as source:
+            with open_source(locator, limits, access, lenient=True) as source:
                 contents = source.read()
             skippable = skippable_layers(contents)
         except (MissingBlob, BadReference) as error:
             unread = error
-        except (NotFound, TransportError, UsageError):   # the locator is wrong, or what it names out of reach
+        except (NotFound, UsageError, TransportError):   # the locator is wrong, or a daemon fails: no image's fault
             raise
         except OccyError as error:
             unread = error
@@ -113,6 +124,7 @@ def check(
             cancel=cancel,
             max_layer=max_layer,
             limits=limits,
+            access=access,
         )
         wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
     # What came by without its layers has images all the same, once it comes by with them.
