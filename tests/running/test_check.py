@@ -15,7 +15,15 @@ import occy_fast
 from image_builders import docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
 from load_matrix import recorded_loads, unpack_variants
 from occy_fast.cli import main
-from occy_fast.errors import AmbiguousReference, BadReference, MissingPlatform, NotFound, UnknownTarget, Unsupported
+from occy_fast.errors import (
+    AmbiguousReference,
+    BadReference,
+    MissingPlatform,
+    NotFound,
+    TransportError,
+    UnknownTarget,
+    Unsupported,
+)
 from occy_fast.transports.locate import open_source
 
 RECORDED = {"docker-20.10.24": "load_20.10.24.json", "podman-4.3.1": "load_podman431.json"}
@@ -415,7 +423,8 @@ def test_what_is_no_image_is_a_finding(tmp_path: Path, data: bytes, rule: str) -
     assert rules(tmp_path / "x.tar", "docker-20.10", "singularity-ce") == [(rule, "archive")] * 2
 
 
-def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
+def test_names_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     archive = docker_archive(tmp_path / "a.tar", [make_image()])
     with pytest.raises(UnknownTarget):
         occy_fast.check(str(archive), ["docker-20.10", "dokcer-20.10"])
@@ -423,5 +432,7 @@ def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
         occy_fast.check(str(tmp_path / "nothing.tar"), ["docker-20.10"])
     with pytest.raises(NotFound):
         occy_fast.check(f"docker-archive:{archive}:app:gone", ["docker-20.10"])
+    with pytest.raises(TransportError):
+        occy_fast.check("docker-daemon:app:1", ["docker-20.10"])
     with pytest.raises(Unsupported, match="pipe"):
         occy_fast.check("-", ["docker-20.10"])
