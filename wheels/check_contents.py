@@ -16,7 +16,7 @@ LICENCES = [ROOT / "LICENSE", *sorted((ROOT / "wheels" / "licenses").glob("*.txt
 
 def expected_names(info: str, suffix: str) -> set[str]:
     """Return the name of every file that belongs into the wheel whose modules end in *suffix*."""
-    sources = [path for pattern in ("*.py", "*.pyi", "py.typed") for path in PACKAGE.rglob(pattern)]
+    sources = [path for pattern in ("*.py", "*.pyi", "py.typed", "targets/*.json") for path in PACKAGE.rglob(pattern)]
     kernels = [path.stem for path in (ROOT / "ext").glob("*.pyx")]
     metadata = ["METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "sboms/occy_fast.cdx.json"]
     metadata += [f"licenses/{path.relative_to(ROOT)}" for path in LICENCES]

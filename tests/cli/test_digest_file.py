@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from image_builders import docker_archive, make_image
+from occy_fast.cli import main
 from occy_fast.cli.digest_file import check_digest_file, write_digest_file
 from occy_fast.errors import OutputError, Unsupported
 from occy_fast.spec.digest import Digest
@@ -63,3 +65,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     with pytest.raises(OutputError):
         write_digest_file(str(target), DIGESTS)
     assert [entry.name for entry in tmp_path.iterdir()] == ["digest"]
+
+
+@pytest.mark.parametrize("name", ["in.tar", "out/index.json", "out", "link"])
+def test_it_is_no_part_of_an_image(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+    docker_archive(tmp_path / "in.tar", [make_image()])
+    (tmp_path / "link").symlink_to("in.tar")
+    before = (tmp_path / "in.tar").read_bytes()
+    arguments = ["convert", f"{tmp_path}/in.tar", f"oci:{tmp_path}/out", "--digest-file", f"{tmp_path}/{name}"]
+    assert main(arguments) == 2
+    assert "--digest-file" in capsys.readouterr().err
+    assert (tmp_path / "in.tar").read_bytes() == before
+    assert not (tmp_path / "out").exists()

@@ -859,4 +859,4 @@ def test_a_ref_that_an_archive_cannot_hold() -> None:
     tagged = replace(shown, images=(replace(shown.images[0], ref="latest"),))
     plan = plan_of(tagged, goal(), archive=True)
     assert [(named.names, named.ref) for named in plan.roots] == [((), None)]
-    assert plan.notes == ("'latest' is no image reference, so the image gets no name there",)
+    assert plan.notes == ("'latest' is no image reference, so the image gets no name there; --tag NAME:TAG gives one",)

@@ -25,6 +25,10 @@ DATA = files("occy_fast.targets")
         ("docker-20.10", "docker-20.10"),
         ("docker-20.10.24", "docker-20.10"),
         ("docker-22.6", "docker-20.10"),
+        ("docker-20", "docker-20.10"),               # the range that begins in a major version
+        ("docker-23", "docker-23.0"),
+        ("docker-25", "docker-25-graphdriver"),
+        ("docker-27", "docker-25-graphdriver"),      # none begins in it
         ("docker-23.0.0", "docker-23.0"),
         ("docker-18.06.3", "docker-1.10"),
         ("docker-19.03", "docker-18.09"),
@@ -60,7 +64,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
     assert len(caught.value.known) <= 3
 
 
-@pytest.mark.parametrize("name", ["", "xyzzy", "docker-", "docker-20.10-nothing", "docker-20.10\n"])
+@pytest.mark.parametrize("name", ["", "xyzzy", "containerd-1", "docker-", "docker-20.10-nothing", "docker-20.10\n"])
 def test_what_resembles_nothing_is_answered_with_some_names(name: str) -> None:
     with pytest.raises(UnknownTarget) as caught:
         find_target(name)

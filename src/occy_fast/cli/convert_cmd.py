@@ -188,7 +188,7 @@ def convert(
             raise UsageError(
                 "--dry-run publishes nothing whose digest --digest-file could hold", "leave one of them out"
             )
-        check_digest_file(digest_file)
+        check_digest_file(digest_file, source, destination)
 
     from occy_fast import api
     from occy_fast.cli.progress import Watch

@@ -6,8 +6,9 @@ import errno
 import os
 from collections.abc import Iterable
 
-from occy_fast.errors import OutputError
+from occy_fast.errors import OutputError, UsageError
 from occy_fast.spec.digest import Digest
+from occy_fast.transports.locate import STREAM, parse_locator
 from occy_fast.transports.staging import (
     StagedFile,
     clean_stale,
@@ -20,11 +21,18 @@ from occy_fast.transports.staging import (
 _OPERATION = "write the digest"
 
 
-def check_digest_file(path: str) -> None:
+def check_digest_file(path: str, *locators: str) -> None:
     """Refuse a place that cannot be written before the work is done rather than after. Raises OutputError, Unsupported.
 
     A device or pipe is such a place: the file is replaced, never written into.
+
+    Args:
+        locators: of what is read and written, which the file may be no part of: that is a UsageError.
     """
+    for text in locators:
+        image = parse_locator(text).path
+        if image and image != STREAM and _lies_in(path, image):
+            raise UsageError(f"--digest-file {path} would replace what '{text}' is", "name another file")
     folder = os.path.dirname(_place(path)) or "."
     if not os.path.isdir(folder):
         raise OutputError(path, errno.ENOENT, _OPERATION)
@@ -48,6 +56,12 @@ def write_digest_file(path: str, digests: Iterable[Digest]) -> None:
             file.publish(os.path.basename(place))
     finally:
         os.close(directory)
+
+
+def _lies_in(path: str, image: str) -> bool:
+    """Tell whether *path* is the file of an image, or below its directory."""
+    place, whole = os.path.realpath(path), os.path.realpath(image)
+    return place == whole or place.startswith(f"{whole.rstrip('/')}/")
 
 
 def _place(path: str) -> str:

@@ -76,7 +76,7 @@ def _image(image: Image, where: str, most_layers: int) -> Iterator[Finding]:
     if called is not None and digest is not None and called != digest:
         problem = f"its name says {called}, and it is {digest}: it was edited, or is damaged"
         yield _warning(f"{where} config".strip(), problem, DigestMismatch(f"{where} config".strip(), called, digest))
-    for number, layer in enumerate(image.layers):
+    for number, layer in enumerate(image.layers, 1):  # as plans and answers count them
         yield from _layer(layer, image.artifact, f"{where} layer {number}".strip())
     if image.artifact:
         return

@@ -256,8 +256,13 @@ class _Planner:
                 self.contents.locator,
                 problem,
                 self._selectors(),
-                "choose one by :@INDEX behind the path",
+                f"choose one, as {self._whole_locator()}:@0 does",
             )
+
+    def _whole_locator(self) -> str:
+        """Return the source's locator with its transport: a selector behind a mere path would be part of the path."""
+        locator, kind = self.contents.locator, self.contents.kind
+        return locator if not kind or locator.startswith(f"{kind}:") else f"{kind}:{locator}"
 
     def _selectors(self) -> tuple[str, ...]:
         return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
@@ -330,7 +335,8 @@ class _Planner:
         names = tuple(dict.fromkeys((*names, *self.goal.names)))
         if not self.capabilities.refs:
             if ref is not None and not names:
-                self.notes.append(f"'{ref}' is no image reference, so the image gets no name there")
+                problem = f"'{ref}' is no image reference, so the image gets no name there"
+                self.notes.append(f"{problem}; --tag NAME:TAG gives one")
             ref = None
         return NamedPlan(root, names, ref)
 

@@ -25,7 +25,8 @@ from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import free_space, nearest_directory
 from occy_fast.running.rebuild import rebuild
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
-from occy_fast.transports.locate import open_destination, parse_locator
+from occy_fast.transports.locate import STREAM, open_destination, parse_locator
+from occy_fast.transports.stream_output import temporary_directory
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -141,7 +142,8 @@ class _Execution:
 
     def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
-        self._path = parse_locator(plan.destination).path
+        path = parse_locator(plan.destination).path
+        self._path = temporary_directory() if path == STREAM else path
         self._outcomes: Outcomes = {}
 
     def run(self) -> Outcomes:

@@ -58,13 +58,19 @@ def versions_of(target: Target) -> str:
 
 
 def _row_for(product: str, version: str, suffix: str) -> str | None:
+    rows = {
+        name: row["versions"]
+        for name, row in _read("matrix.json")["targets"].items()
+        if row.get("versions") and row["versions"][0] == product
+    }
     wanted = _numbers(version)
+    if len(wanted) == 1:                             # a major version alone is the range that begins in it
+        begun = {_numbers(first) for _, first, _ in rows.values() if _numbers(first)[:1] == wanted}
+        if len(begun) > 1:                           # which of them is meant, nobody knows
+            return None
+        wanted = begun.pop() if begun else (*wanted, 0)
     found: list[tuple[tuple[int, ...], bool, str]] = []
-    for name, row in _read("matrix.json")["targets"].items():
-        words = row.get("versions")
-        if words is None or words[0] != product:
-            continue
-        _, first, end = words
+    for name, (_, first, end) in rows.items():
         if _numbers(first) <= wanted and (not end or wanted < _numbers(end)) and name.endswith(suffix):
             found.append((_numbers(first), name.removeprefix(product).strip("-.0123456789") == "", name))
     found.sort(key=lambda row: (row[0], row[1]), reverse=True)  # stable: of equals, the first in the matrix

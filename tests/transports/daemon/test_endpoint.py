@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.errors import NotFound, Unsupported, UsageError
+from occy_fast.errors import DaemonError, Unsupported, UsageError
 from occy_fast.transports.daemon.endpoint import Endpoint, find_endpoint, parse_endpoint
 
 
@@ -57,7 +57,7 @@ def test_the_caller_goes_before_the_environment_and_that_before_the_usual_places
 
 def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.exists", lambda path: False)
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(DaemonError) as caught:
         find_endpoint("docker-daemon", None, {})
     assert "/var/run/docker.sock" in str(caught.value)
     assert "DOCKER_HOST" in str(caught.value)

@@ -21,7 +21,7 @@ class DaemonDestination:
     """Loads images into a daemon."""
 
     def __init__(self, locator: Locator, access: Access = USUAL_ACCESS) -> None:
-        """Find the daemon's address; it is asked nothing yet. Raises NotFound, UsageError, Unsupported."""
+        """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
         self.locator = locator.text
         self.reference = locator.reference
         self._endpoint = find_endpoint(locator.transport, access.socket)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from occy_fast.errors import NotFound, Unsupported, UsageError
+from occy_fast.errors import DaemonError, Unsupported, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _VARIABLES = {"docker-daemon": "DOCKER_HOST", "podman": "CONTAINER_HOST"}
@@ -49,7 +49,7 @@ def find_endpoint(engine: str, socket: str | None, environ: Mapping[str, str] = 
     Raises:
         UsageError: what is named is no address.
         Unsupported: it is reached in a way that is not offered.
-        NotFound: nothing is named, and there is no socket in the usual places.
+        DaemonError: nothing is named, and there is no socket in the usual places.
     """
     named = socket or environ.get(_VARIABLES[engine]) or None
     if named is not None:
@@ -58,7 +58,9 @@ def find_endpoint(engine: str, socket: str | None, environ: Mapping[str, str] = 
     for path in places:
         if os.path.exists(path):
             return Endpoint(path=path)
-    raise NotFound(f"{engine}:", f"a socket at {' or '.join(places)}; --socket or {_VARIABLES[engine]} names another")
+    looked = " or ".join(places)
+    problem = f"no socket at {looked}: is the daemon running? --socket or {_VARIABLES[engine]} names another"
+    raise DaemonError("daemon", engine, None, problem)
 
 
 def parse_endpoint(text: str, environ: Mapping[str, str]) -> Endpoint:

@@ -26,7 +26,7 @@ class DaemonSource(ArchiveStream):
     """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
 
     def __init__(self, locator: Locator, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> None:
-        """Find the daemon's address; it is asked nothing yet. Raises NotFound, UsageError, Unsupported."""
+        """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
         if locator.reference is None:
             raise UsageError(f"'{locator.text}' names no image", f"the form is {locator.transport}:NAME[:TAG]")
         # the archive has the one image that was asked for, under the name it was asked for by, or none
