@@ -181,13 +181,13 @@ def plan(
         with open_source(source, held, access, lenient=goal.target is not None) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
-                facts = probe(Contents(source, "", ()), place, goal, workers, announced)
+                facts = probe(Contents(source, "", ()), place, goal, workers, announced, held)
                 rules = make_rules(
                     source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
                 )
                 return replace(rules, announced=announced)
             contents = opened.read()
-            facts = probe(contents, place, goal, workers)
+            facts = probe(contents, place, goal, workers, limits=held)
             return make_plan(
                 contents,
                 goal,

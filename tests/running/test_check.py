@@ -436,3 +436,11 @@ def test_names_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         occy_fast.check("docker-daemon:app:1", ["docker-20.10"])
     with pytest.raises(Unsupported, match="pipe"):
         occy_fast.check("-", ["docker-20.10"])
+
+
+def test_only_what_is_selected_is_judged(tmp_path: Path) -> None:
+    windows = make_image("bad", names=("bad:1",), config_changes={"os": "windows"})
+    docker_archive(tmp_path / "two.tar", [make_image("good", names=("good:1",)), windows])
+    for selector, fails in ((":good:1", False), (":@0", False), (":bad:1", True), (":@1", True)):
+        checked = occy_fast.check(f"docker-archive:{tmp_path}/two.tar{selector}", ["docker-20.10.24"])
+        assert any(finding.rule == "windows" for finding in checked.findings) == fails, selector

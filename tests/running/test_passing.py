@@ -18,12 +18,14 @@ from test_real_archives import ARCHIVES
 from image_builders import Era, archive_members, docker_archive, dumps, encode, make_image, make_layer, make_tar, sha256
 from occy_fast import api
 from occy_fast.errors import (
+    BadReference,
     Cancelled,
     CorruptStream,
     DecompressionBomb,
     DigestMismatch,
     IntegrityError,
     LayerCountMismatch,
+    LimitError,
     MissingBlob,
     OccyError,
     OutputError,
@@ -344,3 +346,21 @@ def test_real_archives_verified(tmp_path: Path, shared: Path, name: str) -> None
         report = api.verify(str(pipe))
     assert report.findings == ()
     assert (report.images, report.layers, report.size) == (expected.images, expected.layers, expected.size)
+
+
+def test_limits_hold_for_the_plan_too(tmp_path: Path) -> None:
+    image = make_image(*map(str, range(5)))
+    raw = make_tar(archive_members([image]))
+    convert(tmp_path, raw, f"oci:{tmp_path}/out", limits=Limits(layer_count=5))
+    with pytest.raises(LimitError, match="number of layers"):
+        convert(tmp_path, raw, f"oci:{tmp_path}/other", limits=Limits(layer_count=4))
+
+
+def test_a_target_puts_names_right_as_they_come_by(tmp_path: Path) -> None:
+    members = dict(archive_members([make_image("a", names=("app:1",))]))
+    members["manifest.json"] = members["manifest.json"].replace(b"app:1", b"App:1")
+    raw = make_tar(members.items())
+    with pytest.raises(BadReference):
+        convert(tmp_path, raw, f"docker-archive:{tmp_path}/out.tar")
+    result = convert(tmp_path, raw, f"docker-archive:{tmp_path}/out.tar", target="docker-20.10.24")
+    assert result.names == ("docker.io/library/app:1",)

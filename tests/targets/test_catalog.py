@@ -64,7 +64,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, nearest: str) -
     assert len(caught.value.known) <= 3
 
 
-@pytest.mark.parametrize("name", ["", "xyzzy", "containerd-1", "docker-", "docker-20.10-nothing", "docker-20.10\n"])
+@pytest.mark.parametrize(
+    "name", ["", "xyzzy", "containerd-1", "docker-" + "9" * 5000, "docker-", "docker-20.10-nothing", "docker-20.10\n"]
+)
 def test_what_resembles_nothing_is_answered_with_some_names(name: str) -> None:
     with pytest.raises(UnknownTarget) as caught:
         find_target(name)

@@ -16,6 +16,7 @@ from occy_fast.planning.planner import check_demands, layer_step, make_plan, nar
 from occy_fast.planning.steps import Copy, Recode
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import RECODABLE, Encoding
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.media_type import media_type
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class RulePlan:
 
         return is_held
 
-    def plan_for(self, contents: Contents) -> Plan:
+    def plan_for(self, contents: Contents, limits: Limits = LIMITS) -> Plan:
         """Plan what should have been done, now that the documents are known. Raises what make_plan does."""
         return make_plan(
             contents,
@@ -112,6 +113,7 @@ class RulePlan:
             self.facts,
             destination=self.destination,
             reference=self.reference,
+            limits=limits,
         )
 
     def explain(self) -> str:

@@ -24,7 +24,7 @@ from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
-from occy_fast.running.marking import host_architecture, images_in, marks_for, skippable_layers
+from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, skippable_layers
 from occy_fast.running.verify import verify
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
@@ -98,7 +98,7 @@ def check(
     """
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
     limits = limits_of_call(limits)
-    shape = survey(locator, limits)
+    shape = selected(survey(locator, limits), parse_locator(locator))
     contents: Contents | None = None
     unread: OccyError | None = None
     skippable: frozenset[Digest] = frozenset()

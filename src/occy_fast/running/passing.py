@@ -232,14 +232,14 @@ def _execute_once(
 ) -> Result:
     destination = open_destination(plan.destination, plan.goal.archive_layout, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    source = open_source(plan.source, limits, plan.access)
+    source = open_source(plan.source, limits, plan.access, lenient=plan.goal.target is not None)
     assert isinstance(source, ArchiveStream), "rules are for what comes by once"
     with source, destination.stage() as stage:
         # the pool is left first: its threads write into what the other closes
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
             passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
             passage.run(cancel, plan, stage)
-        final = plan.plan_for(source.contents(passage.addresses()))
+        final = plan.plan_for(source.contents(passage.addresses()), limits)
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))

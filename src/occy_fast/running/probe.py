@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.targets.marks import Mark
     from occy_fast.transports.base import Destination
 
@@ -47,6 +49,7 @@ def probe(
     goal: Goal,
     workers: int | None = None,
     announced: tuple[Digest, ...] = (),
+    limits: Limits | None = None,
 ) -> Facts:
     """Ask what metadata cannot tell; headers of layers are read, and nothing is written.
 
@@ -76,7 +79,7 @@ def probe(
         chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
-        refused=_refused(contents, goal, skippable),
+        refused=_refused(contents, goal, skippable, limits),
         skippable=skippable,
         workers=default_workers() if workers is None else workers,
         free=None if directory is None else free_space(directory),
@@ -146,13 +149,21 @@ def _filesystem_type(directory: str) -> str:
     return kind
 
 
-def _refused(contents: Contents, goal: Goal, skippable: frozenset[Digest]) -> tuple[Mark, ...]:
+def _refused(
+    contents: Contents, goal: Goal, skippable: frozenset[Digest], limits: Limits | None
+) -> tuple[Mark, ...]:
     """Return what of the source the goal's target does not read; what comes by once is not read for it."""
     where = parse_locator(contents.locator)
-    if goal.target is None or where.path == STREAM:
+    if goal.target is None or where.path == STREAM or _is_pipe(where.path):
         return ()
-    shape = selected(survey(contents.locator, limits_of_call(None), once=True), where)
+    shape = selected(survey(contents.locator, limits_of_call(limits), once=True), where)
     return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
+
+
+def _is_pipe(path: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    return False
 
 
 def _encodings(goal: Goal, skippable: frozenset[Digest]) -> list[Encoding]:

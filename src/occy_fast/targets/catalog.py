@@ -12,7 +12,9 @@ from typing import Any
 from occy_fast.errors import UnknownTarget
 from occy_fast.targets.target import Cell, Target
 
-_NAMED_VERSION = re.compile(r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]+(?:\.[0-9]+)*)(?P<suffix>(?:-[a-z0-9.-]+)?)")
+_NAMED_VERSION = re.compile(
+    r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})(?P<suffix>(?:-[a-z0-9.-]+)?)"
+)
 
 
 @cache

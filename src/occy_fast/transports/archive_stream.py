@@ -89,10 +89,10 @@ class ArchiveStream:
     Use arrivals to its end, then contents; or read, which lets the layers go.
     """
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
-        """Name the archive; nothing is opened before the pass."""
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+        """Name the archive; nothing is opened before the pass. *lenient* is DockerArchiveReader's."""
         self.locator = locator.text
-        self._wanted, self._limits = locator, limits
+        self._wanted, self._limits, self._lenient = locator, limits, lenient
         self._members = PassedMembers(locator.text, limits)
         self._ended = False
         self._offset = 0
@@ -141,7 +141,7 @@ class ArchiveStream:
         for name, address in passed.items():
             self._members.settle(name, address)
         try:
-            return archive_reader(self._wanted, self._members, self._limits).read(self._members)
+            return archive_reader(self._wanted, self._members, self._limits, lenient=self._lenient).read(self._members)
         except (UnsupportedFormat, MissingBlob) as error:
             if self._ended:
                 raise

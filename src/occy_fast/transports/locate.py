@@ -117,7 +117,7 @@ def open_source(
     from occy_fast.transports.archive_stream import ArchiveStream, comes_by_once
 
     if comes_by_once(locator):
-        return ArchiveStream(locator, limits)
+        return ArchiveStream(locator, limits, lenient=lenient)
     from occy_fast.transports.archive_file import ArchiveFile
 
     return ArchiveFile(locator, limits, lenient=lenient)

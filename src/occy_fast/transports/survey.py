@@ -177,7 +177,7 @@ def _pass(fd: int, codec: str, members: _Members, where: str, limits: Limits) ->
     """Let an archive come by that is compressed as a whole, and keep its documents."""
     kept = 0
     buffers = iter(lambda: os.read(fd, STEP), b"")
-    with closing(decode_whole(codec, buffers, where)) as decoded:  # type: ignore[type-var]
+    with closing(decode_whole(codec, buffers, where, limits)) as decoded:  # type: ignore[type-var]
         tar = TarStream(decoded, where=where, limits=limits)
         for entry in tar.entries():
             if not entry.is_file:
