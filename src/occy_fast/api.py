@@ -152,7 +152,7 @@ def plan(
         archive_layout: of a docker-archive: "universal", which every consumer loads, or "docker-20.10", as Docker 1.10
             to 24 writes it: a directory for every layer, and all of them uncompressed.
         target: who is to read the result, such as "docker-20.10.24": what that is known to refuse is changed.
-        tags: further names for the image, in an archive or daemon.
+        tags: further names for the image, in a docker-archive or daemon.
         workers: what execute will be given, for the memory it takes.
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         access: where a daemon listens, and how patient to be with it; execute is as patient.

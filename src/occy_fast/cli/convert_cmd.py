@@ -135,7 +135,7 @@ SCHEMA = 1
     "tags",
     metavar="NAME[:TAG]",
     multiple=True,
-    help="A further name for the image, in an archive or daemon; may be repeated.",
+    help="A further name for the image, in a docker-archive or daemon; may be repeated.",
 )
 @click.option(
     "--repository-tag",
