@@ -25,6 +25,7 @@ from occy_fast.image.validate import validate
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
 from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, skippable_layers
+from occy_fast.running.patience import try_patiently
 from occy_fast.running.verify import verify
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
@@ -104,8 +105,7 @@ def check(
     skippable: frozenset[Digest] = frozenset()
     if shape is None or shape.layout not in ("broken", "empty"):
         try:
-            with open_source(locator, limits, access, lenient=True) as source:
-                contents = source.read()
+            contents = try_patiently(access, lambda: _read(locator, limits, access), cancel)
             skippable = skippable_layers(contents)
         except (MissingBlob, BadReference) as error:
             unread = error
@@ -141,6 +141,11 @@ def check(
         unread,
         deep and contents is not None,
     )
+
+
+def _read(locator: str, limits: Limits, access: Access) -> Contents:
+    with open_source(locator, limits, access, lenient=True) as source:
+        return source.read()
 
 
 def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
+from occy_fast.running.patience import try_patiently
 from occy_fast.transports.locate import open_source
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Layer, NamedImage
+    from occy_fast.image.image import Contents, Layer, NamedImage
     from occy_fast.spec.limits import Limits
 
 SCHEMA = 1
@@ -27,10 +28,15 @@ def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUA
         layers: [{digest, diff_id, size, encoding, media_type}]}]}: one entry per manifest, those of an index in its
         order; sizes are bytes, and what metadata does not tell is None.
     Raises:
-        UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError.
+        UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError, TransportError.
     """
-    with open_source(locator, limits_of_call(limits), access) as source:
-        contents = source.read()
+    held = limits_of_call(limits)
+
+    def attempt() -> Contents:
+        with open_source(locator, held, access) as source:
+            return source.read()
+
+    contents = try_patiently(access, attempt)
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}
 

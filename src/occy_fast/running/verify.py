@@ -28,6 +28,7 @@ from occy_fast.running.feed import NATIVE, open_blob, prove_blob
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.passing import Passage, Passed, prove_passed
+from occy_fast.running.patience import try_patiently
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.archive_stream import ArchiveStream
@@ -97,7 +98,25 @@ def verify(
         UsageError, NotFound, Cancelled, TransportError, and nothing that an image could be guilty of.
     """
     check_workers(workers)
-    limits = limits_of_call(limits, max_layer)
+    held = limits_of_call(limits, max_layer)
+
+    def attempt() -> Report:
+        return _verify_once(locator, workers, held, access, progress, cancel, strict=strict, lenient=lenient)
+
+    return try_patiently(access, attempt, cancel)
+
+
+def _verify_once(
+    locator: str,
+    workers: int | None,
+    limits: Limits,
+    access: Access,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    *,
+    strict: bool,
+    lenient: bool,
+) -> Report:
     with open_source(locator, limits, access, lenient=lenient) as source:
         passed: dict[str, Passed] = {}
         try:

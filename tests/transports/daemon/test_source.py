@@ -177,9 +177,16 @@ def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_p
         occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", cancel=cancel)
 
 
-def test_what_fails_in_passing_is_asked_for_again(daemon: FakeDaemon, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["convert", "inspect", "verify", "check"])
+def test_what_fails_in_passing_is_asked_for_again(daemon: FakeDaemon, tmp_path: Path, command: str) -> None:
     put(daemon, make_image(), "app:1")
-    failures = [1]
+    failures = [1, 1]                                    # the first is taken for a connection that grew old
+    run = {
+        "convert": lambda access: occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=access),
+        "inspect": lambda access: occy_fast.inspect("docker-daemon:app:1", access=access),
+        "verify": lambda access: occy_fast.verify("docker-daemon:app:1", access=access),
+        "check": lambda access: occy_fast.check("docker-daemon:app:1", ["docker-20.10"], access=access),
+    }[command]
 
     def hang_up(fake: FakeDaemon, asked: Exchange) -> bool:
         if asked.path.endswith("/get") and failures:
@@ -189,8 +196,11 @@ def test_what_fails_in_passing_is_asked_for_again(daemon: FakeDaemon, tmp_path: 
         return False
 
     daemon.faults.append(hang_up)
-    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=Access(retries=1, retry_delay=0))
-    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+    with pytest.raises(DaemonError):
+        run(Access())
+    failures += [1, 1]
+    run(Access(retries=1, retry_delay=0))
+    assert not failures
 
 
 def test_the_archive_of_the_fake_is_one(daemon: FakeDaemon) -> None:
