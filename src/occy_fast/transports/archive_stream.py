@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
 import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
@@ -29,6 +26,7 @@ from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
+from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.archive_file import archive_reader
@@ -47,7 +45,6 @@ KEPT = 24 << 20
 MOST_BLOBS = 16_384
 """Members that are not kept: what becomes of each is remembered until the manifest comes."""
 
-_TICK = 250                                          # milliseconds until a caller who waits is asked again
 _BLOCK = 512
 
 
@@ -191,25 +188,12 @@ class ArchiveStream:
         return self._fd
 
     def _buffers(self, fd: int, cancel: threading.Event | None) -> Iterator[memoryview]:
-        """Yield what comes, always in the same buffer."""
-        room = memoryview(bytearray(STEP))
-        with suppress(OSError):                      # not a pipe, or as large as its owner's pipes may be together
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, STEP)
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        while True:
-            while not poll.poll(None if cancel is None else _TICK):
-                if cancel is not None and cancel.is_set():
-                    raise Cancelled(self.locator)
-            try:
-                size = os.readv(fd, [room])
-            except BlockingIOError:                  # another reader was faster
-                continue
-            except OSError as error:
-                raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
-            if not size:
-                return
-            yield room[:size]
+        try:
+            yield from read_descriptor(fd, STEP, None if cancel is None else cancel.is_set)
+        except OSError as error:
+            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(self.locator)
 
 
 def _kind_of(head: bytes) -> str:
