@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import occy_fast
 from image_builders import docker_archive, make_image, oci_layout
 from occy_fast import api
 from occy_fast.errors import NotFound, OccyError, Unsupported, UsageError
+from occy_fast.planning.access import Access
 from occy_fast.planning.goal import Goal
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.platform import Platform
@@ -108,3 +110,32 @@ def test_calls_from_several_threads(tmp_path: Path) -> None:
     assert len(results) == 4
     report = occy_fast.verify(f"oci:{tmp_path}/out")
     assert (report.findings, report.images) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("access", "asked"),
+    [
+        (Access(socket="/run/docker.sock"), "socket /run/docker.sock"),
+        (Access(timeout=3, retries=2), "timeout 3, retries 2"),
+        (Access(retry_delay=1), "retry delay 1"),
+    ],
+)
+def test_what_is_for_a_daemon_is_refused_where_none_is_named(tmp_path: Path, access: Access, asked: str) -> None:
+    layout = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
+
+    def opened() -> None:
+        with occy_fast.open_image(layout, access=access):
+            pass
+
+    calls: list[Callable[[], object]] = [
+        opened,
+        lambda: occy_fast.plan(layout, f"oci:{tmp_path}/out", access=access),
+        lambda: occy_fast.convert(layout, f"oci:{tmp_path}/out", access=access),
+        lambda: occy_fast.inspect(layout, access=access),
+        lambda: occy_fast.verify(layout, access=access),
+        lambda: occy_fast.check(layout, ["docker-20.10"], access=access),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=f"{asked}: that is for a daemon, and none is named"):
+            call()
+    assert not (tmp_path / "out").exists()

@@ -33,7 +33,7 @@ from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import check_socket, open_destination, open_source
+from occy_fast.transports.locate import check_access, open_destination, open_source
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
@@ -69,6 +69,7 @@ def open_image(
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
     """
+    check_access(access, locator)
     with open_source(locator, limits_of_call(limits), access) as source:
         yield source.read()
 
@@ -174,7 +175,7 @@ def plan(
         tags=tags,
     )
     held = limits_of_call(limits)
-    check_socket(source, destination, access)
+    check_access(access, source, destination)
 
     def attempt() -> Plan | RulePlan:
         place = open_destination(destination, archive_layout, access)

@@ -20,11 +20,13 @@ from occy_fast.errors import (
     BadReference,
     MissingPlatform,
     NotFound,
+    OccyError,
     TransportError,
     UnknownTarget,
     Unsupported,
 )
 from occy_fast.transports.locate import open_source
+from piping import piped
 
 RECORDED = {"docker-20.10.24": "load_20.10.24.json", "podman-4.3.1": "load_podman431.json"}
 
@@ -99,6 +101,42 @@ def test_what_can_be_mended_passes_afterwards_under_the_same_id(
                 ids = [str(named.image_or_index.config_blob.digest) for named in source.read().images]
             assert [f"sha256:{digest}" for digest in config_digests(made)] == ids, name
     assert mended
+
+
+# A file shows which member is named twice; in a pipe, the first counts that is not what it is said to be.
+TOLD_DIFFERENTLY = {"empty-file": "TarTruncated", "name-apt-ostree": "DigestMismatch"}
+
+
+@pytest.mark.parametrize("target", [*RECORDED, "docker-29"])
+def test_a_pipe_is_judged_as_a_file_is(variants: dict[str, Path], tmp_path: Path, target: str) -> None:
+    """What comes by once is refused, or mended, as the same archive in a file."""
+
+    def verdict(source: Path) -> tuple[str, object]:
+        made = tmp_path / "made.tar"
+        made.unlink(missing_ok=True)
+        try:
+            occy_fast.convert(str(source), f"docker-archive:{made}", target=target)
+        except OccyError as error:
+            assert not made.exists()
+            return type(error).__name__, getattr(error, "problem", "")
+        assert rules(made, target, deep=True) == []
+        return "made", config_digests(made)
+
+    for name, archive in variants.items():
+        wanted = verdict(archive)
+        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
+            found = verdict(pipe)
+        assert found[0] == TOLD_DIFFERENTLY.get(name, wanted[0]), name
+        if wanted[0] == "Unsupported" and found[0] == wanted[0]:
+            assert _rule_named(found[1]) == _rule_named(wanted[1]), name
+        elif wanted[0] == "made":
+            assert found == wanted, name
+
+
+def _rule_named(problem: object) -> str:
+    """Return what stands in brackets: the rule by which an image is refused."""
+    matched = re.search(r"does not read it \(([\w-]+)\)", str(problem))
+    return matched[1] if matched else ""
 
 
 def test_the_command_that_is_named_mends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

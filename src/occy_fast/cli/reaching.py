@@ -18,7 +18,10 @@ DEFAULT_REGISTRY, DEFAULT_REPOSITORY = "ghcr.io", "local/nanna-coder"
 
 
 def reaching(command: Function) -> Function:
-    """Give *command* --socket, --timeout, --retries and --retry-delay, which reach it as `access`."""
+    """Give *command* --socket, --timeout, --retries and --retry-delay, which reach it as `access`.
+
+    Where no daemon is named, they are refused.
+    """
 
     @click.option(
         "--socket",

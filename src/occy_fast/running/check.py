@@ -24,13 +24,13 @@ from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
-from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, skippable_layers
+from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, shape_of, skippable_layers
 from occy_fast.running.patience import try_patiently
 from occy_fast.running.verify import verify
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
 from occy_fast.targets.marks import Mark
-from occy_fast.transports.locate import open_source, parse_locator
+from occy_fast.transports.locate import check_access, open_source, parse_locator
 from occy_fast.transports.survey import survey
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def check(
     """
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
     limits = limits_of_call(limits)
+    check_access(access, locator)
     shape = selected(survey(locator, limits), parse_locator(locator))
     contents: Contents | None = None
     unread: OccyError | None = None
@@ -129,9 +130,10 @@ def check(
         wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
     # What came by without its layers has images all the same, once it comes by with them.
     mends = contents is not None or (shape is not None and (shape.layout, shape.wrapped != "none") == ("legacy", True))
+    held = shape if shape is not None or contents is None else shape_of(contents)
     found: list[Finding] = []
     for target in wanted:
-        marks = [*marks_for(shape, contents, target, skippable), *wrong]
+        marks = [*marks_for(held, contents, target, skippable), *wrong]
         found += judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
     return Checked(
         locator,

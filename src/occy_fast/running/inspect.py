@@ -8,7 +8,7 @@ from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
 from occy_fast.running.patience import try_patiently
-from occy_fast.transports.locate import open_source
+from occy_fast.transports.locate import check_access, open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
@@ -31,6 +31,7 @@ def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUA
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError, TransportError.
     """
     held = limits_of_call(limits)
+    check_access(access, locator)
 
     def attempt() -> Contents:
         with open_source(locator, held, access) as source:

@@ -12,12 +12,12 @@ from occy_fast.errors import BadReference
 from occy_fast.image.blob import read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
+from occy_fast.image.shape import ListedImage, ListedLayer, Shape
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.marks import Mark, contents_marks, shape_marks
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents
-    from occy_fast.image.shape import Shape
+    from occy_fast.image.image import Contents, ImageIndex, Layer, Opaque
     from occy_fast.spec.digest import Digest
     from occy_fast.targets.target import Target
     from occy_fast.transports.locate import Locator
@@ -50,6 +50,33 @@ def selected(shape: Shape | None, where: Locator) -> Shape | None:
     return replace(shape, images=images)
 
 
+def shape_of(contents: Contents) -> Shape:
+    """Return the shape of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
+    if contents.kind == "oci-archive":
+        return Shape("oci-archive")
+    listed = (_listed(named.image_or_index, named.names) for named in contents.images)
+    return Shape("docker-archive", images=tuple(image for image in listed if image is not None))
+
+
+def _listed(node: Image | ImageIndex | Opaque, tags: tuple[str, ...]) -> ListedImage | None:
+    """Return an image as manifest.json would list it, under paths that say nothing."""
+    config = node.config if isinstance(node, Image) else None
+    if not isinstance(node, Image) or config is None:
+        return None
+    return ListedImage(
+        tags,
+        config.digest.hex,
+        tuple(
+            ListedLayer(f"{number}", True, codec=layer.encoding.codec, skippable=_begins_skippable(layer))
+            for number, layer in enumerate(node.layers)
+        ),
+        diff_ids=tuple(map(str, config.diff_ids)),
+        made=sum(not entry.empty_layer for entry in config.history) if config.history else None,
+        os=config.os,
+        architecture=config.architecture,
+    )
+
+
 def _is_called(tag: str, name: str) -> bool:
     try:
         return parse_reference(tag).with_default_tag().full() == name
@@ -79,9 +106,13 @@ def skippable_layers(contents: Contents) -> frozenset[Digest]:
     found: set[Digest] = set()
     for _, image in images_in(contents):
         for layer in image.layers:
-            address = layer.blob.address
-            if layer.digest is None or address is None or layer.encoding.codec != "zstd":
-                continue
-            if _SKIPPABLE.match(read_head(address, 4)):
+            if layer.digest is not None and _begins_skippable(layer):
                 found.add(layer.digest)
     return frozenset(found)
+
+
+def _begins_skippable(layer: Layer) -> bool:
+    address = layer.blob.address
+    if address is None or layer.encoding.codec != "zstd":
+        return False
+    return _SKIPPABLE.match(read_head(address, 4)) is not None

@@ -21,6 +21,7 @@ from occy_fast.running.feed import NATIVE
 from occy_fast.running.lanes import Lanes
 from occy_fast.running.outcome import LayerOutcome
 from occy_fast.running.patience import try_patiently
+from occy_fast.running.probe import probe_passed
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.decode import decode_foreign
@@ -239,7 +240,8 @@ def _execute_once(
         with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
             passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
             passage.run(cancel, plan, stage)
-        final = plan.plan_for(source.contents(passage.addresses()), limits)
+        contents = source.contents(passage.addresses())
+        final = replace(plan, facts=probe_passed(contents, plan.facts, plan.goal)).plan_for(contents, limits)
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))

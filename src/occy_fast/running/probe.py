@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.image.blob import FileRegion, read_head
@@ -15,7 +16,7 @@ from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
 from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.marking import marks_for, selected, skippable_layers
+from occy_fast.running.marking import marks_for, selected, shape_of, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.targets.judge import refused
@@ -83,6 +84,20 @@ def probe(
         skippable=skippable,
         workers=default_workers() if workers is None else workers,
         free=None if directory is None else free_space(directory),
+    )
+
+
+def probe_passed(contents: Contents, facts: Facts, goal: Goal) -> Facts:
+    """Return *facts* with what the documents of an archive tell that has come by, of which probe knew nothing yet."""
+    if goal.target is None:
+        return facts
+    skippable = skippable_layers(contents)
+    marks = marks_for(shape_of(contents), contents, goal.target, skippable)
+    return replace(
+        facts,
+        encoders=tuple(map(_encoder, _encodings(goal, skippable))),
+        refused=(*facts.refused, *refused(marks, goal.target)),
+        skippable=skippable,
     )
 
 

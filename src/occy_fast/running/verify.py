@@ -32,7 +32,7 @@ from occy_fast.running.patience import try_patiently
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_source
+from occy_fast.transports.locate import check_access, open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
@@ -99,6 +99,7 @@ def verify(
     """
     check_workers(workers)
     held = limits_of_call(limits, max_layer)
+    check_access(access, locator)
 
     def attempt() -> Report:
         return _verify_once(locator, workers, held, access, progress, cancel, strict=strict, lenient=lenient)

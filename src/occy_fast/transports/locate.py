@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
@@ -123,9 +123,17 @@ def open_source(
     return ArchiveFile(locator, limits, lenient=lenient)
 
 
-def check_socket(source: str, destination: str, access: Access) -> None:
-    """Raise UsageError where one socket is named for two kinds of daemon."""
-    kinds = {locator.transport for locator in map(parse_locator, (source, destination))} & set(DAEMONS)
+def check_access(access: Access, *locators: str) -> None:
+    """Raise UsageError where *access* asks for what none of *locators* has, or one socket for two kinds of daemon."""
+    kinds = {locator.transport for locator in map(parse_locator, locators)} & set(DAEMONS)
+    if access != USUAL_ACCESS and not kinds:
+        asked = ", ".join(
+            f"{field.name.replace('_', ' ')} {value}"
+            for field in fields(access)
+            if (value := getattr(access, field.name)) != field.default
+        )
+        named = " or ".join(f"{transport}:NAME" for transport in DAEMONS)
+        raise UsageError(f"{asked}: that is for a daemon, and none is named", f"leave it out, or name {named}")
     if access.socket is not None and len(kinds) > 1:
         remedy = "name the sockets by DOCKER_HOST and CONTAINER_HOST"
         raise UsageError(f"the socket '{access.socket}' cannot be that of docker and that of podman", remedy)

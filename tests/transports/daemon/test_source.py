@@ -15,7 +15,7 @@ import pytest
 import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
-from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, UsageError
+from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.access import Access
 
 BRIEF = Access(timeout=0.4)
@@ -247,3 +247,12 @@ def test_an_archive_with_other_layers_under_the_names_that_were_announced(
     assert "once more" in caplog.text
     assert str(result.config_digest) == "sha256:" + sha256(other.config)
     assert not occy_fast.verify(f"oci:{tmp_path}/out:2").errors
+
+
+def test_what_a_target_does_not_run_is_found_and_refused(daemon: FakeDaemon, tmp_path: Path) -> None:
+    put(daemon, make_image(config_changes={"os": "windows"}), "app:1")
+    checked = occy_fast.check("docker-daemon:app:1", ["docker-20.10.24"])
+    assert [(finding.rule, finding.place) for finding in checked.errors] == [("windows", "config")]
+    with pytest.raises(Unsupported, match=r"\(windows\)"):
+        occy_fast.convert("docker-daemon:app:1", f"docker-archive:{tmp_path}/a.tar", target="docker-20.10.24")
+    assert list(tmp_path.iterdir()) == []
