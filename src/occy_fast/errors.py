@@ -168,17 +168,19 @@ class UnknownTarget(UsageError):
 
 
 class NotFound(OccyError, LookupError):
-    """What was asked for is not there."""
+    """What was asked for is not there, or cannot be read, where *errno* says why."""
 
     exit_code = 3
-    fields: ClassVar[tuple[str, ...]] = ("where", "what")
+    fields: ClassVar[tuple[str, ...]] = ("where", "what", "errno", "remedy")
     what: str
+    errno: int | None
 
-    def __init__(self, where: str, what: str) -> None:
-        self._keep(where, what)
+    def __init__(self, where: str, what: str, errno: int | None = None, remedy: str | None = None) -> None:
+        self._keep(where, what, errno, remedy)
 
     def describe(self) -> str:
-        return f"{_shown(self.what)} not found"
+        what = _shown(self.what)
+        return f"{what} not found" if self.errno is None else f"{what}: {os.strerror(self.errno)}"
 
 
 class MissingBlob(NotFound):

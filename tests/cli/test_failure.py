@@ -8,10 +8,22 @@ import json
 import pytest
 
 from occy_fast import errors
+from occy_fast.cli.advice import advice
 from occy_fast.cli.answer import Voice
 from occy_fast.cli.failure import MEANINGS, error_document, error_lines, exit_code, report_failure
 from occy_fast.cli.stopping import Stopped
-from occy_fast.errors import CorruptStream, DigestMismatch, LimitError, OccyError, OutputError, Unsupported
+from occy_fast.errors import (
+    CorruptStream,
+    DaemonError,
+    DigestMismatch,
+    LimitError,
+    ManifestTooLarge,
+    NotFound,
+    OccyError,
+    OutputError,
+    TarTruncated,
+    Unsupported,
+)
 
 CLASSES = [
     value
@@ -32,10 +44,12 @@ def test_every_field_of_every_error_is_shown(kind: type[OccyError]) -> None:
     error = sample(kind)
     lines = error_lines(error)
     assert lines[0].startswith(f"occy-fast: {kind.__name__}: ")
-    assert len(lines) == 1 + len(kind.fields)
+    advised = ["remedy"] if advice(error) and "remedy" not in kind.fields else []
+    assert len(lines) == 1 + len([*kind.fields, *advised])
     document = error_document(error, exit_code(error))
     fields = ["given" if name == "name" else name for name in kind.fields]
-    assert list(document) == ["name", "message", *fields, "exit_code"]
+    assert sorted(document) == sorted(["name", "message", *fields, *advised, "exit_code"])
+    assert list(document)[-1] == "exit_code"
     assert document["name"] == kind.__name__
     assert json.loads(json.dumps(document)) == document
 
@@ -51,6 +65,7 @@ def test_a_mismatch_reads_as_a_block() -> None:
         "  where:    docker-archive:app.tar, layer 3",
         "  expected: sha256:aa",
         "  found:    sha256:bb",
+        "  try:      get it again from where it came: bytes were lost or changed on the way",
     ]
 
 
@@ -61,6 +76,28 @@ def test_what_is_not_known_has_no_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LimitError("a.tar", "members of an archive", 5, 6), "set OCCY_FAST_MAX_MEMBER_COUNT higher"),
+        (ManifestTooLarge("a.tar", "document size", 5, 6), "OCCY_FAST_MAX_MANIFEST or OCCY_FAST_MAX_DOCKER_MANIFEST"),
+        (TarTruncated("a.tar", 7, "it stops"), "it is cut short"),
+        (NotFound("a.tar", "a.tar", 13), "look at who may read it"),
+        (OutputError("/out", 28, "write"), "make room there"),
+        (DaemonError("destination", "docker-daemon:a", None, "it hung up", True), "--retries N"),
+    ],
+)
+def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
+    last = error_lines(error)[-1]
+    assert last.startswith("  try: ")
+    assert words in last
+    assert words in str(error_document(error, 1)["remedy"])
+
+
+def test_what_an_error_says_itself_counts() -> None:
+    assert error_lines(NotFound("a", "b", 13, "c"))[-1] == "  try:   c"
+
+
 def test_an_errno_is_put_into_words() -> None:
     assert "  found:     No space left on device" in error_lines(OutputError("/out", 28, "write"))
 
@@ -68,7 +105,7 @@ def test_an_errno_is_put_into_words() -> None:
 def test_a_name_cannot_drive_the_terminal() -> None:
     block = "\n".join(error_lines(CorruptStream("\x1b]0;owned\x07\nfaked line", 3, "torn \x9b2J")))
     assert not {"\x1b", "\x07", "\x9b"} & set(block)
-    assert block.count("\n") == 3
+    assert block.count("\n") == 4
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from stream_strategies import header, member
 
 from image_builders import OCI_INDEX, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
 from occy_fast import api
+from occy_fast.cli.advice import limit_names
 from occy_fast.errors import (
     BadArchive,
     BadJSON,
@@ -225,6 +226,7 @@ def test_at_the_limit_and_one_past_it(name: str, tmp_path: Path, monkeypatch: py
                 assert isinstance(caught.value, LimitError)
                 assert (caught.value.limit, caught.value.allowed) == (case.past, limit)
                 assert caught.value.value > limit
+                assert name in limit_names(caught.value)
     monkeypatch.setenv(variable, "1e3")
     with pytest.raises(UsageError, match=f"the limit {variable} is '1e3' .it takes a number from"):
         call(None)
@@ -288,5 +290,9 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OCCY_FAST_MAX_LAYER_COUNT", text)
         with pytest.raises(UsageError, match="OCCY_FAST_MAX_LAYER_COUNT"):
             environment_limits()
+    monkeypatch.setenv("OCCY_FAST_MAX_LAYER_COUNT", "7")
+    monkeypatch.setenv("OCCY_FAST_MAX_LAYR", "8")
+    with pytest.raises(UsageError, match=r"no limit is called OCCY_FAST_MAX_LAYR .known are: OCCY_FAST_MAX_LAYER,"):
+        environment_limits()
     with pytest.raises(UsageError, match="no limits: 7"):
         limits_of_call(7)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.streams.pipe import read_descriptor
+from occy_fast.streams.pipe import ROOMS, read_descriptor
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_it_reads_ahead_while_a_piece_is_looked_at(pipe: tuple[int, int]) -> Non
     pieces = read_descriptor(pipe[0], 1 << 20)
 
     def write() -> None:
-        for _ in range(4):
+        for _ in range(ROOMS + 1):                       # the pipe holds one
             left = memoryview(bytes(1 << 20))
             while left:
                 left = left[os.write(pipe[1], left) :]

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from occy_fast.cli.advice import advice
 from occy_fast.cli.answer import Voice, print_note
 from occy_fast.cli.stopping import Stopped
 from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, UsageError, printable
@@ -111,8 +112,11 @@ def _meaning(error: OccyError) -> str:
 
 
 def _fields(error: OccyError) -> dict[str, object]:
+    """Return what is known about *error*, its remedy at the end."""
     named = zip(error.fields, error.args, strict=True)
-    return {name: value for name, value in named if value is not None and value != "" and value != ()}
+    known = {name: value for name, value in named if value is not None and value != "" and value != ()}
+    remedy = known.pop("remedy", None) or advice(error)
+    return known | ({"remedy": remedy} if remedy else {})
 
 
 def _field_text(name: str, value: object) -> str:

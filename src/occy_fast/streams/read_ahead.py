@@ -19,17 +19,20 @@ class ReadAhead:
     The thread ends with the iteration, or with close.
     """
 
-    def __init__(self, read_into: Callable[[memoryview], int], stop: Callable[[], object], size: int) -> None:
+    def __init__(
+        self, read_into: Callable[[memoryview], int], stop: Callable[[], object], size: int, rooms: int = ROOMS
+    ) -> None:
         """Read by *read_into*, which returns 0 at the end.
 
         Args:
             stop: makes a *read_into* that waits return or raise.
             size: bytes of a buffer.
+            rooms: buffers there are.
         """
         self._read_into, self._stop = read_into, stop
         self._free: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._filled: queue.SimpleQueue[tuple[memoryview, int] | BaseException | None] = queue.SimpleQueue()
-        for _ in range(ROOMS):
+        for _ in range(rooms):
             self._free.put(memoryview(bytearray(size)))
         self._thread = threading.Thread(target=self._fill, name="occy-fast read ahead", daemon=True)
 

@@ -14,6 +14,16 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ\x00"
 _BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 _MAGICS = (_GZIP, _ZSTD, _XZ, *(b"BZh%d%s" % (level, block) for level in range(1, 10) for block in _BZIP2_BLOCKS))
+_FOREIGN = {
+    b"PK\x03\x04": "a zip file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z file",
+    b"Rar!": "a rar file",
+    b"\x7fELF": "a program",
+    b"hsqs": "a squashfs file system",
+    b"QFI\xfb": "a disk image (qcow2)",
+    b"\x04\x22\x4d\x18": "an lz4 file",
+    b"version https://git-lfs": "a pointer that git-lfs has put in a file's place",
+}
 _SKIPPABLE = b"\x2a\x4d\x18"
 
 
@@ -28,6 +38,16 @@ def sniff(head: bytes) -> Encoding:
     if head.startswith(b"BZh") and head[3:4] in b"123456789" and head.startswith(_BZIP2_BLOCKS, 4):
         return Encoding("bzip2")
     return Encoding("zstd" if _is_zstd(head) else "none")
+
+
+def foreign_kind(head: bytes) -> str:
+    """Tell what a file is that begins with *head* and is no tar, as far as it is something people mistake for one."""
+    text = bytes(head[:SNIFF_SIZE]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page or XML document"
+    if text.startswith((b"{", b"[")):
+        return "a JSON document"
+    return next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), "")
 
 
 def ends_in_magic(stream: bytes) -> bool:

@@ -7,9 +7,10 @@ import stat
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import NotFound, UnsupportedFormat
+from occy_fast.errors import NotFound, TarError, UnsupportedFormat
 from occy_fast.image.blob import identity_of
 from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
 from occy_fast.transports.archive_members import ArchiveMembers, Members
 from occy_fast.transports.docker_archive import DockerArchiveReader
 from occy_fast.transports.oci_archive import OciArchiveReader
@@ -30,7 +31,7 @@ class ArchiveFile:
         try:
             self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
+            raise NotFound(locator.text, locator.path, error.errno) from error
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             self.close()
@@ -50,8 +51,12 @@ class ArchiveFile:
         try:
             members = self._scan()
             return archive_reader(self._wanted, members, self._limits, lenient=self._lenient).read(members)
+        except TarError as error:
+            if error.offset == 0:
+                check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator)
+            raise
         except OSError as error:
-            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
+            raise NotFound(self.locator, "archive", error.errno) from error
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -68,6 +73,12 @@ class ArchiveFile:
 
     def _scan(self) -> ArchiveMembers:
         return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
+
+
+def check_foreign(head: bytes, where: str) -> None:
+    """Raise UnsupportedFormat where a file that begins with *head*, and is no tar, is known to be something else."""
+    if kind := foreign_kind(head):
+        raise UnsupportedFormat(where, f"{kind}, where an archive is expected", "look at what was saved or downloaded")
 
 
 def archive_reader(

@@ -25,11 +25,11 @@ from occy_fast.errors import (
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.kernels import tar_scan
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.streams.decode import STEP, decode_whole
+from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar_stream import TarStream
-from occy_fast.transports.archive_file import archive_reader
+from occy_fast.transports.archive_file import archive_reader, check_foreign
 from occy_fast.transports.archive_members import PassedMembers
 from occy_fast.transports.locate import STREAM
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
+    from occy_fast.streams.tar import Entry
     from occy_fast.transports.locate import Locator
 
 KEPT = 24 << 20
@@ -94,6 +95,7 @@ class ArchiveStream:
         self._ended = False
         self._offset = 0
         self._fd = -1
+        self._head = b""
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
@@ -108,7 +110,7 @@ class ArchiveStream:
         kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
         blobs = 0
         tar = TarStream(self._decoded(cancel), where=self.locator, limits=self._limits)
-        for entry in tar.entries():
+        for entry in self._entries(tar):
             member = self._members.add(entry)
             if member is None or member.problem:
                 continue
@@ -163,6 +165,14 @@ class ArchiveStream:
     ) -> None:
         self.close()
 
+    def _entries(self, tar: TarStream) -> Iterator[Entry]:
+        try:
+            yield from tar.entries()
+        except TarError as error:
+            if error.offset == 0:
+                check_foreign(self._head, self.locator)
+            raise
+
     def _decoded(self, cancel: threading.Event | None) -> Iterator[Buffer]:
         buffers = self._buffers(self._open(), cancel)
         head = b""
@@ -170,6 +180,7 @@ class ArchiveStream:
             head += piece
         if not head:
             raise TarTruncated(self.locator, 0, "nothing came")
+        self._head = bytes(head[:SNIFF_SIZE])
         yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator, self._limits)
 
     def _open(self) -> int:
@@ -184,14 +195,14 @@ class ArchiveStream:
         try:
             self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise NotFound(self.locator, f"{self._wanted.path}: {error.strerror}") from error
+            raise NotFound(self.locator, self._wanted.path, error.errno) from error
         return self._fd
 
     def _buffers(self, fd: int, cancel: threading.Event | None) -> Iterator[memoryview]:
         try:
-            yield from read_descriptor(fd, STEP, None if cancel is None else cancel.is_set)
+            yield from read_descriptor(fd, cancelled=None if cancel is None else cancel.is_set)
         except OSError as error:
-            raise NotFound(self.locator, f"readable archive ({error.strerror})") from error
+            raise NotFound(self.locator, "archive", error.errno) from error
         if cancel is not None and cancel.is_set():
             raise Cancelled(self.locator)
 

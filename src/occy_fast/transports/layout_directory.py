@@ -123,4 +123,4 @@ def _unsafe(error: OSError, where: str, name: str) -> BadArchive | NotFound:
         return BadArchive(where, "a symbolic link, and none is followed below a layout")
     if error.errno == errno.ENOTDIR:
         return BadArchive(where, "not a directory")
-    return NotFound(where, f"{name}: {error.strerror}")
+    return NotFound(where, name, error.errno)

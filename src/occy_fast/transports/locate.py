@@ -211,9 +211,20 @@ def _is_layout(locator: Locator) -> bool:
         if os.path.lexists(os.path.join(path, "oci-layout")):
             return True
         raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
-    if not os.path.exists(path):
-        raise NotFound(locator.text, path)
+    try:
+        os.stat(path)
+    except OSError as error:
+        raise NotFound(locator.text, path, error.errno, _whole_path(path)) from error
     return False
+
+
+def _whole_path(path: str) -> str | None:
+    """Say how an image in an archive is named, where a mere path looks as if that was meant."""
+    before, colon, selector = path.partition(":")
+    if not colon or not os.path.exists(before):
+        return None
+    transport = "oci" if os.path.isdir(before) else "docker-archive"
+    return f"a path without transport is taken whole; {transport}:{before}:{selector} names an image in {before}"
 
 
 def _remedy() -> str:

@@ -40,7 +40,7 @@ class OciLayoutSource:
             remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
-            raise NotFound(locator.text, f"{locator.path}: {error.strerror}") from error
+            raise NotFound(locator.text, locator.path, error.errno) from error
         self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
 
     def read(self) -> Contents:

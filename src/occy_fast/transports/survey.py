@@ -52,7 +52,7 @@ def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shap
     try:
         fd = os.open(where.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise NotFound(locator, f"{where.path}: {error.strerror}") from error
+        raise NotFound(locator, where.path, error.errno) from error
     try:
         status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
@@ -169,7 +169,7 @@ def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shap
     except OccyError as error:
         return Shape("broken", codec, problem=error.describe())
     except OSError as error:
-        raise NotFound(where, f"readable archive ({error.strerror})") from error
+        raise NotFound(where, "archive", error.errno) from error
     return _shape(members, codec)
 
 

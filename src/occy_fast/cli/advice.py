@@ -1,0 +1,69 @@
+"""What to do about an error that does not say it itself."""
+
+from __future__ import annotations
+
+from occy_fast.errors import (
+    ConfigTooLarge,
+    CorruptStream,
+    DigestMismatch,
+    LimitError,
+    ManifestTooLarge,
+    MissingBlob,
+    NotFound,
+    OccyError,
+    OutputError,
+    SizeMismatch,
+    TarAmbiguous,
+    TarTruncated,
+    TransportError,
+)
+
+_AGAIN = "get it again from where it came: bytes were lost or changed on the way"
+
+# What a LimitError calls its limit, and the keywords of Limits it may stand for.
+_LIMITS = {
+    "decompressed size": ("layer",),
+    "decompression ratio": ("ratio",),
+    "zstd window": ("zstd_window",),
+    "memory of an xz decoder": ("xz_memory",),
+    "bytes in an extension header": ("tar_extension",),
+    "bytes in a sparse map": ("tar_sparse_map",),
+    "extension headers on one entry": ("tar_extension_count",),
+    "members of an archive": ("member_count",),
+    "bytes of names in an archive": ("member_names",),
+    "number of layers": ("layer_count",),
+    "depth of nested indexes": ("index_depth",),
+    "number of manifests": ("manifest_count",),
+}
+
+
+def advice(error: OccyError) -> str:
+    """Return what the reader of *error* can do; empty where nothing is known."""
+    match error:
+        case LimitError():
+            variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in limit_names(error))
+            return f"if you trust where it comes from, set {variables} higher" if variables else ""
+        case TarTruncated():
+            return "copy or save it again: it is cut short"
+        case TarAmbiguous():
+            return "--no-strict reads it as Docker does; other readers may not"
+        case CorruptStream() | DigestMismatch() | SizeMismatch():
+            return _AGAIN
+        case MissingBlob():
+            return "copy or save it again: not all of it is there"
+        case NotFound(errno=13):
+            return "look at who may read it (ls -l), or run as somebody who may"
+        case OutputError(errno=28):
+            return "make room there, or name another place"
+        case OutputError(errno=13 | 1 | 30):
+            return "name a place that you may write to"
+        case TransportError(retryable=True):
+            return "the same again, or --retries N: it may pass"
+    return ""
+
+
+def limit_names(error: LimitError) -> tuple[str, ...]:
+    """Return the keywords of Limits that *error* may stand for; none where the limit cannot be raised."""
+    if isinstance(error, ManifestTooLarge):
+        return ("manifest", "docker_manifest")
+    return ("config",) if isinstance(error, ConfigTooLarge) else _LIMITS.get(error.limit, ())
