@@ -45,6 +45,7 @@ class Exchange:
     headers: dict[str, str]
     stream: BinaryIO
     sock: socket.socket
+    version: str = "HTTP/1.1"
 
     def body(self) -> Iterator[bytes]:
         """Yield the chunks of the body."""
@@ -62,6 +63,13 @@ class Exchange:
         self.say(status, dumps(document), Content_Type="application/json")
 
     def say_chunks(self, pieces: Iterator[bytes]) -> None:
+        """Answer in chunks, or to whoever asks in HTTP/1.0, as a body that ends with the connection."""
+        if self.version == "HTTP/1.0":
+            self.sock.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+            for piece in pieces:
+                self.sock.sendall(piece)
+            self.sock.shutdown(socket.SHUT_RDWR)
+            return
         self.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for piece in pieces:
             self.sock.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
@@ -150,7 +158,7 @@ class FakeDaemon:
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), sock, sock.makefile("rb") as stream:
             while line := stream.readline():
-                method, target, _ = line.decode().split()
+                method, target, version = line.decode().split()
                 headers = {}
                 while (field_line := stream.readline().decode().strip()) != "":
                     name, _, value = field_line.partition(":")
@@ -161,7 +169,7 @@ class FakeDaemon:
                     path = "/" + path.split("/", 2)[2]
                 query = {name: values[0] for name, values in parse_qs(url.query).items()}
                 self.requests.append(f"{method} {path}")
-                exchange = Exchange(method, path, query, headers, stream, sock)
+                exchange = Exchange(method, path, query, headers, stream, sock, version)
                 if not any(fault(self, exchange) for fault in self.faults):
                     self._answer(exchange)
         self._open.discard(sock)

@@ -18,9 +18,17 @@ class TarStream:
     What went wrong once is raised again by whoever asks on: the content's reader may be another one than the entries'.
     """
 
-    def __init__(self, buffers: Iterable[Buffer], *, where: str = "", limits: Limits = LIMITS) -> None:
-        """Read from *buffers*, the whole tar in order; *where* is what errors call it."""
+    def __init__(
+        self, buffers: Iterable[Buffer], *, where: str = "", limits: Limits = LIMITS, to_end: bool = True
+    ) -> None:
+        """Read from *buffers*, the whole tar in order.
+
+        Args:
+            where: what errors call it.
+            to_end: read what follows the archive's end as well, so that whoever writes it is not cut off.
+        """
         self._buffers = iter(buffers)
+        self._to_end = to_end
         self._where = where
         self._scan = new_scan(False, limits)
         self._rest = memoryview(b"")
@@ -49,7 +57,7 @@ class TarStream:
                     break
                 for record in self._scan.feed(block):
                     yield entry_of(record)
-            while self._more():
+            while (self._to_end or not self._scan.ended) and self._more():
                 self._rest = self._rest[:0]
             self._scan.finish()
         except TarError as error:

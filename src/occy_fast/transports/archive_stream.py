@@ -6,11 +6,11 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from occy_fast.errors import (
     Cancelled,
@@ -87,6 +87,8 @@ class ArchiveStream:
     Use arrivals to its end, then contents; or read, which lets the layers go.
     """
 
+    _to_end: ClassVar[bool] = True                       # who writes into a pipe may take it ill to be cut off
+
     def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
         """Name the archive; nothing is opened before the pass. *lenient* is DockerArchiveReader's."""
         self.locator = locator.text
@@ -109,7 +111,8 @@ class ArchiveStream:
         self._members = PassedMembers(self.locator, self._limits)
         kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
         blobs = 0
-        tar = TarStream(self._decoded(cancel), where=self.locator, limits=self._limits)
+        decoded = self._decoded(cancel)
+        tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end)
         for entry in self._entries(tar):
             member = self._members.add(entry)
             if member is None or member.problem:
@@ -126,6 +129,7 @@ class ArchiveStream:
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._ended, self._offset = tar.ended, tar.offset
+        decoded.close()
 
     def announced(self) -> tuple[Digest, ...]:
         """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
@@ -173,7 +177,7 @@ class ArchiveStream:
                 check_foreign(self._head, self.locator)
             raise
 
-    def _decoded(self, cancel: threading.Event | None) -> Iterator[Buffer]:
+    def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
         buffers = self._buffers(self._open(), cancel)
         head = b""
         while len(head) < SNIFF_SIZE and (piece := next(buffers, None)) is not None:

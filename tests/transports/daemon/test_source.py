@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
+from fake_daemon import FAULTS, Exchange, FakeDaemon
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
 from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.access import Access
@@ -131,10 +131,17 @@ def test_a_daemon_that_fails_before_the_archive(daemon: FakeDaemon, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BARE = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [CHUNKED, BARE], ids=["chunked", "bare"])
 @pytest.mark.parametrize("ending", ["hangs", "hangs up", "ends"])
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_an_archive_that_stops_midway(daemon: FakeDaemon, tmp_path: Path, ending: str, share: float) -> None:
-    """An early end inside the chunked body is the daemon's failure; inside a body that is whole, the archive's."""
+def test_an_archive_that_stops_midway(
+    daemon: FakeDaemon, tmp_path: Path, ending: str, share: float, head: bytes
+) -> None:
+    """An early end inside the body is the daemon's failure; inside chunks that say they are all, the archive's."""
     image = make_image("a", "b", size=2_000_000)
     put(daemon, image, "app:1")
 
@@ -143,10 +150,9 @@ def test_an_archive_that_stops_midway(daemon: FakeDaemon, tmp_path: Path, ending
             return False
         raw = fake.archive("sha256:" + sha256(image.config), "app:1")
         raw = raw[: int(len(raw) * share)]
-        if ending == "ends":
-            asked.say_chunks(pieces(raw))
-            return True
-        asked.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(raw) + raw)
+        asked.sock.sendall(head + b"%x\r\n" % len(raw) * (head == CHUNKED) + raw)
+        if ending == "ends" and head == CHUNKED:
+            asked.sock.sendall(b"\r\n0\r\n\r\n")
         if ending == "hangs":
             fake.stopping.wait(20)
         else:
@@ -157,9 +163,30 @@ def test_an_archive_that_stops_midway(daemon: FakeDaemon, tmp_path: Path, ending
     began = time.monotonic()
     with pytest.raises(OccyError) as caught:
         occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
-    assert isinstance(caught.value, DaemonError) or ending == "ends"
+    if ending != "ends" or head == BARE:
+        assert isinstance(caught.value, DaemonError)
+        assert ("no sign of life" if ending == "hangs" else "hung up inside its answer") in caught.value.problem
     assert time.monotonic() - began < 10
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("head", [CHUNKED, BARE], ids=["chunked", "bare"])
+def test_the_end_of_the_archive_is_the_end(daemon: FakeDaemon, tmp_path: Path, head: bytes) -> None:
+    """What a daemon does afterwards, as removing its own copy of the image, is not waited for."""
+    image = make_image("a", "b", size=2_000_000)
+    put(daemon, image, "app:1")
+
+    def linger(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/get"):
+            raw = fake.archive("sha256:" + sha256(image.config), "app:1")
+            asked.sock.sendall(head + b"%x\r\n" % len(raw) * (head == CHUNKED) + raw)
+            fake.stopping.wait(20)
+        return asked.path.endswith("/get")
+
+    daemon.faults.append(linger)
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
+    assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("occy-fast")]
 
 
 def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_path: Path) -> None:

@@ -191,10 +191,11 @@ class DaemonClient:
     def open_save(self, name: str, cancel: threading.Event | None = None) -> Iterator[memoryview]:
         """Let the daemon make an archive of an image; its bytes come as it makes them.
 
+        Whoever has read the archive's end stops asking, as the daemon hangs up only when it has cleaned up behind it.
         Raises DaemonError, NotFound, and Cancelled once *cancel* is set.
         """
         _ = self.nature
-        answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel)
+        answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel, bare=True)
         if answer.status != 200:
             if answer.status == 404:
                 raise NotFound(self._where, f"image {name}")

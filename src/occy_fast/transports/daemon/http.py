@@ -7,10 +7,11 @@ import os
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urlencode
@@ -29,6 +30,7 @@ MOST_ANSWER = 64 << 20
 
 STEP = 1 << 20
 _TICK = 0.25                                         # seconds until a caller who waits is asked again
+_MOMENT = 50_000                                     # microseconds until a buffer that is not full is handed on
 _LAST_WORDS = 2.0                                    # seconds a daemon that has closed the way there gets to say why
 
 
@@ -85,7 +87,7 @@ class DaemonConnection:
         Raises DaemonError.
         """
         doing = f"{method} {path}"
-        answer = self.open(method, path, None, **query)
+        answer = self.open(method, path, None, bare=False, **query)
         deadline = time.monotonic() + self._timeout
         pieces: list[bytes] = []
         size = 0
@@ -104,10 +106,13 @@ class DaemonConnection:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, b"".join(pieces)
 
     def open(
-        self, method: str, path: str, cancel: threading.Event | None = None, **query: str
+        self, method: str, path: str, cancel: threading.Event | None = None, *, bare: bool = False, **query: str
     ) -> http.client.HTTPResponse:
         """Send a request without body, and return the answer, of which only the head has been read.
 
+        Args:
+            bare: ask in HTTP/1.0, so that the answer's body is not cut into chunks: a daemon's are of 32 KiB, and each
+                costs it two writes and us three reads. Nothing then tells the body's end from a daemon that hangs up.
         Raises DaemonError, and Cancelled once *cancel* is set.
         """
         target = _target(path, query)
@@ -115,6 +120,8 @@ class DaemonConnection:
             for attempt in ("kept", "new"):
                 fresh = self._connection is None
                 connection = self._connected()
+                if bare:
+                    vars(connection).update(_http_vsn=10, _http_vsn_str="HTTP/1.0")  # http.client has no other way
                 try:
                     connection.request(method, target, preload_content=False)
                     if cancel is not None:
@@ -185,7 +192,8 @@ class DaemonConnection:
         """Yield what comes, each buffer good until the next is asked for.
 
         The daemon's end of the socket holds little, and while nobody reads, the daemon waits: so a thread reads ahead.
-        Raises DaemonError, and Cancelled once *cancel* is set.
+        Raises DaemonError, where a body that is bare ends as well: who knows its end must stop asking there; and
+        Cancelled once *cancel* is set.
         """
         sock = self._socket                              # an answer that ends the connection takes it away from there
         assert sock is not None
@@ -194,11 +202,13 @@ class DaemonConnection:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-        with self._errors(doing):
-            yield from ReadAhead(answer.readinto, stop, STEP).buffers(None if cancel is None else cancel.is_set)
+        is_bare = not answer.chunked and answer.length is None
+        with self._errors(doing), closing(answer):
+            read_into = _bare_body(answer, sock, self._timeout) if is_bare else _chunked_body(answer)
+            yield from ReadAhead(read_into, stop, STEP).buffers(None if cancel is None else cancel.is_set)
             if cancel is not None and cancel.is_set():
                 raise Cancelled(self._where)
-            if answer.length:
+            if is_bare or answer.length:
                 raise self.failure(f"{doing}: it hung up inside its answer", answer.status, retryable=True)
 
     def _wait(self, sock: socket.socket, cancel: threading.Event) -> None:
@@ -289,6 +299,51 @@ def _is_readable(sock: socket.socket, seconds: float = 0) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
+
+
+def _chunked_body(answer: http.client.HTTPResponse) -> Callable[[memoryview], int]:
+    """Return what puts a piece of the body of *answer* into a buffer, as soon as there is one."""
+
+    def fill(room: memoryview) -> int:
+        piece = answer.read1(len(room))
+        room[: len(piece)] = piece
+        return len(piece)
+
+    return fill
+
+
+def _bare_body(answer: http.client.HTTPResponse, sock: socket.socket, timeout: float) -> Callable[[memoryview], int]:
+    """Return what fills a buffer with the body of *answer*, past the layers that would look at each piece of it.
+
+    The kernel waits until a buffer is full, or nothing came for a moment: what a daemon writes in pieces of 32 KiB is
+    one call for a buffer of 1 MiB.
+    """
+    flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL     # TLS has buffers of its own
+    begun = False
+
+    def begin(room: memoryview) -> int:
+        """Take what has come with the answer's first lines."""
+        head = answer.fp.read(len(answer.fp.peek()))
+        room[: len(head)] = head
+        if flags:
+            sock.settimeout(None)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, _MOMENT))
+        return len(head)
+
+    def fill(room: memoryview) -> int:
+        nonlocal begun
+        if not begun:
+            begun = True
+            return begin(room)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return sock.recv_into(room, 0, flags)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+
+    return fill
 
 
 def _existing(path: str) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from occy_fast.errors import NotFound, UsageError
 from occy_fast.planning.access import USUAL_ACCESS, Access
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class DaemonSource(ArchiveStream):
     """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
+
+    _to_end: ClassVar[bool] = False                      # dockerd removes a copy of the image first: 0.2 s for 1 GB
 
     def __init__(self, locator: Locator, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
@@ -49,6 +51,6 @@ class DaemonSource(ArchiveStream):
         super().close()
         self._client.close()
 
-    def _decoded(self, cancel: threading.Event | None) -> Iterator[Buffer]:
+    def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
         """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
         yield from self._client.open_save(self._name, cancel)
