@@ -39,7 +39,7 @@ def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     text = answer(capsys, "check", "app.tar", "--target", "docker-20.10.24", "-t", "podman-4.3", code=5)
     assert text == (
         "app.tar\n"
-        "docker-20.10.24: it will fail\n"
+        "docker-20.10.24 (as docker-20.10): it will fail\n"
         "  error    zstd-layer: layers 1-2: zstd\n"
         f"           it says: {SAYS}\n"
         "  mend:    occy-fast convert app.tar docker-archive:app-docker-20.10.24.tar --target docker-20.10.24\n"
@@ -128,7 +128,7 @@ def test_convert_for_a_target_leaves_nothing_to_find(capsys: pytest.CaptureFixtu
     assert "zstd-layer: layers 1-2, for docker-20.10.24" in err
     assert "zstd -> none" in out or "recode" in out
     assert answer(capsys, "check", "out.tar", "-t", "docker-20.10.24", "--deep") == (
-        "out.tar\ndocker-20.10.24: nothing in the way\n"
+        "out.tar\ndocker-20.10.24 (as docker-20.10): nothing in the way\n"
     )
 
 

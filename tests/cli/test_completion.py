@@ -91,6 +91,14 @@ def test_a_real_bash_completes_the_program(tmp_path: Path) -> None:
     )
     run = subprocess.run(["bash", "-c", asking], check=True, capture_output=True, text=True, env=environment())
     assert run.stdout == "zstd\n", run.stderr
+    # compopt works only while Bash itself completes: in its place stands what tells that it was asked
+    asking = (
+        f"PATH={tmp_path}:$PATH\n{script.stdout}\ncompopt() {{ echo compopt \"$@\"; }}\n"
+        "COMP_WORDS=(occy-fast convert docker-d) COMP_CWORD=2\n_occy_fast_completion occy-fast\n"
+        'echo "${COMPREPLY[@]}"\n'
+    )
+    run = subprocess.run(["bash", "-c", asking], check=True, capture_output=True, text=True, env=environment())
+    assert run.stdout == "compopt -o nospace\ndocker-daemon:\n", run.stderr
 
 
 def environment() -> dict[str, str]:

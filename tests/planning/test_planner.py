@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -827,6 +828,12 @@ def test_what_is_copied_first_where_recoding_is_one_by_one() -> None:
     plan = plan_of(contents(image("a.zstd", "b.gzip", "c.zstd", "d")), goal(), archive=True)
     assert [type(step) for step in plan.steps] == [Copy, Copy, Recode, Recode]
     assert plan.one_by_one
+
+
+def test_what_may_not_fit_is_said() -> None:
+    planned = partial(plan_of, contents(image("a", "b.gzip"), names=["app:1"]), goal("gzip"))
+    assert "1.4 MB; 1.4 MB free;" in planned(Facts(free=1_380_000)).explain()
+    assert "1.4 MB; 1.3 MB free, which may not do;" in planned(Facts(free=1_300_000)).explain()
 
 
 def test_the_same_plan_as_json() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import OCI_INDEX, make_image, sha256
+import occy_fast
+from image_builders import OCI_INDEX, make_image, oci_layout, sha256
 from occy_fast.errors import MissingBlob, Unsupported
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
@@ -212,6 +214,23 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, kind: str) -> None:
     with pytest.raises(Unsupported):
         open_destination(f"docker-archive:{path}" + ("/" if kind == "slash" else "")).stage()
     assert os.listdir(tmp_path) == ["a.tar"]
+
+
+@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])
+def test_a_file_that_is_no_archive_is_not_replaced(tmp_path: Path, transport: str) -> None:
+    source = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
+    path = tmp_path / "letter.txt"
+    path.write_bytes(b"dear reader, " * 100)
+    for call in (occy_fast.plan, occy_fast.convert):
+        with pytest.raises(Unsupported, match="a file stands there that is no archive"):
+            call(source, f"{transport}:{path}")
+    assert path.read_bytes() == b"dear reader, " * 100
+    for archive in (b"", bytes(1024), gzip.compress(b"some"), b"\x28\xb5\x2f\xfd"):
+        path.write_bytes(archive)
+        noted = [note for note in occy_fast.plan(source, f"{transport}:{path}").notes if "is replaced" in note]
+        assert noted == ([f"{path} is there, and is replaced"] if archive else [])
+        occy_fast.convert(source, f"{transport}:{path}")
+        assert tarfile.is_tarfile(path)
 
 
 def test_an_archive_may_be_its_own_source(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def checked_lines(checked: Checked) -> list[str]:
     """Say what was found, a block for each target."""
     lines = [checked.locator]
     for target in checked.targets:
-        lines.append(f"{target}: {_verdict(checked, target)}")
+        lines.append(f"{target}{_row_of(checked, target)}: {_verdict(checked, target)}")
         for finding, places in _grouped(checked.findings, target):
             lines.append(f"  {finding.severity:<7}  {finding.rule}: {places}: {finding.problem}")
             if finding.says:
@@ -100,7 +100,8 @@ def drawn_table(checked: Checked) -> str:
     for target in checked.targets:
         verdict = _verdict(checked, target)
         failed = any(finding.target == target for finding in checked.errors)
-        console.print(Text.assemble((target, "bold"), ": ", (verdict, "bold red" if failed else "green")))
+        told = (verdict, "bold red" if failed else "green")
+        console.print(Text.assemble((target, "bold"), _row_of(checked, target), ": ", told))
         rows = list(_grouped(checked.findings, target))
         if rows:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -124,6 +125,7 @@ def checked_document(checked: Checked) -> dict[str, Any]:
         "schema": SCHEMA,
         "locator": checked.locator,
         "targets": list(checked.targets),
+        "judged_as": dict(zip(checked.targets, checked.rows, strict=True)),
         "deep": checked.deep,
         "exit_code": checked.exit_code,
         "findings": [_finding_document(finding) for finding in checked.findings],
@@ -143,6 +145,12 @@ def _finding_document(finding: Finding) -> dict[str, Any]:
         "sources": list(finding.sources),
         "mend": finding.mend,
     }
+
+
+def _row_of(checked: Checked, target: str) -> str:
+    """Say which range of versions speaks for a target that is none itself."""
+    row = dict(zip(checked.targets, checked.rows, strict=False)).get(target, target)
+    return "" if row == target else f" (as {row})"
 
 
 def _verdict(checked: Checked, target: str) -> str:

@@ -21,6 +21,11 @@ PROGRAM = "occy-fast"
 class ColonBash(BashComplete):
     """Bash, which cuts words at ":" and "=": they are joined to be understood, and cut again in the answer."""
 
+    # A transport is not the end of a word: no space behind its colon.
+    source_template = BashComplete.source_template.replace(
+        "    return 0\n", "    [[ ${COMPREPLY[0]-} == *: ]] && compopt -o nospace\n    return 0\n"
+    )
+
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the cursor and the one under it, as they were typed."""
         pieces = split_arg_string(os.environ["COMP_WORDS"])[1 : int(os.environ["COMP_CWORD"]) + 1]

@@ -267,7 +267,8 @@ def _totals(plan: Plan) -> str:
         parts.append(f"recodes {format_size(recoded)}{one_by_one}")
         parts.append(f"writes about {format_size(estimate_written(plan))}")
     if plan.free is not None:
-        parts.append(f"{format_size(plan.free)} free")
+        short = ", which may not do" if estimate_written(plan) > plan.free else ""
+        parts.append(f"{format_size(plan.free)} free{short}")
     parts.append(f"verifies {plan.goal.verify}" + (", reads tars strictly" if plan.goal.strict else ""))
     return "; ".join(parts)
 

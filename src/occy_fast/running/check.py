@@ -50,6 +50,7 @@ class Checked:
 
     Attributes:
         targets: their names, as they were asked for.
+        rows: for each of them, the range of versions it was judged as: "docker-20.10" for "docker-20.10.24".
         findings: for one target after the other.
         unknown: what is remarkable, and nobody knows whether the target reads it.
         unread: why the images were not looked into beyond what their archive shows; None if they were.
@@ -62,6 +63,7 @@ class Checked:
     unknown: tuple[Finding, ...] = ()
     unread: OccyError | None = None
     deep: bool = False
+    rows: tuple[str, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -142,6 +144,7 @@ def check(
         tuple(finding for finding in found if finding.severity == "unknown"),
         unread,
         deep and contents is not None,
+        tuple(target.row for target in wanted),
     )
 
 

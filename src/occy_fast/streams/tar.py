@@ -170,6 +170,17 @@ def read_entries(
         raise error.at(where) from None
 
 
+def begins_tar(head: bytes) -> bool:
+    """Tell whether the first block of *head* is a header or zeros; false where there is no whole block."""
+    if len(head) < 512:
+        return False
+    try:
+        new_scan(False, LIMITS, keep=False).feed(head[:512])
+    except TarError:
+        return False
+    return True
+
+
 def scan_region(
     fd: int,
     offset: int,

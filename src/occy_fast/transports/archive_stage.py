@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from abc import ABC, abstractmethod
 from contextlib import ExitStack, suppress
@@ -16,6 +17,8 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.tar import begins_tar
 from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
 from occy_fast.transports.layout_directory import LAYOUT_FILE
 from occy_fast.transports.locate import STREAM
@@ -51,6 +54,27 @@ class _RegionSink:
 
     def abort(self) -> None:
         self._stage._drop(self._region)
+
+
+def replaced_note(path: str, where: str) -> tuple[str, ...]:
+    """Return what a plan says of an archive at *path* that a new one is to replace; nothing where there is none.
+
+    Raises Unsupported: something else stands there, which nobody meant.
+    """
+    if path == STREAM:
+        return ()
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return ()                            # what that means, opening the stage says
+            head = file.read(SNIFF_SIZE)
+    except OSError:                                  # there is nothing, or it cannot be looked at
+        return ()
+    if not head:
+        return ()
+    if sniff(head).codec == "none" and not begins_tar(head):
+        raise Unsupported(where, "a file stands there that is no archive", "remove it, or name another")
+    return (f"{path} is there, and is replaced",)
 
 
 class ArchiveStage(ABC):

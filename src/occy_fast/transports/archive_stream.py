@@ -23,11 +23,11 @@ from occy_fast.errors import (
     UsageError,
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
-from occy_fast.kernels import tar_scan
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.tar import begins_tar
 from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.archive_file import archive_reader, check_foreign
 from occy_fast.transports.archive_members import PassedMembers
@@ -46,7 +46,6 @@ KEPT = 24 << 20
 MOST_BLOBS = 16_384
 """Members that are not kept: what becomes of each is remembered until the manifest comes."""
 
-_BLOCK = 512
 
 
 def comes_by_once(locator: Locator) -> bool:
@@ -213,15 +212,4 @@ class ArchiveStream:
 
 def _kind_of(head: bytes) -> str:
     codec = sniff(head).codec
-    return codec if codec != "none" or _begins_tar(head) else "other"
-
-
-def _begins_tar(head: bytes) -> bool:
-    """Tell whether the first block is a header or zeros."""
-    if len(head) < _BLOCK:
-        return False
-    try:
-        tar_scan.TarScan().feed(head[:_BLOCK])
-    except TarError:
-        return False
-    return True
+    return codec if codec != "none" or begins_tar(head) else "other"

@@ -135,6 +135,14 @@ def test_another_authority_is_not_believed(
     assert not daemon.requests
 
 
+def test_certificates_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's own are not taken in their place."""
+    monkeypatch.setenv("DOCKER_HOST", "https://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path / "none"))
+    with pytest.raises(DaemonError, match="none', which is no directory"):
+        occy_fast.inspect("docker-daemon:app:1")
+
+
 def test_tcp_without_tls(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = make_image("a")
     layout = oci_layout(tmp_path / "layout", [image])

@@ -239,6 +239,8 @@ class DaemonConnection:
             return HTTPConnection(endpoint.host, endpoint.port, timeout=self._timeout)
         from urllib3.connection import HTTPSConnection
 
+        if endpoint.certificates is not None and not os.path.isdir(endpoint.certificates):
+            raise self.failure(f"its certificates are to be in '{endpoint.certificates}', which is no directory")
         files = [
             None if endpoint.certificates is None else _existing(os.path.join(endpoint.certificates, name))
             for name in ("ca.pem", "cert.pem", "key.pem")
