@@ -321,6 +321,16 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read(path, limits=Limits(layer_count=2))
 
 
+def test_the_depth_of_a_v1_image_may_be_raised(tmp_path: Path) -> None:
+    nested: Any = []
+    for _ in range(70):
+        nested = [nested]
+    path = write(tmp_path / "a.tar", directory("one", extra=nested), repositories(app={"1": "one"}))
+    with pytest.raises(errors.BadJSON, match="more than 64 levels deep"):
+        read(path)
+    assert len(read(path, limits=Limits(json_depth=100)).images) == 1
+
+
 def test_more_layers_than_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diff_ids_module, "_MOST", 2)
     names = [f"n{number}" for number in range(7)]

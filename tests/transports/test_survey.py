@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import tarfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -206,8 +207,34 @@ def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Unsupported):
         survey(str(tmp_path / "pipe"))
-    with pytest.raises(LimitError):
-        survey(str(docker_archive(tmp_path / "a.tar", [make_image()])), Limits(member_count=2))
+
+
+def test_limits_are_told_with_their_place(tmp_path: Path) -> None:
+    path = str(docker_archive(tmp_path / "a.tar", [make_image()]))
+    with pytest.raises(LimitError, match="a.tar: members of an archive") as many:
+        survey(path, Limits(member_count=2))
+    assert many.value.where == path
+    with pytest.raises(LimitError, match="a.tar: bytes of names in an archive"):
+        survey(path, Limits(member_names=100))
+    climbing = str(archive(tmp_path / "b.tar", [("../x", b"")] * 20))
+    with pytest.raises(LimitError, match="members of an archive"):
+        survey(climbing, Limits(member_count=20))
+    assert survey(climbing, Limits(member_count=21)) is not None
+
+
+def test_no_more_is_kept_of_an_entry_than_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for number in range(40):
+            member = tarfile.TarInfo(f"{number}")
+            member.pax_headers = {"comment": "c" * 500_000}
+            tar.addfile(member)
+    tracemalloc.start()
+    try:
+        survey(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

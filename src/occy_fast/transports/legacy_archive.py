@@ -117,7 +117,7 @@ class LegacyArchive:
             total += region.size
             if total > MOST_TEXT:
                 raise LimitError(self._locator, "bytes of v1 images", MOST_TEXT, total)
-            documents[id_] = V1Document.parse(region.read(), where)
+            documents[id_] = V1Document.parse(region.read(), where, self._limits)
         return documents
 
     def _check_parents(self) -> None:

@@ -67,11 +67,23 @@ def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shap
         os.close(fd)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Member:
-    """The last entry of its name; *head* and *content* are what was kept of a file that came by once."""
+    """The last entry of its name, without what nobody asks of it, as an entry may bring a megabyte of PAX records.
 
-    entry: Entry
+    Attributes:
+        target: of a link, where it leads.
+        hard: it is a hard link.
+        plain: it is a regular file whose bytes stand in one piece.
+        head, content: what was kept of a file that came by once.
+    """
+
+    offset: int
+    size: int
+    target: str | None
+    hard: bool
+    file: bool
+    plain: bool
     head: bytes | None = None
     content: bytes | None = None
 
@@ -79,24 +91,33 @@ class _Member:
 class _Members:
     """An archive unpacked by a loader that keeps every name inside: "../x" and "/x" are x."""
 
-    def __init__(self, fd: int, limits: Limits) -> None:
-        self._fd, self.limits = fd, limits
+    def __init__(self, fd: int, where: str, limits: Limits) -> None:
+        self._fd, self._where, self.limits = fd, where, limits
         self._names: dict[str, _Member] = {}
         self.directories: set[str] = set()
         self.climbing: list[str] = []
+        self._length = 0
 
     def add(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
         raw = entry.name.decode("utf-8", "surrogateescape")
         name = inside(raw)
+        target = entry.linkname.decode("utf-8", "surrogateescape") if entry.is_link else None
         if raw.startswith("../") or "/../" in raw:
             self.climbing.append(raw)
         if entry.is_directory:
             self.directories.add(name)
         elif entry.type not in b"gx":
-            self._names[name] = _Member(entry, head, content)
-        if len(self._names) + len(self.directories) > self.limits.member_count:
-            count = len(self._names) + len(self.directories)
-            raise LimitError("", "members of an archive", self.limits.member_count, count)
+            plain = entry.is_file and entry.sparse is None
+            hard = entry.type == b"1"
+            self._names[name] = _Member(
+                entry.data_offset, entry.stored, target, hard, entry.is_file, plain, head, content
+            )
+        self._length += len(raw) + len(target or "")
+        count = len(self._names) + len(self.directories) + len(self.climbing)
+        if count > self.limits.member_count:
+            raise LimitError(self._where, "members of an archive", self.limits.member_count, count)
+        if self._length > self.limits.member_names:
+            raise LimitError(self._where, "bytes of names in an archive", self.limits.member_names, self._length)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -107,10 +128,9 @@ class _Members:
         kind: Link = ""
         for _ in range(_LONGEST_CHAIN):
             member = self._names.get(name)
-            if member is None or not member.entry.is_link:
-                return member if member is not None and member.entry.is_file else None, kind
-            target = member.entry.linkname.decode("utf-8", "surrogateescape")
-            hard = member.entry.type == b"1"
+            if member is None or member.target is None:
+                return member if member is not None and member.file else None, kind
+            target, hard = member.target, member.hard
             base = "" if hard or target.startswith("/") else name.rpartition("/")[0]
             if not first:
                 first = name
@@ -123,16 +143,16 @@ class _Members:
     def read(self, path: str, limit: int) -> bytes | None:
         """Return a small file's content; None where there is none, or not a small one."""
         member, _ = self.follow(path)
-        if member is None or member.entry.stored > limit or member.entry.sparse is not None:
+        if member is None or member.size > limit or not member.plain:
             return None
         if member.head is not None:
             return member.content
-        return os.pread(self._fd, member.entry.stored, member.entry.data_offset)
+        return os.pread(self._fd, member.size, member.offset)
 
     def head(self, member: _Member) -> bytes:
         if member.head is not None:
             return member.head
-        return os.pread(self._fd, min(SNIFF_SIZE, member.entry.stored), member.entry.data_offset)
+        return os.pread(self._fd, min(SNIFF_SIZE, member.size), member.offset)
 
 
 def inside(path: str) -> str:
@@ -157,7 +177,7 @@ def leads_out(path: str) -> bool:
 
 
 def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shape:
-    members = _Members(fd, limits)
+    members = _Members(fd, where, limits)
     try:
         if codec == "none":
             for entry in scan_region(fd, 0, size, where=where, limits=limits):
