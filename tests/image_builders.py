@@ -229,6 +229,15 @@ def oci_layout(path: Path, images: Sequence[BuiltImage], refs: Sequence[str | No
     return path
 
 
+def write_manifest(layout: Path, raw: bytes) -> Path:
+    """Make *raw* the only manifest of a layout; return the layout."""
+    (layout / "blobs" / "sha256" / sha256(raw)).write_bytes(raw)
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"][0].update({"digest": "sha256:" + sha256(raw), "size": len(raw)})
+    (layout / "index.json").write_bytes(dumps(index))
+    return layout
+
+
 def oci_archive(path: Path, layout: Path, prefix: str = "") -> Path:
     """Pack a layout as `tar -C layout -cf path .` does, directories included, or with another prefix before names."""
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:

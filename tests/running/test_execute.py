@@ -17,7 +17,17 @@ from typing import Any
 import pytest
 from outputs import Layout, read_archive, tree
 
-from image_builders import BuiltImage, docker_archive, dumps, make_image, make_layer, make_tar, oci_layout, sha256
+from image_builders import (
+    BuiltImage,
+    docker_archive,
+    dumps,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_layout,
+    sha256,
+    write_manifest,
+)
 from occy_fast import api
 from occy_fast.errors import (
     Cancelled,
@@ -476,14 +486,6 @@ def test_an_image_without_layers_as_go_writes_it(tmp_path: Path, family: Any) ->
     written = json.loads(Layout(tmp_path / "out").blob(entry))
     assert written["layers"] is None
     assert family in entry["mediaType"]
-
-
-def write_manifest(layout: Path, raw: bytes) -> None:
-    """Make *raw* the only manifest of a layout."""
-    (layout / "blobs" / "sha256" / sha256(raw)).write_bytes(raw)
-    index = json.loads((layout / "index.json").read_bytes())
-    index["manifests"][0].update({"digest": "sha256:" + sha256(raw), "size": len(raw)})
-    (layout / "index.json").write_bytes(dumps(index))
 
 
 @pytest.mark.parametrize("destination", ["oci:out", "docker-archive:out.tar"])

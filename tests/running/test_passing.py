@@ -15,7 +15,20 @@ import pytest
 from outputs import Layout, read_archive, tree
 from test_real_archives import ARCHIVES
 
-from image_builders import Era, archive_members, docker_archive, dumps, encode, make_image, make_layer, make_tar, sha256
+from image_builders import (
+    Era,
+    archive_members,
+    docker_archive,
+    dumps,
+    encode,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_archive,
+    oci_layout,
+    sha256,
+    write_manifest,
+)
 from occy_fast import api
 from occy_fast.errors import (
     BadReference,
@@ -356,11 +369,34 @@ def test_limits_hold_for_the_plan_too(tmp_path: Path) -> None:
         convert(tmp_path, raw, f"oci:{tmp_path}/other", limits=Limits(layer_count=4))
 
 
-def test_a_target_puts_names_right_as_they_come_by(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("App:1", "docker.io/library/app:1"), ("App:V1", "docker.io/library/app:V1"), ("H:5/App", "h:5/app:latest")],
+)
+def test_a_target_puts_names_right_as_they_come_by(tmp_path: Path, written: str, read: str) -> None:
+    """The repository in small letters; a tag keeps its own."""
     members = dict(archive_members([make_image("a", names=("app:1",))]))
-    members["manifest.json"] = members["manifest.json"].replace(b"app:1", b"App:1")
+    members["manifest.json"] = members["manifest.json"].replace(b"app:1", written.encode())
     raw = make_tar(members.items())
     with pytest.raises(BadReference):
         convert(tmp_path, raw, f"docker-archive:{tmp_path}/out.tar")
     result = convert(tmp_path, raw, f"docker-archive:{tmp_path}/out.tar", target="docker-20.10.24")
-    assert result.names == ("docker.io/library/app:1",)
+    assert result.names == (read,)
+
+
+def test_an_artifact_that_comes_by_is_no_tar(tmp_path: Path) -> None:
+    """Read strictly as if it were a layer's, it cannot be had any more; and nobody is told that it is broken."""
+    image = make_image(tars=[b"no tar " * 1000], codec="gzip")
+    manifest = json.loads(image.manifest)
+    manifest["config"]["mediaType"] = "application/vnd.example.config+json"
+    manifest["layers"][0]["mediaType"] = "application/vnd.example.thing"
+    layout = write_manifest(oci_layout(tmp_path / "in", [image], ["thing"]), dumps(manifest))
+    raw = oci_archive(tmp_path / "in.tar", layout).read_bytes()
+    for strict in (False, True):
+        with piped(tmp_path / "pipe", raw) as pipe:
+            if strict:
+                with pytest.raises(Unsupported, match="save it to a file first"):
+                    api.convert(f"oci-archive:{pipe}", f"oci:{tmp_path}/strict:thing", strict=True)
+            else:
+                api.convert(f"oci-archive:{pipe}", f"oci:{tmp_path}/out:thing")
+    assert api.convert(f"oci-archive:{tmp_path}/in.tar", f"oci:{tmp_path}/strict:thing", strict=True).digest

@@ -211,10 +211,10 @@ def test_what_cannot_be_looked_at(tmp_path: Path) -> None:
 
 def test_limits_are_told_with_their_place(tmp_path: Path) -> None:
     path = str(docker_archive(tmp_path / "a.tar", [make_image()]))
-    with pytest.raises(LimitError, match="a.tar: members of an archive") as many:
+    with pytest.raises(LimitError, match=r"a\.tar: members of an archive") as many:
         survey(path, Limits(member_count=2))
     assert many.value.where == path
-    with pytest.raises(LimitError, match="a.tar: bytes of names in an archive"):
+    with pytest.raises(LimitError, match=r"a\.tar: bytes of names in an archive"):
         survey(path, Limits(member_names=100))
     climbing = str(archive(tmp_path / "b.tar", [("../x", b"")] * 20))
     with pytest.raises(LimitError, match="members of an archive"):

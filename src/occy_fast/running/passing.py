@@ -281,6 +281,8 @@ def _match(plan: Plan, passage: Passage, stage: Stage) -> Outcomes:
 
 def _outcome(step: LayerStep, passed: Passed, stage: Stage, where: str) -> LayerOutcome:
     if passed.error is not None:
+        if isinstance(passed.error, TarError) and not is_tar(step.layer):
+            raise Unsupported(where, "read strictly as it came by, and it is no layer's tar", SAVE_FIRST)
         raise passed.error
     prove_passed(step.layer, passed.address, where)
     rule, outcome = passed.rule, passed.outcome

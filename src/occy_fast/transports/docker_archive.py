@@ -223,11 +223,17 @@ def _read_names(tags: Iterable[str], where: str, lenient: bool) -> Iterable[str]
             if not lenient:
                 raise error.at(where) from None
             try:
-                reference = parse_reference(tag.lower())
+                reference = parse_reference(_in_small(tag))
             except BadReference:
                 continue
         if reference.digest is None:                 # a digest says what it is, and is no name for it
             yield reference.with_default_tag().full()
+
+
+def _in_small(tag: str) -> str:
+    """Return a name with its repository in small letters; a tag may have capitals, and "App:V1" is not "app:v1"."""
+    repository, colon, version = tag.rpartition(":")
+    return f"{repository.lower()}:{version}" if colon and "/" not in version else tag.lower()
 
 
 def _get(members: Members, name: str, where: str) -> Address:
