@@ -23,7 +23,7 @@ from occy_fast.planning.rules import make_rules
 from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
-from occy_fast.running.limits import limits_of_call
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
@@ -175,11 +175,12 @@ def plan(
         tags=tags,
     )
     held = limits_of_call(limits)
+    check_workers(workers)
     check_access(access, source, destination)
 
     def attempt() -> Plan | RulePlan:
         place = open_destination(destination, archive_layout, access)
-        with open_source(source, held, access, lenient=goal.target is not None) as opened:
+        with open_source(source, held, access, lenient=goal.target is not None, workers=workers) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
                 facts = probe(Contents(source, "", ()), place, goal, workers, announced, held)
@@ -230,6 +231,7 @@ def convert(
     Raises:
         OccyError: nothing was published, and nothing is left behind.
     """
+    held = limits_of_call(limits, max_layer)
     decided = plan(
         source,
         destination,
@@ -244,7 +246,7 @@ def convert(
         target=target,
         tags=tags,
         workers=workers,
-        limits=limits,
+        limits=held,
         access=access,
     )
-    return execute(decided, workers=workers, progress=progress, cancel=cancel, max_layer=max_layer, limits=limits)
+    return execute(decided, workers=workers, progress=progress, cancel=cancel, limits=held)

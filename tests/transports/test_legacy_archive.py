@@ -7,7 +7,7 @@ import gzip
 import json
 import lzma
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from occy_fast.image.blob import Address
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.layer_pass import WorkerPool
 from occy_fast.transports import diff_ids as diff_ids_module
 from occy_fast.transports import legacy_archive
 from occy_fast.transports.archive_members import ArchiveMembers
@@ -319,6 +320,32 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(path, limits=Limits(layer_count=3))
     with pytest.raises(errors.LimitError, match="number of layers"):
         read(path, limits=Limits(layer_count=2))
+
+
+def test_the_caller_says_how_large_a_layer_may_be_and_how_many_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The diff_ids are taken while the plan is made, and that is held to what the conversion is."""
+    path = write(tmp_path / "a.tar", directory("one"), repositories(app={"1": "one"}))
+    asked: list[int | None] = []
+
+    class CountedPool(WorkerPool):
+        def __init__(self, workers: int | None = None) -> None:
+            asked.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(diff_ids_module, "WorkerPool", CountedPool)
+    size = len(make_layer("one"))
+    calls: list[Callable[..., object]] = [
+        lambda **more: api.convert(str(path), f"oci:{tmp_path}/out", **more),
+        lambda **more: api.verify(str(path), **more),
+        lambda **more: api.check(str(path), ["docker-20.10"], **more),
+    ]
+    for call in calls:
+        call(workers=1, max_layer=size)
+    assert asked == [1, 1, 1]
+    with pytest.raises(errors.DecompressionBomb):
+        calls[0](max_layer=size - 1)
 
 
 def test_the_depth_of_a_v1_image_may_be_raised(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.planning.access import USUAL_ACCESS, Access
-from occy_fast.running.limits import limits_of_call
+from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, shape_of, skippable_layers
 from occy_fast.running.patience import try_patiently
 from occy_fast.running.verify import verify
@@ -100,7 +100,8 @@ def check(
         image could be guilty of.
     """
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
-    limits = limits_of_call(limits)
+    check_workers(workers)
+    limits = limits_of_call(limits, max_layer)
     check_access(access, locator)
     shape = selected(survey(locator, limits), parse_locator(locator))
     contents: Contents | None = None
@@ -108,7 +109,7 @@ def check(
     skippable: frozenset[Digest] = frozenset()
     if shape is None or shape.layout not in ("broken", "empty"):
         try:
-            contents = try_patiently(access, lambda: _read(locator, limits, access), cancel)
+            contents = try_patiently(access, lambda: _read(locator, limits, access, workers), cancel)
             skippable = skippable_layers(contents)
         except (MissingBlob, BadReference) as error:
             unread = error
@@ -125,7 +126,6 @@ def check(
             lenient=True,
             progress=progress,
             cancel=cancel,
-            max_layer=max_layer,
             limits=limits,
             access=access,
         )
@@ -148,8 +148,8 @@ def check(
     )
 
 
-def _read(locator: str, limits: Limits, access: Access) -> Contents:
-    with open_source(locator, limits, access, lenient=True) as source:
+def _read(locator: str, limits: Limits, access: Access, workers: int | None) -> Contents:
+    with open_source(locator, limits, access, lenient=True, workers=workers) as source:
         return source.read()
 
 

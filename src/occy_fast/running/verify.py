@@ -118,7 +118,7 @@ def _verify_once(
     strict: bool,
     lenient: bool,
 ) -> Report:
-    with open_source(locator, limits, access, lenient=lenient) as source:
+    with open_source(locator, limits, access, lenient=lenient, workers=workers) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):

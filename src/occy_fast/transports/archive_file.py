@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 class ArchiveFile:
     """Reads images from an archive in a regular file."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
-        """Open the file; *lenient* is as DockerArchiveReader takes it. Raises NotFound, UnsupportedFormat."""
+    def __init__(
+        self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
+    ) -> None:
+        """Open the file; the arguments are DockerArchiveReader's. Raises NotFound, UnsupportedFormat."""
         self.locator = locator.text
-        self._wanted, self._limits, self._lenient = locator, limits, lenient
+        self._wanted, self._limits, self._lenient, self._workers = locator, limits, lenient, workers
         self._fd = -1
         try:
             self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -50,7 +52,10 @@ class ArchiveFile:
         """
         try:
             members = self._scan()
-            return archive_reader(self._wanted, members, self._limits, lenient=self._lenient).read(members)
+            reader = archive_reader(
+                self._wanted, members, self._limits, lenient=self._lenient, workers=self._workers
+            )
+            return reader.read(members)
         except TarError as error:
             if error.offset == 0:
                 check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator)
@@ -82,7 +87,12 @@ def check_foreign(head: bytes, where: str) -> None:
 
 
 def archive_reader(
-    locator: Locator, members: Members, limits: Limits = LIMITS, *, lenient: bool = False
+    locator: Locator,
+    members: Members,
+    limits: Limits = LIMITS,
+    *,
+    lenient: bool = False,
+    workers: int | None = None,
 ) -> DockerArchiveReader | OciArchiveReader:
     """Return what makes images of *members*: what the locator names, else what is there.
 
@@ -91,4 +101,4 @@ def archive_reader(
     is_layout = "oci-layout" in members or "index.json" in members
     if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
         return OciArchiveReader(locator, limits)
-    return DockerArchiveReader(locator, limits, lenient=lenient)
+    return DockerArchiveReader(locator, limits, lenient=lenient, workers=workers)

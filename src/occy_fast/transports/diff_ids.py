@@ -26,11 +26,14 @@ _MOST = 16
 """Layers under way at once: each holds a descriptor, and the pool's buffers serve them all."""
 
 
-def diff_ids_of(layers: Mapping[str, Address], locator: str, limits: Limits = LIMITS) -> dict[str, Digest]:
+def diff_ids_of(
+    layers: Mapping[str, Address], locator: str, limits: Limits = LIMITS, workers: int | None = None
+) -> dict[str, Digest]:
     """Return the digests of the tars inside layers of any encoding; each place is read once.
 
     Args:
         layers: by the names of their members.
+        workers: that share the work; None uses every processor.
     Raises:
         CorruptStream, LimitError: a layer cannot be decoded, or is larger than allowed.
         Unsupported: a layer has come by, and nobody took its digest.
@@ -46,14 +49,16 @@ def diff_ids_of(layers: Mapping[str, Address], locator: str, limits: Limits = LI
         else:
             found[address] = address.diff_id
     if names:
-        found |= _read(names, locator, limits)
+        found |= _read(names, locator, limits, workers)
     return {name: found[address] for name, address in layers.items()}
 
 
-def _read(names: Mapping[Address, str], locator: str, limits: Limits) -> dict[Address, Digest]:
+def _read(
+    names: Mapping[Address, str], locator: str, limits: Limits, workers: int | None
+) -> dict[Address, Digest]:
     found: dict[Address, Digest] = {}
     under_way: deque[tuple[Address, Run, ExitStack]] = deque()
-    with ExitStack() as files, WorkerPool() as pool:  # the pool is left first: its threads read the files
+    with ExitStack() as files, WorkerPool(workers) as pool:  # the pool is left first: its threads read the files
 
         def end_oldest() -> None:
             address, run, opened = under_way.popleft()

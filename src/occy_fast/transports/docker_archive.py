@@ -47,15 +47,18 @@ _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+    def __init__(
+        self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
+    ) -> None:
         """Read what *locator* selects; its text goes into messages.
 
         Args:
             lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
                 letters, one that is no reference left out, and a path that begins with a slash starts at the top.
+            workers: that share what must be decoded for its diff_id; None uses every processor.
         """
         self.locator = locator.text
-        self._limits, self._lenient = limits, lenient
+        self._limits, self._lenient, self._workers = limits, lenient, workers
         self._wanted = locator
 
     def read(self, members: Members) -> Contents:
@@ -89,7 +92,7 @@ class DockerArchiveReader:
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
         known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
-        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits))
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits, self._workers))
         for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)

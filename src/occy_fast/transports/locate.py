@@ -96,12 +96,19 @@ def parse_locator(text: str) -> Locator:
 
 
 def open_source(
-    text: str, limits: Limits = LIMITS, access: Access = USUAL_ACCESS, *, lenient: bool = False
+    text: str,
+    limits: Limits = LIMITS,
+    access: Access = USUAL_ACCESS,
+    *,
+    lenient: bool = False,
+    workers: int | None = None,
 ) -> Source:
     """Open what a locator names for reading, within *limits*; the caller closes it.
 
     Args:
         lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
+        workers: that may share what reading takes, as an archive from before Docker 1.10 tells no diff_ids; None uses
+            every processor.
 
     Raises what parse_locator does, and NotFound.
     """
@@ -120,7 +127,7 @@ def open_source(
         return ArchiveStream(locator, limits, lenient=lenient)
     from occy_fast.transports.archive_file import ArchiveFile
 
-    return ArchiveFile(locator, limits, lenient=lenient)
+    return ArchiveFile(locator, limits, lenient=lenient, workers=workers)
 
 
 def check_access(access: Access, *locators: str) -> None:
