@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
 from occy_fast.image.shape import ListedImage, ListedLayer, Shape
 from occy_fast.spec.reference import parse_reference
+from occy_fast.streams.sniff import begins_skippable
 from occy_fast.targets.marks import Mark, contents_marks, shape_marks
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # What Go calls the machines whose kernels have other names for themselves.
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 def marks_for(
@@ -115,4 +114,4 @@ def _begins_skippable(layer: Layer) -> bool:
     address = layer.blob.address
     if address is None or layer.encoding.codec != "zstd":
         return False
-    return _SKIPPABLE.match(read_head(address, 4)) is not None
+    return begins_skippable(read_head(address, 4))

@@ -40,6 +40,11 @@ def sniff(head: bytes) -> Encoding:
     return Encoding("zstd" if _is_zstd(head) else "none")
 
 
+def begins_skippable(head: bytes) -> bool:
+    """Tell whether *head* begins a zstd frame that decoders skip.  (RFC 8878 §3.1.2)"""
+    return head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50
+
+
 def foreign_kind(head: bytes) -> str:
     """Tell what a file is that begins with *head* and is no tar, as far as it is something people mistake for one."""
     text = bytes(head[:SNIFF_SIZE]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -58,7 +63,7 @@ def ends_in_magic(stream: bytes) -> bool:
 def _is_zstd(head: bytes) -> bool:
     """Tell whether *head* is zstd, past the skippable frames that may come first.  (RFC 8878 §3.1)"""
     position = 0
-    while head[position + 1 : position + 4] == _SKIPPABLE and head[position] & 0xF0 == 0x50:
+    while begins_skippable(head[position:]):
         position += 8 + int.from_bytes(head[position + 4 : position + 8], "little")
         if position >= len(head):
             return True  # no other encoding of layers begins with a skippable frame

@@ -50,6 +50,8 @@ class ArchiveFile:
 
         Raises NotFound, UnsupportedFormat, AmbiguousReference, IntegrityError, PathError, LimitError, BadReference.
         """
+        if not self._size:
+            raise UnsupportedFormat(self.locator, "an empty file", "look at what was to write it")
         try:
             members = self._scan()
             reader = archive_reader(

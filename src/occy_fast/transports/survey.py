@@ -16,7 +16,7 @@ from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, sniff
 from occy_fast.streams.tar import scan_region
 from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.archive_stream import KEPT
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _LEGACY_NAME = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar|VERSION)")
 _PATHS = ("", "docker-archive", "oci-archive", "oci")
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
 
 
@@ -276,7 +275,7 @@ def _layer(path: str, members: _Members) -> ListedLayer:
     if member is None:
         return ListedLayer(path, False, link)
     head = members.head(member)
-    return ListedLayer(path, True, link, sniff(head).codec, _SKIPPABLE.match(head) is not None)
+    return ListedLayer(path, True, link, sniff(head).codec, begins_skippable(head))
 
 
 def _made(history: list[Any]) -> int:
