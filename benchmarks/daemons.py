@@ -71,6 +71,7 @@ def _measure_saving(docker: str, pairs: int, place: Path) -> None:
     theirs, ours = [], []
     for _ in range(pairs):
         theirs.append(_save(docker))
+        os.sync()
         ours.append(_occy("convert", f"docker-daemon:{NAME}", f"oci:{place}/layout:1"))
         shutil.rmtree(place / "layout")
     _report({"docker save > /dev/null": theirs}, {"docker-daemon: -> oci:": ours})
@@ -89,6 +90,7 @@ def _measure_pipe(docker: str, image: str, pairs: int, place: Path) -> None:
     busy: list[float] = []
     for _ in range(pairs):
         saving.append(_save(docker))
+        os.sync()                                        # what the run before has left to be written is not this one's
         from_file.append(_occy("convert", f"docker-archive:{image}", f"oci:{place}/file:1", *ZSTD))
         os.sync()
         began = time.monotonic()
@@ -159,7 +161,6 @@ def _occy(*arguments: str, stdin: IO[bytes] | None = None) -> float:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)     # as an installed package keeps its bytecode
     command = [sys.executable, "-m", "occy_fast", *arguments, "--quiet"]
-    os.sync()                                            # what the run before has left to be written is not this one's
     began = time.monotonic()
     subprocess.run(command, check=True, env=environment, stdin=stdin, stdout=2)
     return time.monotonic() - began

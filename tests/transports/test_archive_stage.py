@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import lzma
 import os
 import stat
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import OCI_INDEX, make_image, oci_layout, sha256
+from image_builders import OCI_INDEX, encode, make_image, make_tar, oci_layout, sha256
 from occy_fast.errors import MissingBlob, Unsupported
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
@@ -196,7 +197,7 @@ def test_the_umask_decides_the_mode(tmp_path: Path, umask: int) -> None:
 
 def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "real.tar").write_bytes(b"old")
+    (tmp_path / "deep" / "real.tar").write_bytes(make_tar([("old", b"")]))
     os.symlink("deep/real.tar", tmp_path / "a.tar")
     write_archive(tmp_path / "a.tar", make_image("a"))
     assert (tmp_path / "a.tar").is_symlink()
@@ -221,11 +222,19 @@ def test_a_file_that_is_no_archive_is_not_replaced(tmp_path: Path, transport: st
     source = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
     path = tmp_path / "letter.txt"
     path.write_bytes(b"dear reader, " * 100)
-    for call in (occy_fast.plan, occy_fast.convert):
-        with pytest.raises(Unsupported, match="a file stands there that is no archive"):
-            call(source, f"{transport}:{path}")
-    assert path.read_bytes() == b"dear reader, " * 100
-    for archive in (b"", bytes(1024), gzip.compress(b"some"), b"\x28\xb5\x2f\xfd"):
+    early = occy_fast.plan(source, f"{transport}:{tmp_path}/early.tar")
+    (tmp_path / "early.tar").write_bytes(b"dear reader, " * 100)
+    with pytest.raises(Unsupported, match="a file stands there that is no archive"):
+        occy_fast.execute(early)                         # a plan may be older than what it would replace
+    assert (tmp_path / "early.tar").read_bytes() == b"dear reader, " * 100
+    for other in (b"dear reader, " * 100, bytes(32_768) + b"disk", gzip.compress(b"a dump " * 100), b"\x1f\x8b\x08"):
+        path.write_bytes(other)
+        for call in (occy_fast.plan, occy_fast.convert):
+            with pytest.raises(Unsupported, match="a file stands there that is no archive"):
+                call(source, f"{transport}:{path}")
+        assert path.read_bytes() == other
+    packed = make_tar([("a", b"b")])
+    for archive in (b"", bytes(1024), packed, gzip.compress(packed), encode(packed, "zstd"), lzma.compress(packed)):
         path.write_bytes(archive)
         noted = [note for note in occy_fast.plan(source, f"{transport}:{path}").notes if "is replaced" in note]
         assert noted == ([f"{path} is there, and is replaced"] if archive else [])

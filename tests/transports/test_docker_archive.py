@@ -425,7 +425,7 @@ def test_other_tars_are_named(tmp_path: Path, members: list[tuple[str, bytes]], 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
-    (tmp_path / "text").write_bytes(b"version 1 " * 100)
+    (tmp_path / "text").write_bytes(b"version 1\0" * 100)
     with pytest.raises((UnsupportedFormat, TarError)):
         read(tmp_path / "empty")
     with pytest.raises(TarError):

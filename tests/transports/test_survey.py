@@ -218,8 +218,12 @@ def test_limits_are_told_with_their_place(tmp_path: Path) -> None:
         survey(path, Limits(member_names=100))
     climbing = str(archive(tmp_path / "b.tar", [("../x", b"")] * 20))
     with pytest.raises(LimitError, match="members of an archive"):
-        survey(climbing, Limits(member_count=20))
-    assert survey(climbing, Limits(member_count=21)) is not None
+        survey(climbing, Limits(member_count=19))
+    assert survey(climbing, Limits(member_count=20)) is not None
+    named = str(archive(tmp_path / "c.tar", [("é" * 10, b"")]))
+    assert survey(named, Limits(member_names=20)) is not None
+    with pytest.raises(LimitError, match="bytes of names"):
+        survey(named, Limits(member_names=19))
 
 
 def test_no_more_is_kept_of_an_entry_than_is_asked_for(tmp_path: Path) -> None:

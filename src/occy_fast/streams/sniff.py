@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from occy_fast.spec.encoding import Encoding
@@ -14,6 +15,7 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _XZ = b"\xfd7zXZ\x00"
 _BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 _MAGICS = (_GZIP, _ZSTD, _XZ, *(b"BZh%d%s" % (level, block) for level in range(1, 10) for block in _BZIP2_BLOCKS))
+_NO_TEXT = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")   # a header of any tar has zeros in it
 _FOREIGN = {
     b"PK\x03\x04": "a zip file",
     b"7z\xbc\xaf\x27\x1c": "a 7z file",
@@ -47,12 +49,17 @@ def begins_skippable(head: bytes) -> bool:
 
 def foreign_kind(head: bytes) -> str:
     """Tell what a file is that begins with *head* and is no tar, as far as it is something people mistake for one."""
+    if head[257:262] == b"ustar":                        # a tar that is damaged, whatever its first member is called
+        return ""
     text = bytes(head[:SNIFF_SIZE]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page or XML document"
     if text.startswith((b"{", b"[")):
         return "a JSON document"
-    return next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), "")
+    if kind := next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), ""):
+        return kind
+    is_whole = b"\n" in head or len(head) >= SNIFF_SIZE    # a tar that is cut inside its first name has no zeros either
+    return "a text" if is_whole and not _NO_TEXT.search(head) else ""
 
 
 def ends_in_magic(stream: bytes) -> bool:

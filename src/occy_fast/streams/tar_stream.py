@@ -16,6 +16,9 @@ class TarStream:
     """Reads a tar from buffers of any size; a buffer may be reused once the next is asked for.
 
     What went wrong once is raised again by whoever asks on: the content's reader may be another one than the entries'.
+
+    Attributes:
+        head: the first block, or all there is of it; empty before it was asked for.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class TarStream:
         """
         self._buffers = iter(buffers)
         self._to_end = to_end
+        self.head = b""
         self._where = where
         self._scan = new_scan(False, limits)
         self._rest = memoryview(b"")
@@ -55,6 +59,7 @@ class TarStream:
                 self._pass_over_content()
                 if not (block := self._take(_BLOCK)):
                     break
+                self.head = self.head or block
                 for record in self._scan.feed(block):
                     yield entry_of(record)
             while (self._to_end or not self._scan.ended) and self._more():

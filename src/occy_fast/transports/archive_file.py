@@ -59,8 +59,7 @@ class ArchiveFile:
             )
             return reader.read(members)
         except TarError as error:
-            if error.offset == 0:
-                check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator)
+            check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator, error)
             raise
         except OSError as error:
             raise NotFound(self.locator, "archive", error.errno) from error
@@ -82,9 +81,9 @@ class ArchiveFile:
         return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
 
 
-def check_foreign(head: bytes, where: str) -> None:
-    """Raise UnsupportedFormat where a file that begins with *head*, and is no tar, is known to be something else."""
-    if kind := foreign_kind(head):
+def check_foreign(head: bytes, where: str, error: TarError) -> None:
+    """Raise UnsupportedFormat where *error* is in the first block, *head*, and that is known to be something else's."""
+    if error.offset < SNIFF_SIZE and (kind := foreign_kind(head)):
         raise UnsupportedFormat(where, f"{kind}, where an archive is expected", "look at what was saved or downloaded")
 
 

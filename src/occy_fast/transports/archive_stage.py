@@ -6,17 +6,20 @@ import os
 import stat
 import threading
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from io import RawIOBase
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OccyError, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
+from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar import begins_tar
 from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.transports.base import AdoptBy
+
+
+_EMPTY_TAR = 10_240                                  # bytes of a tar without members; disk images begin with zeros, too
+_PIECE = 64 << 10
 
 
 class _RegionSink:
@@ -67,14 +74,29 @@ def replaced_note(path: str, where: str) -> tuple[str, ...]:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return ()                            # what that means, opening the stage says
-            head = file.read(SNIFF_SIZE)
+            head = file.read(SNIFF_SIZE) or b""
+            if not head:
+                return ()
+            codec = sniff(head).codec
+            block = head if codec == "none" else _first_block(codec, head, file)
+            is_archive = begins_tar(block) and (any(block) or os.fstat(file.fileno()).st_size <= _EMPTY_TAR)
     except OSError:                                  # there is nothing, or it cannot be looked at
         return ()
-    if not head:
-        return ()
-    if sniff(head).codec == "none" and not begins_tar(head):
+    if not is_archive:
         raise Unsupported(where, "a file stands there that is no archive", "remove it, or name another")
     return (f"{path} is there, and is replaced",)
+
+
+def _first_block(codec: str, head: bytes, file: RawIOBase) -> bytes:
+    """Return the first 512 decoded bytes of *file*, of which *head* was read; fewer where it cannot be decoded."""
+    block = b""
+    pieces = chain([head], iter(lambda: file.read(_PIECE) or b"", b""))
+    with suppress(OccyError), closing(decode_whole(codec, pieces, "")) as decoded:  # type: ignore[type-var]
+        for piece in decoded:
+            block += piece
+            if len(block) >= SNIFF_SIZE:
+                break
+    return block[:SNIFF_SIZE]
 
 
 class ArchiveStage(ABC):
@@ -115,6 +137,7 @@ class ArchiveStage(ABC):
         """Open the file that is to replace what is at the path; *stack* keeps its directory open."""
         if not self._name:
             raise Unsupported(self._locator, "the path names a directory", "name a file")
+        replaced_note(self._path, self._locator)         # what was there when the plan was made may be another by now
         self._path = replaceable(self._path, self._locator)
         parent, self._name = os.path.split(self._path)
         with output_errors(self._path, "open the directory of"):

@@ -7,6 +7,7 @@ import stat
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from types import TracebackType
@@ -45,7 +46,6 @@ KEPT = 24 << 20
 
 MOST_BLOBS = 16_384
 """Members that are not kept: what becomes of each is remembered until the manifest comes."""
-
 
 
 def comes_by_once(locator: Locator) -> bool:
@@ -96,7 +96,7 @@ class ArchiveStream:
         self._ended = False
         self._offset = 0
         self._fd = -1
-        self._head = b""
+        self._reading = ExitStack()
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
@@ -105,12 +105,14 @@ class ArchiveStream:
             NotFound: there is no such archive, or it cannot be read.
             UsageError: standard input is a terminal.
             TarError, CorruptStream, LimitError: the archive is broken, or ends early.
-            Cancelled: *cancel* was set while nothing came.
+            Cancelled: *cancel* was set.
         """
+        self._reading.close()
         self._members = PassedMembers(self.locator, self._limits)
         kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
         blobs = 0
         decoded = self._decoded(cancel)
+        self._reading.callback(decoded.close)
         tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end)
         for entry in self._entries(tar):
             member = self._members.add(entry)
@@ -128,7 +130,7 @@ class ArchiveStream:
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._ended, self._offset = tar.ended, tar.offset
-        decoded.close()
+        self._reading.close()
 
     def announced(self) -> tuple[Digest, ...]:
         """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
@@ -156,6 +158,10 @@ class ArchiveStream:
         return self.contents({})
 
     def close(self) -> None:
+        self._reading.close()                            # who keeps an error keeps the readers that it went through
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -172,18 +178,17 @@ class ArchiveStream:
         try:
             yield from tar.entries()
         except TarError as error:
-            if error.offset == 0:
-                check_foreign(self._head, self.locator)
+            check_foreign(tar.head, self.locator, error)
             raise
 
     def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
         buffers = self._buffers(self._open(), cancel)
+        self._reading.callback(buffers.close)
         head = b""
         while len(head) < SNIFF_SIZE and (piece := next(buffers, None)) is not None:
             head += piece
         if not head:
             raise TarTruncated(self.locator, 0, "nothing came")
-        self._head = bytes(head[:SNIFF_SIZE])
         yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator, self._limits)
 
     def _open(self) -> int:
@@ -194,14 +199,14 @@ class ArchiveStream:
             if os.isatty(0):
                 raise UsageError("standard input is a terminal", "pipe an archive into it, as docker save writes one")
             return 0
-        self.close()
+        self._close_file()
         try:
             self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise NotFound(self.locator, self._wanted.path, error.errno) from error
         return self._fd
 
-    def _buffers(self, fd: int, cancel: threading.Event | None) -> Iterator[memoryview]:
+    def _buffers(self, fd: int, cancel: threading.Event | None) -> Generator[memoryview]:
         try:
             yield from read_descriptor(fd, cancelled=None if cancel is None else cancel.is_set)
         except OSError as error:

@@ -135,7 +135,7 @@ def check_access(access: Access, *locators: str) -> None:
     kinds = {locator.transport for locator in map(parse_locator, locators)} & set(DAEMONS)
     if access != USUAL_ACCESS and not kinds:
         asked = ", ".join(
-            f"{field.name.replace('_', ' ')} {value}"
+            f"{field.name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
             for field in fields(access)
             if (value := getattr(access, field.name)) != field.default
         )

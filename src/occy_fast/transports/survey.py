@@ -11,12 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from occy_fast.errors import LimitError, NotFound, OccyError, Unsupported
+from occy_fast.errors import LimitError, NotFound, OccyError, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
-from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, sniff
 from occy_fast.streams.tar import scan_region
 from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.archive_stream import KEPT
@@ -111,8 +111,8 @@ class _Members:
             self._names[name] = _Member(
                 entry.data_offset, entry.stored, target, hard, entry.is_file, plain, head, content
             )
-        self._length += len(raw) + len(target or "")
-        count = len(self._names) + len(self.directories) + len(self.climbing)
+        self._length += len(entry.name) + len(entry.linkname)
+        count = max(len(self._names) + len(self.directories), len(self.climbing))
         if count > self.limits.member_count:
             raise LimitError(self._where, "members of an archive", self.limits.member_count, count)
         if self._length > self.limits.member_names:
@@ -185,6 +185,9 @@ def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shap
             _pass(fd, codec, members, where, limits)
     except LimitError:
         raise
+    except TarError as error:
+        kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if codec == "none" and error.offset < SNIFF_SIZE else ""
+        return Shape("broken", codec, problem=f"{kind}, and no archive" if kind else error.describe())
     except OccyError as error:
         return Shape("broken", codec, problem=error.describe())
     except OSError as error:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import socket
 import tarfile
 import tempfile
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from fake_daemon import FAULTS, Exchange, FakeDaemon
+from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
 from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.access import Access
+from occy_fast.transports.daemon.client import DaemonClient
+from occy_fast.transports.daemon.endpoint import find_endpoint
 
 BRIEF = Access(timeout=0.4)
 
@@ -61,6 +64,61 @@ def test_every_era_that_a_daemon_saves(daemon: FakeDaemon, tmp_path: Path, era: 
     result = occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
     assert str(result.config_digest) == "sha256:" + sha256(image.config)
     assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
+
+
+def test_the_archive_is_asked_for_bare(daemon: FakeDaemon, tmp_path: Path) -> None:
+    """HTTP/1.0 has no chunks; what stands before a daemon may yet want to know whom it speaks for."""
+    put(daemon, make_image(), "app:1")
+    seen: list[tuple[str, str]] = []
+
+    def look(fake: FakeDaemon, asked: Exchange) -> bool:
+        seen.append((asked.version, asked.headers.get("host", "")))
+        return False
+
+    daemon.faults.append(look)
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert seen[-1] == ("HTTP/1.0", "localhost")
+    assert {version for version, _ in seen[:-1]} == {"HTTP/1.1"}
+
+
+def test_small_pieces_come_as_few(daemon: FakeDaemon) -> None:
+    """The kernel waits for the rest of a buffer: nothing here is called for each piece of a daemon's."""
+    whole = os.urandom(2_000_000)
+
+    def dribble(fake: FakeDaemon, asked: Exchange) -> bool:
+        if not asked.path.endswith("/get"):
+            return False
+        asked.sock.sendall(BARE)
+        for piece in pieces(whole, 500):
+            asked.sock.sendall(piece)
+        fake.stopping.wait(20)
+        return True
+
+    daemon.faults.append(dribble)
+    endpoint = find_endpoint("docker-daemon", daemon.path)
+    with DaemonClient(endpoint, "docker-daemon:app:1", 5.0) as client:
+        came, buffers = b"", 0
+        for buffer in client.open_save("app:1"):
+            came += buffer
+            buffers += 1
+            if len(came) == len(whole):
+                break
+    assert came == whole
+    assert buffers < 100
+
+
+def test_an_error_that_is_kept_keeps_no_thread_and_no_socket(daemon: FakeDaemon, tmp_path: Path) -> None:
+    put(daemon, make_image(size=3_000_000), "app:1")
+    daemon.archive = lambda found, name: os.urandom(3_000_000)  # type: ignore[method-assign]
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OccyError) as kept:
+        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert kept.value.__traceback__ is not None
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("occy-fast")]
+    deadline = time.monotonic() + 5
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
+        time.sleep(0.01)                                 # the fake daemon is in this process, and closes its end
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_no_temporary_file(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

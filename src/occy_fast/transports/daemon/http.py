@@ -122,8 +122,9 @@ class DaemonConnection:
                 connection = self._connected()
                 if bare:
                     vars(connection).update(_http_vsn=10, _http_vsn_str="HTTP/1.0")  # http.client has no other way
+                headers = {"Host": self.endpoint.host or "localhost"} if bare else {}    # a proxy may ask for it
                 try:
-                    connection.request(method, target, preload_content=False)
+                    connection.request(method, target, headers=headers, preload_content=False)
                     if cancel is not None:
                         self._wait(connection.sock, cancel)
                     return http.client.HTTPConnection.getresponse(connection)
@@ -204,7 +205,7 @@ class DaemonConnection:
 
         is_bare = not answer.chunked and answer.length is None
         with self._errors(doing), closing(answer):
-            read_into = _bare_body(answer, sock, self._timeout) if is_bare else _chunked_body(answer)
+            read_into = _bare_body(answer, sock, self._timeout) if is_bare else _framed_body(answer)
             yield from ReadAhead(read_into, stop, STEP).buffers(None if cancel is None else cancel.is_set)
             if cancel is not None and cancel.is_set():
                 raise Cancelled(self._where)
@@ -303,7 +304,7 @@ def _is_readable(sock: socket.socket, seconds: float = 0) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _chunked_body(answer: http.client.HTTPResponse) -> Callable[[memoryview], int]:
+def _framed_body(answer: http.client.HTTPResponse) -> Callable[[memoryview], int]:
     """Return what puts a piece of the body of *answer* into a buffer, as soon as there is one."""
 
     def fill(room: memoryview) -> int:
