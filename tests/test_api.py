@@ -139,3 +139,28 @@ def test_what_is_for_a_daemon_is_refused_where_none_is_named(tmp_path: Path, acc
         with pytest.raises(UsageError, match=f"{asked}: that is for a daemon, and none is named"):
             call()
     assert not (tmp_path / "out").exists()
+
+
+def test_one_word_where_several_are_expected(tmp_path: Path) -> None:
+    """Text is a sequence of its letters, which nobody means."""
+    layout = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
+    for call in (
+        lambda: occy_fast.check(layout, "docker-20.10"),
+        lambda: occy_fast.plan(layout, f"oci:{tmp_path}/out", platforms="linux/amd64"),
+        lambda: occy_fast.plan(layout, f"docker-archive:{tmp_path}/out", tags="app:1"),
+    ):
+        with pytest.raises(UsageError, match="is one"):
+            call()
+
+
+def test_a_path_object_is_no_locator(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is no locator .a locator is text: str\(path\)"):
+        occy_fast.inspect(tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_plan_prints_as_a_dry_run_does(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image()])
+    plan = occy_fast.plan(str(archive), f"oci:{tmp_path}/out")
+    assert str(plan) == plan.explain()
+    rules = occy_fast.plan("-", f"oci:{tmp_path}/out")
+    assert str(rules) == rules.explain()

@@ -94,6 +94,8 @@ def make_goal(
         if isinstance(wanted, Encoding):  # Goal refuses what is none
             wanted = wanted.check_level()
     parsed, found = _parse_platforms(platforms), _find(target)
+    if isinstance(tags, str):
+        raise UsageError(f"tags are several, and '{tags}' is one", f"name ['{tags}']")
     names = tuple(map(_parse_tag, tags))
     return Goal(wanted, format, parsed, verify, link, strict, attestations, archive_layout, found, names)
 
@@ -110,6 +112,8 @@ def _find(target: str | Target | None) -> Target | None:
 
 
 def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...]:
+    if isinstance(platforms, str):
+        raise UsageError(f"platforms are several, and '{platforms}' is one", f"name ['{platforms}']")
     named = tuple(platforms)
     if ALL_PLATFORMS in named:
         if len(named) > 1:

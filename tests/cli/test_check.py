@@ -141,3 +141,10 @@ def test_a_plan_for_a_target_says_why(capsys: pytest.CaptureFixture[str], tmp_pa
         answer(capsys, "convert", "oci:in:v1", "oci:out:v1", "--target", "docker-20.10", "--dry-run", "--json")
     )
     assert document["goal"]["target"] == "docker-20.10"
+
+
+def test_convert_takes_one_target(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["convert", "app.tar", "docker-archive:out.tar", "--target", "docker-20.10", "--target", "podman-4.3"]
+    assert main(words) == 2
+    assert "--target is given 2 times, and takes one" in capsys.readouterr().err
+    assert not (tmp_path / "out.tar").exists()

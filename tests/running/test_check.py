@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
+from image_builders import archive_members, docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
 from load_matrix import recorded_loads, unpack_variants
 from occy_fast.cli import main
 from occy_fast.errors import (
@@ -482,3 +482,43 @@ def test_only_what_is_selected_is_judged(tmp_path: Path) -> None:
     for selector, fails in ((":good:1", False), (":@0", False), (":bad:1", True), (":@1", True)):
         checked = occy_fast.check(f"docker-archive:{tmp_path}/two.tar{selector}", ["docker-20.10.24"])
         assert any(finding.rule == "windows" for finding in checked.findings) == fails, selector
+
+
+@pytest.mark.parametrize(
+    ("document", "changed"),
+    [
+        ("config", {"created": "yesterday"}),
+        ("config", {"config": {"Env": {"A": "b"}}}),
+        ("config", {"architecture": 5}),
+        ("config", {"rootfs": {"type": "layers", "diff_ids": ["md5:abc"]}}),
+        ("manifest", {"RepoTags": "app:1"}),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_no_loader_decodes_fails_everywhere(
+    tmp_path: Path, document: str, changed: dict[str, object], deep: bool
+) -> None:
+    """Docker 20.10.24 and podman 4.3.1 refuse each of them, and no shape shows it."""
+    image = make_image()
+    config = json.loads(image.config) | (changed if document == "config" else {})
+    members = dict(archive_members([image]))
+    name = next(name for name, raw in members.items() if raw == image.config)
+    members[name] = dumps(config)
+    if document == "manifest":
+        [item] = json.loads(members["manifest.json"])
+        members["manifest.json"] = dumps([item | changed])
+    path = tmp_path / "a.tar"
+    path.write_bytes(make_tar(members.items()))
+    for target in RECORDED:
+        checked = occy_fast.check(str(path), [target], deep=deep)
+        assert checked.exit_code == 5
+        assert not any(finding.mend for finding in checked.errors)
+
+
+def test_a_missing_parent_of_a_v1_image_fails(tmp_path: Path) -> None:
+    id_, parent = "a" * 64, "b" * 64
+    documents = {f"{id_}/json": dumps({"id": id_, "parent": parent}), f"{id_}/layer.tar": b"", f"{id_}/VERSION": b"1.0"}
+    (tmp_path / "a.tar").write_bytes(make_tar([*documents.items(), ("repositories", dumps({"app": {"1": id_}}))]))
+    assert ("unreadable", "json") in [
+        (rule, place.rpartition("/")[2]) for rule, place in rules(tmp_path / "a.tar", "docker-20.10.24")
+    ]

@@ -28,7 +28,7 @@ REFUSED = {
     "name-apt-ostree": "DigestMismatch",                  # one name for two layers
     "name-dotdot-entry": "MissingBlob",                   # old Dockers clamp it, and everything else refuses it
     "name-dotdot-in-manifest": "UnsafePath",
-    "nix2container-json": "TarTruncated",
+    "nix2container-json": "UnsupportedFormat",
     "rootfs-tar": "UnsupportedFormat",
     "symlink-escape": "BadArchive",
     "tags-bad": "BadReference",

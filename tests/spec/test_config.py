@@ -33,7 +33,8 @@ CONFIG: dict[str, Any] = {
 }
 
 texts = st.text("abc:/. é", max_size=8)
-histories = st.builds(History, *[st.none() | texts] * 4, st.booleans())
+times = st.datetimes().map(lambda time: f"{time.isoformat()}Z")
+histories = st.builds(History, st.none() | times, *[st.none() | texts] * 3, st.booleans())
 
 
 def config(**changes: Any) -> bytes:
@@ -110,6 +111,10 @@ REFUSED: list[tuple[bytes, type[OccyError], str]] = [
     (config(history={}), BadManifest, "$.history"),
     (config(history=[{"empty_layer": "yes"}]), BadManifest, "$.history[0].empty_layer"),
     (config(os=1), BadManifest, "$.os"),
+    (config(created="yesterday"), BadManifest, "$.created is 'yesterday', and should be a time as in 2006"),
+    (config(created=""), BadManifest, "$.created is ''"),
+    (config(created="2015-13-01T00:00:00Z"), BadManifest, "a time that there is"),
+    (config(history=[{}, {"created": "2015-10-31"}]), BadManifest, "$.history[1].created"),
     (config(config={"Env": "A=b"}), BadManifest, "$.config.Env"),
     (config(config={"Labels": ["a"]}), BadManifest, "$.config.Labels"),
     (config(config={"ExposedPorts": ["80"]}), BadManifest, "$.config.ExposedPorts"),

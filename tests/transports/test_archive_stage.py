@@ -254,3 +254,11 @@ def test_nothing_is_published_without_its_layers(tmp_path: Path) -> None:
     with pytest.raises(MissingBlob), stage(tmp_path / "a.tar") as opened:
         opened.publish(publication(make_image("a")))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])
+def test_a_name_that_promises_a_compression_is_noted(tmp_path: Path, transport: str) -> None:
+    source = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
+    plan = occy_fast.plan(source, f"{transport}:{tmp_path}/a.tar.gz")
+    assert any("a.tar.gz is written as a plain tar" in note for note in plan.notes)
+    assert not any("plain tar" in note for note in occy_fast.plan(source, f"{transport}:{tmp_path}/a.tar").notes)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -157,3 +158,27 @@ def test_what_a_daemon_cannot_be_told_to_call_an_image(name: str) -> None:
 def test_a_name_has_a_tag_or_a_digest() -> None:
     with pytest.raises(BadReference):
         parse_locator(f"docker-daemon:a:1@sha256:{'a' * 64}")
+
+
+def test_an_image_named_behind_a_mere_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    docker_archive(tmp_path / "a.tar", [make_image()])
+    oci_layout(tmp_path / "o", [make_image()], ["app"])
+    with pytest.raises(NotFound) as caught:
+        open_source("a.tar:app:1")
+    assert caught.value.remedy is not None
+    assert "docker-archive:a.tar:app:1 (or oci-archive:a.tar:app:1)" in caught.value.remedy
+    with pytest.raises(UsageError, match="oci:o:app names an image in o"):
+        open_source("o:app")
+    with pytest.raises(NotFound) as caught:
+        open_source("./b.tar:app:1")
+    assert caught.value.remedy is None
+
+
+def test_a_layout_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "lstat", refuse)
+    with pytest.raises(NotFound, match="Permission denied"):
+        open_source(str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from occy_fast.errors import (
+    BadReference,
     ConfigTooLarge,
     CorruptStream,
     DigestMismatch,
@@ -16,6 +17,7 @@ from occy_fast.errors import (
     TarAmbiguous,
     TarTruncated,
     TransportError,
+    UnknownTarget,
 )
 
 _AGAIN = "get it again from where it came: bytes were lost or changed on the way"
@@ -49,6 +51,10 @@ def advice(error: OccyError) -> str:
             return "--no-strict reads it as Docker does; other readers may not"
         case CorruptStream() | DigestMismatch() | SizeMismatch():
             return _AGAIN
+        case UnknownTarget():
+            return "occy-fast targets lists all of them"
+        case BadReference(where=place) if place:
+            return "--target NAME puts right what names loaders refuse, and leaves out what is none"
         case MissingBlob():
             return "copy or save it again: not all of it is there"
         case NotFound(errno=13):
@@ -57,6 +63,10 @@ def advice(error: OccyError) -> str:
             return "make room there, or name another place"
         case OutputError(errno=13 | 1 | 30):
             return "name a place that you may write to"
+        case OutputError(errno=2):
+            return "make the directory first (mkdir -p)"
+        case OutputError(errno=17 | 20):
+            return "a file is in the way: name another place"
         case TransportError(retryable=True):
             return "the same again, or --retries N: it may pass"
     return ""

@@ -15,6 +15,7 @@ from occy_fast.cli.options import (
     PlatformType,
     TargetType,
     Word,
+    only_one,
     voiced,
 )
 from occy_fast.cli.reaching import reaching, repository_name
@@ -121,6 +122,8 @@ SCHEMA = 1
     "-t",
     "--target",
     type=TargetType(),
+    multiple=True,
+    callback=only_one,
     help="Who is to read the result, such as docker-20.10: what that would refuse is changed, and nothing else.",
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Print the plan, and touch nothing.")

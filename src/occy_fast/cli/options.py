@@ -155,6 +155,14 @@ class TargetType(_Type):
         return [CompletionItem(known.name) for known in all_targets() if known.name.startswith(incomplete)]
 
 
+def only_one(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | None:  # noqa: ARG001
+    """Return the value of an option that may be given once, where click would take the last of several."""
+    if len(values) > 1:
+        named = ", ".join(values)
+        raise UsageError(f"{param.opts[-1]} is given {len(values)} times, and takes one", f"once for each of {named}")
+    return values[0] if values else None
+
+
 class JobsType(_Type):
     """A number of workers, at least one."""
 

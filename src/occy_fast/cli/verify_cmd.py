@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from occy_fast.cli.advice import advice
 from occy_fast.cli.answer import Voice, print_json, print_text
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
@@ -105,5 +106,5 @@ def _text(finding: Finding) -> str:
     text = f"{finding.where}: {finding.problem}"
     if finding.error is None:
         return text
-    remedy = f"; try: {finding.error.remedy}" if finding.error.remedy else ""
-    return f"{text} [{type(finding.error).__name__}]{remedy}"
+    remedy = finding.error.remedy or advice(finding.error)
+    return f"{text} [{type(finding.error).__name__}]" + (f"; try: {remedy}" if remedy else "")

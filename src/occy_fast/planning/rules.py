@@ -116,6 +116,9 @@ class RulePlan:
             limits=limits,
         )
 
+    def __str__(self) -> str:
+        return self.explain()
+
     def explain(self) -> str:
         """Print what execute will do, for people."""
         from occy_fast.planning.explain import explain_text

@@ -194,6 +194,9 @@ class Plan:
         for named in self.roots:
             yield from images_of(named.root)
 
+    def __str__(self) -> str:
+        return self.explain()
+
     def explain(self) -> str:
         """Print what execute will do, for people."""
         from occy_fast.planning.explain import explain_text

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
+    BadArchive,
+    BadDigest,
+    BadJSON,
+    BadManifest,
     BadReference,
     DigestMismatch,
     MissingBlob,
@@ -99,6 +103,8 @@ def check(
         UnknownTarget, UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError, and nothing that an
         image could be guilty of.
     """
+    if isinstance(targets, str):
+        raise UsageError(f"targets are several names, and '{targets}' is one", f"name ['{targets}']")
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
@@ -136,7 +142,10 @@ def check(
     found: list[Finding] = []
     for target in wanted:
         marks = [*marks_for(held, contents, target, skippable), *wrong]
-        found += judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
+        judged = judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
+        if not any(finding.severity == "error" for finding in judged):
+            judged += judge(_undecoded(unread, shape), target)
+        found += judged
     return Checked(
         locator,
         tuple(target.name for target in wanted),
@@ -197,6 +206,14 @@ def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | 
                 if finding.severity == "error":
                     place = f"{within}{finding.where or 'image'}"
                     yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)
+
+
+def _undecoded(unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
+    """Yield what no loader decodes, where the shape alone shows nothing: a document with a value of another kind."""
+    of_images = shape is not None and (bool(shape.images) or shape.layout == "legacy")
+    if of_images and isinstance(unread, BadJSON | BadManifest | BadDigest | BadArchive):
+        place = unread.where.rpartition(": ")[2] or "image"
+        yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
 
 
 def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) -> Iterator[Mark]:

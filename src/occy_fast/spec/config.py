@@ -11,6 +11,7 @@ import msgspec
 from occy_fast.errors import BadManifest, ConfigTooLarge
 from occy_fast.spec.descriptor import check_spelling, plain_words
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.go_time import rewrite_time
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.platform import Platform
@@ -69,6 +70,9 @@ class ImageConfig:
             raise BadManifest(where, plain_words(error)) from None
         if shape.rootfs is None:
             raise BadManifest(where, "no rootfs")
+        _check_time(shape.created, "$.created", where)
+        for number, entry in enumerate(shape.history or ()):
+            _check_time(entry.created, f"$.history[{number}].created", where)
         diff_ids = tuple(
             Digest.parse(text, f"{where} $.rootfs.diff_ids[{number}]")
             for number, text in enumerate(shape.rootfs.diff_ids or ())
@@ -100,6 +104,15 @@ class ImageConfig:
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
         return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
+
+
+def _check_time(text: str | None, path: str, where: str) -> None:
+    """Raise BadManifest for a time that no consumer written in Go decodes, and with it nothing of the config."""
+    if text is not None:
+        try:
+            rewrite_time(text)
+        except ValueError as error:
+            raise BadManifest(where, f"{path} is '{text}', and should be {error}") from None
 
 
 def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:

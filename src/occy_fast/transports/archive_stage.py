@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _EMPTY_TAR = 10_240                                  # bytes of a tar without members; disk images begin with zeros, too
 _PIECE = 64 << 10
+_PACKED = (".gz", ".tgz", ".zst", ".xz", ".bz2")
 
 
 class _RegionSink:
@@ -63,13 +64,18 @@ class _RegionSink:
         self._stage._drop(self._region)
 
 
-def replaced_note(path: str, where: str) -> tuple[str, ...]:
-    """Return what a plan says of an archive at *path* that a new one is to replace; nothing where there is none.
+def place_notes(path: str, where: str) -> tuple[str, ...]:
+    """Return what a plan says of *path*, where an archive is to be: that it replaces one, or is called what it is not.
 
     Raises Unsupported: something else stands there, which nobody meant.
     """
     if path == STREAM:
         return ()
+    misnamed = (f"{path} is written as a plain tar, whatever its name says",) if path.endswith(_PACKED) else ()
+    return (*_replaced(path, where), *misnamed)
+
+
+def _replaced(path: str, where: str) -> tuple[str, ...]:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -137,7 +143,7 @@ class ArchiveStage(ABC):
         """Open the file that is to replace what is at the path; *stack* keeps its directory open."""
         if not self._name:
             raise Unsupported(self._locator, "the path names a directory", "name a file")
-        replaced_note(self._path, self._locator)         # what was there when the plan was made may be another by now
+        place_notes(self._path, self._locator)         # what was there when the plan was made may be another by now
         self._path = replaceable(self._path, self._locator)
         parent, self._name = os.path.split(self._path)
         with output_errors(self._path, "open the directory of"):

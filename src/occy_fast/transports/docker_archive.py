@@ -30,7 +30,7 @@ from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive_members import Members, clean_name
-from occy_fast.transports.archive_stage import DockerArchiveStage, replaced_note
+from occy_fast.transports.archive_stage import DockerArchiveStage, place_notes
 from occy_fast.transports.documents import DocumentReader, sniff_address
 from occy_fast.transports.names import names_of
 from occy_fast.transports.stream_output import stream_notes
@@ -309,7 +309,7 @@ class DockerArchiveDestination:
             concurrent_unknown=False,
             refs=False,
             adopts=False,
-            notes=(*stream_notes(self._path), *replaced_note(self._path, self.locator)),
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002

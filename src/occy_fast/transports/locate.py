@@ -65,6 +65,8 @@ def parse_locator(text: str) -> Locator:
     such a file exists. The path ends at the first colon behind it; "-" is standard input or output. Raises
     UsageError, BadReference, Unsupported.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is no locator", "a locator is text: str(path), or 'docker-archive:' and a path")
     if not text or "\0" in text:
         raise UsageError("a locator is empty or has a NUL in it", _remedy())
     word, colon, rest = text.partition(":")
@@ -92,7 +94,8 @@ def parse_locator(text: str) -> Locator:
         raise Unsupported(text, f"the transport '{word}' is not available", _remedy())
     if os.path.lexists(text):
         return Locator(text, "", text)
-    raise UsageError(f"'{word}' in '{text}' is no transport, and there is no file of that name", _remedy())
+    problem = f"'{word}' in '{text}' is no transport, and there is no file of that name"
+    raise UsageError(problem, _whole_path(text) or _remedy())
 
 
 def open_source(
@@ -135,7 +138,7 @@ def check_access(access: Access, *locators: str) -> None:
     kinds = {locator.transport for locator in map(parse_locator, locators)} & set(DAEMONS)
     if access != USUAL_ACCESS and not kinds:
         asked = ", ".join(
-            f"{field.name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{field.name} {value}"
+            f"{field.name.replace('_', ' ')} {value}"
             for field in fields(access)
             if (value := getattr(access, field.name)) != field.default
         )
@@ -215,7 +218,13 @@ def _is_layout(locator: Locator) -> bool:
     if path == STREAM:
         return False
     if os.path.isdir(path):
-        if os.path.lexists(os.path.join(path, "oci-layout")):
+        try:
+            os.lstat(os.path.join(path, "oci-layout"))
+        except PermissionError as error:
+            raise NotFound(locator.text, path, error.errno) from error
+        except OSError:
+            pass
+        else:
             return True
         raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
     try:
@@ -231,7 +240,8 @@ def _whole_path(path: str) -> str | None:
     if not colon or not os.path.exists(before):
         return None
     transport = "oci" if os.path.isdir(before) else "docker-archive"
-    return f"a path without transport is taken whole; {transport}:{before}:{selector} names an image in {before}"
+    other = "" if transport == "oci" else f" (or oci-archive:{before}:{selector})"
+    return f"a mere path is taken whole; {transport}:{before}:{selector}{other} names an image in {before}"
 
 
 def _remedy() -> str:

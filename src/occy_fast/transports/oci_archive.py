@@ -9,7 +9,7 @@ from occy_fast.errors import BadArchive, BadManifest, ManifestTooLarge, Unsuppor
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
-from occy_fast.transports.archive_stage import ArchiveStage, replaced_note
+from occy_fast.transports.archive_stage import ArchiveStage, place_notes
 from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout_directory import LAYOUT_FILE, LAYOUT_LIMIT, blob_name, check_layout_file
 from occy_fast.transports.layout_stage import merged_index
@@ -100,7 +100,7 @@ class OciArchiveDestination:
             keeps_manifest=True,
             concurrent_unknown=False,
             adopts=False,
-            notes=(*stream_notes(self._path), *replaced_note(self._path, self.locator)),
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002

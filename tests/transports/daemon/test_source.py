@@ -341,3 +341,12 @@ def test_what_a_target_does_not_run_is_found_and_refused(daemon: FakeDaemon, tmp
     with pytest.raises(Unsupported, match=r"\(windows\)"):
         occy_fast.convert("docker-daemon:app:1", f"docker-archive:{tmp_path}/a.tar", target="docker-20.10.24")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_socket(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name, words, passes in (("file", "a file stands there, and no socket", False), ("none", "no socket", True)):
+        with pytest.raises(DaemonError) as caught:
+            occy_fast.inspect("docker-daemon:app:1", access=Access(socket=str(tmp_path / name)))
+        assert words in caught.value.problem
+        assert caught.value.retryable is passes          # a daemon that starts makes its socket a moment later

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import ssl
+import stat
 import struct
 import threading
 import time
@@ -271,10 +272,12 @@ class DaemonConnection:
             self.close()
             raise self.failure(f"{doing}: TLS fails: {error.reason or error}") from error
         except FileNotFoundError as error:
-            raise self.failure("there is no socket; is the daemon running?") from error
+            raise self.failure("there is no socket; is the daemon running?", retryable=True) from error
         except PermissionError as error:
             raise self.failure("this user may not use its socket") from error
         except ConnectionRefusedError as error:
+            if self.endpoint.path and not stat.S_ISSOCK(os.stat(self.endpoint.path).st_mode):
+                raise self.failure("a file stands there, and no socket") from error
             raise self.failure("nobody listens; is the daemon running?", retryable=True) from error
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             self.close()
