@@ -522,3 +522,19 @@ def test_a_missing_parent_of_a_v1_image_fails(tmp_path: Path) -> None:
     assert ("unreadable", "json") in [
         (rule, place.rpartition("/")[2]) for rule, place in rules(tmp_path / "a.tar", "docker-20.10.24")
     ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (bytes(range(256)) * 40, "archive/tar: invalid tar header"),
+        (b"<html>" + b"x" * 2000, "archive/tar: invalid tar header"),
+        (b'{"a":1}', "unexpected EOF"),
+        (make_tar([("a", bytes(5000))])[:3000], "unexpected EOF"),
+    ],
+)
+def test_what_is_no_archive_fails_in_the_loader_s_words(tmp_path: Path, raw: bytes, said: str) -> None:
+    """As seen of dockerd 20.10.24 for each."""
+    (tmp_path / "a.tar").write_bytes(raw)
+    [finding] = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10.24"]).findings
+    assert finding.says == f"Error processing tar file(exit status 1): {said}"

@@ -65,6 +65,7 @@ class Shape:
         repositories: the file of that name is there.
         strays: directories beside the layers', of which a loader of legacy archives takes each for one.
         problem: why it is broken.
+        reason: the same in the words of Go's archive/tar, which loaders pass on.
     """
 
     layout: Layout
@@ -75,3 +76,4 @@ class Shape:
     repositories: bool = False
     strays: tuple[str, ...] = ()
     problem: str = ""
+    reason: str = ""

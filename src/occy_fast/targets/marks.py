@@ -61,7 +61,8 @@ def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
         problem = f"the archive as a whole is {shape.wrapped}"
         yield Mark(f"whole-{shape.wrapped}", f"load.whole_{shape.wrapped}", "archive", problem)
     if shape.layout == "broken":
-        yield Mark("broken-archive", "load.no_tar", "archive", shape.problem, fatal=True, mendable=False)
+        words = (("reason", shape.reason),)
+        yield Mark("broken-archive", "load.no_tar", "archive", shape.problem, True, mendable=False, words=words)
     elif shape.layout == "empty":
         problem = "no manifest.json, and nothing else an image is known by"
         yield Mark("no-image", "load.no_manifest", "archive", problem, fatal=True, mendable=False)

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from occy_fast.errors import LimitError, NotFound, OccyError, TarError, Unsupported
+from occy_fast.errors import LimitError, NotFound, OccyError, TarError, TarTruncated, Unsupported
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
@@ -187,9 +187,10 @@ def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shap
         raise
     except TarError as error:
         kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if codec == "none" and error.offset < SNIFF_SIZE else ""
-        return Shape("broken", codec, problem=f"{kind}, and no archive" if kind else error.describe())
+        reason = "unexpected EOF" if isinstance(error, TarTruncated) else "archive/tar: invalid tar header"
+        return Shape("broken", codec, problem=f"{kind}, and no archive" if kind else error.describe(), reason=reason)
     except OccyError as error:
-        return Shape("broken", codec, problem=error.describe())
+        return Shape("broken", codec, problem=error.describe(), reason="unexpected EOF")
     except OSError as error:
         raise NotFound(where, "archive", error.errno) from error
     return _shape(members, codec)
