@@ -179,11 +179,11 @@ class DaemonClient:
         for message in self._messages(answer):
             told = _error_of(message)
             if told is not None:
-                raise self.connection.failure(f"cannot load the archive: {told}", answer.status)
+                raise self.connection.failure(f"cannot load the archive: {told}")     # its status is 200
             if isinstance(text := message.get("stream"), str) and text.strip():
                 log.info("%s: %s", self.nature.name, printable(text.strip()))
                 if _UNPACK_FAILURE in text.lower():
-                    raise self.connection.failure(f"cannot load the archive: {text.strip()}", answer.status)
+                    raise self.connection.failure(f"cannot load the archive: {text.strip()}")
         if not whole:
             raise self.connection.failure("it hung up before it had the whole archive", answer.status, retryable=True)
         self.connection.close()
