@@ -13,6 +13,7 @@ from occy_fast.cli.answer import Voice
 from occy_fast.cli.failure import MEANINGS, error_document, error_lines, exit_code, report_failure
 from occy_fast.cli.stopping import Stopped
 from occy_fast.errors import (
+    BadReference,
     CorruptStream,
     DaemonError,
     DigestMismatch,
@@ -22,6 +23,7 @@ from occy_fast.errors import (
     OccyError,
     OutputError,
     TarTruncated,
+    UnknownTarget,
     Unsupported,
 )
 
@@ -82,6 +84,11 @@ def test_what_is_not_known_has_no_line() -> None:
         (LimitError("a.tar", "members of an archive", 5, 6), "set OCCY_FAST_MAX_MEMBER_COUNT higher"),
         (ManifestTooLarge("a.tar", "document size", 5, 6), "OCCY_FAST_MAX_MANIFEST or OCCY_FAST_MAX_DOCKER_MANIFEST"),
         (TarTruncated("a.tar", 7, "it stops"), "it is cut short"),
+        (BadReference("Foo:1", "capitals"), "the repository in small letters"),
+        (BadReference("Foo:1", "capitals", "a.tar: manifest.json"), "--target NAME"),
+        (UnknownTarget("x", ("y",)), "occy-fast targets"),
+        (OutputError("/none/out", 2, "open"), "mkdir -p"),
+        (OutputError("/file/out", 20, "open"), "a file is in the way"),
         (NotFound("a.tar", "a.tar", 13), "look at who may read it"),
         (OutputError("/out", 28, "write"), "make room there"),
         (DaemonError("destination", "docker-daemon:a", None, "it hung up", True), "--retries N"),

@@ -24,6 +24,8 @@ DATA = files("occy_fast.targets")
     [
         ("docker-20.10", "docker-20.10"),
         ("docker-20.10.24", "docker-20.10"),
+        ("docker-20.10.24+dfsg1", "docker-20.10"),
+        ("podman-4.3.1+ds1-8", "podman-4.3"),
         ("docker-22.6", "docker-20.10"),
         ("docker-20", "docker-20.10"),               # the range that begins in a major version
         ("docker-23", "docker-23.0"),

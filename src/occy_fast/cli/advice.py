@@ -55,6 +55,8 @@ def advice(error: OccyError) -> str:
             return "occy-fast targets lists all of them"
         case BadReference(where=place) if place:
             return "--target NAME puts right what names loaders refuse, and leaves out what is none"
+        case BadReference():
+            return "a name is REPOSITORY[:TAG], the repository in small letters"
         case MissingBlob():
             return "copy or save it again: not all of it is there"
         case NotFound(errno=13):

@@ -53,7 +53,7 @@ def check(
 
     Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
     first bytes and documents are read, layers only with --deep. The exit code is 5 where the image would fail at one of
-    the targets; with --quiet it is all.
+    the targets; with --quiet it is all. A pipe cannot be looked at and read afterwards: save it to a file first.
     """
     from occy_fast import api
     from occy_fast.cli.progress import Watch

@@ -13,7 +13,8 @@ from occy_fast.errors import UnknownTarget
 from occy_fast.targets.target import Cell, Target
 
 _NAMED_VERSION = re.compile(
-    r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})(?P<suffix>(?:-[a-z0-9.-]+)?)"
+    r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})"
+    r"(?:\+[a-z0-9.~+-]+|(?P<suffix>-[a-z0-9.-]+))?"
 )
 
 
@@ -34,7 +35,8 @@ def find_target(name: str) -> Target:
     """Return the target *name* means: a row of the matrix, or a version that one of them speaks for.
 
     Where several rows speak for a version, the one for the narrowest range does, and of those the one that needs no
-    suffix: "docker-29.7" has the image store of new installations, "docker-29.7-graphdriver" the other one.
+    suffix: "docker-29.7" has the image store of new installations, "docker-29.7-graphdriver" the other one. What a
+    distribution adds to a version, as in "docker-20.10.24+dfsg1", says nothing about what is read.
 
     Raises:
         UnknownTarget: with the nearest names, or with all if none is near.
@@ -43,7 +45,7 @@ def find_target(name: str) -> Target:
     if name in known:
         return known[name]
     found = _NAMED_VERSION.fullmatch(name)
-    row = _row_for(found["product"], found["version"], found["suffix"]) if found else None
+    row = _row_for(found["product"], found["version"], found["suffix"] or "") if found else None
     if row is not None:
         return replace(known[row], name=name)
     from difflib import get_close_matches

@@ -173,6 +173,9 @@ def test_an_image_that_is_not_there(daemon: FakeDaemon, tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
     assert "app:1" in str(caught.value)
+    assert caught.value.remedy is None
+    with pytest.raises(NotFound, match="an id is written whole: sha256:"):
+        occy_fast.convert("docker-daemon:64b48d79ef81", f"oci:{tmp_path}/out")
     with pytest.raises(UsageError):
         occy_fast.convert("docker-daemon:", f"oci:{tmp_path}/out")
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from occy_fast.transports.locate import Locator
 
 
+_SHORT_ID = re.compile(r":[0-9a-f]{12,64}$")             # as docker images prints them
+
+
 class DaemonSource(ArchiveStream):
     """Reads an image from a daemon in one pass; what the daemon says of it is known before."""
 
@@ -40,7 +44,8 @@ class DaemonSource(ArchiveStream):
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
         known = self._client.find(self._name)
         if known is None:
-            raise NotFound(self.locator, f"image {self._name}")
+            remedy = "an id is written whole: sha256:…" if _SHORT_ID.search(self.locator) else None
+            raise NotFound(self.locator, f"image {self._name}", remedy=remedy)
         return known.diff_ids
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
