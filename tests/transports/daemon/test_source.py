@@ -176,6 +176,8 @@ def test_an_image_that_is_not_there(daemon: FakeDaemon, tmp_path: Path) -> None:
     assert caught.value.remedy is None
     with pytest.raises(NotFound, match="an id is written whole: sha256:"):
         occy_fast.convert("docker-daemon:64b48d79ef81", f"oci:{tmp_path}/out")
+    with pytest.raises(NotFound, match="an id is written whole: sha256:"):
+        occy_fast.inspect("docker-daemon:64b48d79ef81")
     with pytest.raises(UsageError):
         occy_fast.convert("docker-daemon:", f"oci:{tmp_path}/out")
     assert not (tmp_path / "out").exists()

@@ -31,6 +31,7 @@ READS_ZSTD = (1, 42)
 """Docker 23.0, the first whose `docker load` decodes zstd layers, speaks this version."""
 
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
+_SHORT_ID = re.compile(r"(?:^|/)[0-9a-f]{12,64}(?::latest)?$")   # as docker images prints them, taken for a name
 _LONGEST_LINE = 1 << 20
 _UNPACK_FAILURE = "error unpacking image"            # with the containerd store, a broken layer ends no load
 
@@ -198,7 +199,7 @@ class DaemonClient:
         answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel, bare=True)
         if answer.status != 200:
             if answer.status == 404:
-                raise NotFound(self._where, f"image {name}")
+                raise no_image(self._where, name)
             self._refuse(answer.status, self._read_rest(answer), f"the image {name}")
         return self.connection.buffers(answer, f"saving {name}", cancel)
 
@@ -303,6 +304,12 @@ class DaemonClient:
             return Digest.parse(text if ":" in text else f"sha256:{text}")       # libpod leaves the algorithm out
         except BadDigest:
             raise self._strange("the id of an image") from None
+
+
+def no_image(where: str, name: str) -> NotFound:
+    """Make the error that says that a daemon has no image called *name*."""
+    remedy = "an id is written whole: sha256:…" if _SHORT_ID.search(name) else None
+    return NotFound(where, f"image {name}", remedy=remedy)
 
 
 def _field(document: Any, name: str) -> Any:

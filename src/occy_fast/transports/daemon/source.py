@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from occy_fast.errors import NotFound, UsageError
+from occy_fast.errors import UsageError
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.daemon.client import DaemonClient
+from occy_fast.transports.daemon.client import DaemonClient, no_image
 from occy_fast.transports.daemon.endpoint import find_endpoint
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
     from occy_fast.transports.locate import Locator
-
-
-_SHORT_ID = re.compile(r":[0-9a-f]{12,64}$")             # as docker images prints them
 
 
 class DaemonSource(ArchiveStream):
@@ -44,8 +40,7 @@ class DaemonSource(ArchiveStream):
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
         known = self._client.find(self._name)
         if known is None:
-            remedy = "an id is written whole: sha256:…" if _SHORT_ID.search(self.locator) else None
-            raise NotFound(self.locator, f"image {self._name}", remedy=remedy)
+            raise no_image(self.locator, self._name)
         return known.diff_ids
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
