@@ -20,7 +20,7 @@ DEFAULT_REGISTRY, DEFAULT_REPOSITORY = "ghcr.io", "local/nanna-coder"
 def reaching(command: Function) -> Function:
     """Give *command* --socket, --timeout, --retries and --retry-delay, which reach it as `access`.
 
-    Where no daemon is named, they are refused.
+    Where no daemon is named, other values than the usual are refused.
     """
 
     @click.option(
