@@ -14,8 +14,8 @@ from occy_fast.streams.read_ahead import ReadAhead
 PIECE: Final = 512 << 10
 ROOMS: Final = 3
 """Pieces of a reader: what a processor's second cache holds. `cat image.tar | convert -` took 1.07 times what the file
-took, and 1.12 times with eight pieces of 1 MiB, in one series; others came to 1.12 and 1.13.  (2 cores of an EPYC, 7 runs
-in turn, zstd:3)"""
+took, and 1.12 times with eight pieces of 1 MiB, in one series; others came to 1.12 and 1.13.  (zstd:3, 2 cores of an
+EPYC, 7 runs in turn)"""
 
 _PIPE: Final = 1 << 20                               # bytes a pipe holds at most, unless the system is told otherwise
 
