@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from image_builders import BuiltImage, make_image
+from leaks import nothing_left
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OutputError, SizeMismatch, Unsupported
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
@@ -82,9 +83,8 @@ def blobs_of(named: NamedImage) -> list[bytes]:
 
 @pytest.fixture(autouse=True)
 def no_file_stays_open() -> Iterator[None]:
-    before = os.listdir("/proc/self/fd")
-    yield
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    with nothing_left():
+        yield
 
 
 @pytest.mark.parametrize("docker", [False, True])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaks import nothing_left
 from occy_fast.errors import (
     BadArchive,
     ConfigTooLarge,
@@ -52,10 +53,6 @@ def whole(path: Path) -> FileRegion:
     return FileRegion(str(path), 0, status.st_size, identity_of(status))
 
 
-def open_files() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
-
-
 def test_a_region_is_a_part(file: Path) -> None:
     region = FileRegion(str(file), 100, 1000, identity_of(file.stat()))
     with region.open() as opened:
@@ -86,12 +83,11 @@ def test_inline() -> None:
 
 
 def test_closing_closes(file: Path) -> None:
-    before = open_files()
     for address in (whole(file), InlineBytes(b"x")):
-        with address.open() as opened:
-            assert open_files() - before
-        assert open_files() == before
-        opened.close()
+        with nothing_left():
+            with address.open() as opened:
+                os.fstat(opened.fd)
+            opened.close()
 
 
 def test_a_large_region_is_read_whole(tmp_path: Path) -> None:
@@ -120,12 +116,10 @@ def touched(path: Path) -> None:
 @pytest.mark.parametrize("change", [replaced, grown, touched, os.unlink])
 def test_a_file_that_changed(file: Path, change: Callable[[Path], None]) -> None:
     region = whole(file)
-    before = open_files()
     change(file)
-    with pytest.raises(PlanStale) as caught:
+    with nothing_left(), pytest.raises(PlanStale) as caught:
         region.open()
     assert caught.value.where == str(file)
-    assert open_files() == before
 
 
 def test_a_file_may_change_where_no_check_is_wanted(file: Path) -> None:
@@ -158,10 +152,8 @@ def listened(path: Path) -> None:
 def test_only_regular_files_are_opened(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "x"
     make(path)
-    before = open_files()
-    with pytest.raises(BadArchive):
+    with nothing_left(), pytest.raises(BadArchive):
         FileRegion(str(path), 0, 0).open()
-    assert open_files() == before
 
 
 @pytest.mark.parametrize("call", ["open", "pread"])
@@ -170,12 +162,10 @@ def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch,
         raise OSError(errno.EIO, "Input/output error")
 
     region = whole(file)
-    before = open_files()
-    monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(NotFound, match="file: Input/output error"):
-        region.read()
-    monkeypatch.undo()
-    assert open_files() == before
+    with nothing_left(), monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(NotFound, match="file: Input/output error"):
+            region.read()
 
 
 def test_a_device_is_no_regular_file() -> None:

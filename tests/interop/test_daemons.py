@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -204,12 +203,10 @@ def test_a_daemon_that_hangs(
 ) -> None:
     pid = int((state_of(services) / "dockerd.pid").read_text())
     os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
     try:
         occy("convert", large, f"docker-daemon:{tag}", "--timeout", "1", expect=7)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert time.monotonic() - began < 60
     assert docker.known(tag) == before
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from leaks import nothing_left
 from occy_fast.errors import Cancelled, CorruptStream, OutputError, Unsupported
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
@@ -120,24 +121,13 @@ def test_signals_are_seen_while_waiting() -> None:
 
 def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
     (tmp_path / "layer").write_bytes(CONTENT)
-    before = len(os.listdir("/proc/self/task"))
     with open(tmp_path / "layer", "rb") as file:
-        with WorkerPool(5) as pool:
+        with nothing_left(), WorkerPool(5) as pool:
             for _ in range(7):
                 pool.start(LayerPass(FdSource(file.fileno())))
-        assert_threads(before)
-        with pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
+        with nothing_left(), pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
             pool.start(LayerPass(FdSource(file.fileno())))
             raise ZeroDivisionError
-    assert_threads(before)
-
-
-def assert_threads(count: int) -> None:
-    """Wait until there are so many: a thread that was joined is in the kernel's list for a moment longer."""
-    deadline = time.monotonic() + 5
-    while (found := len(os.listdir("/proc/self/task"))) != count and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert found == count
 
 
 def test_identities_name_what_bytes_depend_on() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leaks import nothing_left, our_threads
 from occy_fast.streams.pipe import ROOMS, read_descriptor
 
 
@@ -63,14 +64,12 @@ def test_it_reads_ahead_while_a_piece_is_looked_at(pipe: tuple[int, int]) -> Non
 
 
 def test_a_reader_that_waits_for_a_silent_writer_is_stopped(pipe: tuple[int, int]) -> None:
-    before = threading.active_count()
-    descriptors = len(os.listdir("/proc/self/fd"))
-    pieces = read_descriptor(pipe[0], 4)
-    os.write(pipe[1], b"1234")
-    assert bytes(next(pieces)) == b"1234"
-    pieces.close()
-    assert threading.active_count() == before
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    with nothing_left():
+        pieces = read_descriptor(pipe[0], 4)
+        os.write(pipe[1], b"1234")
+        assert bytes(next(pieces)) == b"1234"
+        assert our_threads()
+        pieces.close()
 
 
 def test_a_cancelled_caller_gets_no_more(pipe: tuple[int, int]) -> None:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from leaks import nothing_left, our_threads
 from occy_fast.streams.read_ahead import ROOMS, ReadAhead
 
 
@@ -59,11 +60,11 @@ def test_a_reader_that_waits_is_stopped() -> None:
     with ours, theirs:
         ahead = ReadAhead(lambda room: ours.recv_into(room), lambda: ours.shutdown(socket.SHUT_RDWR), 16)
         theirs.sendall(b"first")
-        buffers = ahead.buffers()
-        assert bytes(next(buffers)) == b"first"
-        before = threading.active_count()
-        buffers.close()
-        assert threading.active_count() == before - 1
+        with nothing_left():
+            buffers = ahead.buffers()
+            assert bytes(next(buffers)) == b"first"
+            assert our_threads()
+            buffers.close()
 
 
 def test_cancelling_ends_a_wait() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import occy_fast
 from image_builders import Era, archive_members, docker_archive, dumps, encode, make_image, make_tar, sha256
+from leaks import nothing_left, our_threads
 from occy_fast.errors import (
     BadArchive,
     Cancelled,
@@ -245,10 +246,8 @@ def test_a_terminal_is_no_archive() -> None:
 
 def test_an_error_that_is_kept_keeps_no_thread_and_no_descriptor(tmp_path: Path) -> None:
     """What reads ahead is over with the call, or it would read from whatever file got the pipe's number."""
-    before = set(os.listdir("/proc/self/fd"))
-    with piped(tmp_path / "pipe", os.urandom(600_000)) as pipe:
+    with nothing_left(), piped(tmp_path / "pipe", os.urandom(600_000)) as pipe:
         with pytest.raises(OccyError) as kept:
             occy_fast.convert(f"docker-archive:{pipe}", f"oci:{tmp_path}/out")
         assert kept.value.__traceback__ is not None
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("occy-fast")]
-    assert set(os.listdir("/proc/self/fd")) == before
+        assert not our_threads()

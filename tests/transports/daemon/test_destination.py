@@ -3,7 +3,6 @@ from __future__ import annotations
 import pickle
 import socket
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -181,12 +180,10 @@ def test_a_daemon_that_fails_while_it_loads(daemon: FakeDaemon, tmp_path: Path, 
     image = make_image("a", "b", size=size)
     source = layout(tmp_path, image)
     daemon.faults.append(lambda fake, asked: asked.path.endswith("/load") and fault(fake, asked))
-    began = time.monotonic()
     with pytest.raises(DaemonError) as caught:
         occy_fast.convert(source, "docker-daemon:app:1", tags=["more:1"], access=BRIEF)
     assert caught.value.exit_code == 7
     assert words in caught.value.problem
-    assert time.monotonic() - began < 10             # of what would be twenty
     assert daemon.names() == {"app:1": image_id(before)}
     assert set(daemon.images) == {image_id(before)}
 

@@ -16,6 +16,7 @@ import pytest
 import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
+from leaks import nothing_left, our_threads
 from occy_fast.errors import Cancelled, DaemonError, NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.access import Access
 from occy_fast.transports.daemon.client import DaemonClient
@@ -92,7 +93,7 @@ def test_small_pieces_come_as_few(daemon: FakeDaemon) -> None:
         for piece in pieces(whole, 1000):
             asked.sock.sendall(piece)
             time.sleep(0.001)                            # who reads finds one at a time
-        fake.stopping.wait(20)
+        fake.stopping.wait()
         return True
 
     daemon.faults.append(dribble)
@@ -111,15 +112,10 @@ def test_small_pieces_come_as_few(daemon: FakeDaemon) -> None:
 def test_an_error_that_is_kept_keeps_no_thread_and_no_socket(daemon: FakeDaemon, tmp_path: Path) -> None:
     put(daemon, make_image(size=3_000_000), "app:1")
     daemon.archive = lambda found, name: os.urandom(3_000_000)  # type: ignore[method-assign]
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OccyError) as kept:
-        occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
-    assert kept.value.__traceback__ is not None
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("occy-fast")]
-    deadline = time.monotonic() + 5
-    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
-        time.sleep(0.01)                                 # the fake daemon is in this process, and closes its end
-    assert len(os.listdir("/proc/self/fd")) <= before
+    with nothing_left(in_time=True):
+        with pytest.raises(OccyError) as kept:
+            occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+        assert kept.value.__traceback__ is not None
 
 
 def test_no_temporary_file(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,19 +214,17 @@ def test_an_archive_that_stops_midway(
         if ending == "ends" and head == CHUNKED:
             asked.sock.sendall(b"\r\n0\r\n\r\n")
         if ending == "hangs":
-            fake.stopping.wait(20)
+            fake.stopping.wait()
         else:
             asked.sock.shutdown(socket.SHUT_RDWR)
         return True
 
     daemon.faults.append(stop)
-    began = time.monotonic()
     with pytest.raises(OccyError) as caught:
         occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
     if ending != "ends" or head == BARE:
         assert isinstance(caught.value, DaemonError)
         assert ("no sign of life" if ending == "hangs" else "hung up inside its answer") in caught.value.problem
-    assert time.monotonic() - began < 10
     assert not (tmp_path / "out").exists()
 
 
@@ -244,13 +238,13 @@ def test_the_end_of_the_archive_is_the_end(daemon: FakeDaemon, tmp_path: Path, h
         if asked.path.endswith("/get"):
             raw = fake.archive("sha256:" + sha256(image.config), "app:1")
             asked.sock.sendall(head + b"%x\r\n" % len(raw) * (head == CHUNKED) + raw)
-            fake.stopping.wait(20)
+            fake.stopping.wait()
         return asked.path.endswith("/get")
 
     daemon.faults.append(linger)
     occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out", access=BRIEF)
     assert not occy_fast.verify(f"oci:{tmp_path}/out").errors
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("occy-fast")]
+    assert not our_threads()
 
 
 def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_path: Path) -> None:
@@ -260,7 +254,7 @@ def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_p
     def hang(fake: FakeDaemon, asked: Exchange) -> bool:
         if asked.path.endswith("/get"):
             cancel.set()
-            fake.stopping.wait(20)
+            fake.stopping.wait()
         return asked.path.endswith("/get")
 
     daemon.faults.append(hang)
