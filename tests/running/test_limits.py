@@ -28,6 +28,7 @@ from occy_fast.errors import (
     ManifestTooLarge,
     OccyError,
     TarLimitError,
+    Unsupported,
     UsageError,
     WindowTooLarge,
 )
@@ -84,6 +85,21 @@ def archive_of(place: Path, documents: dict[str, bytes], links: dict[str, str]) 
             tar.addfile(link)
     (place / "a.tar").write_bytes(out.getvalue())
     return place / "a.tar"
+
+
+def by_once(place: Path) -> Path:
+    """Write an archive that can be read only once, as it is compressed as a whole."""
+    path = archive(place)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+def legacy(place: Path) -> Path:
+    """Write a pre-1.10 archive of one image."""
+    id_ = "a" * 64
+    document = {"id": id_, "created": "2014-01-01T00:00:00Z", "os": "linux", "architecture": "amd64"}
+    documents = {f"{id_}/json": dumps(document), f"{id_}/VERSION": b"1.0", f"{id_}/layer.tar": TAR}
+    return archive_of(place, documents | {"repositories": dumps({"app": {"1": id_}})}, {})
 
 
 def linked(place: Path) -> Path:
@@ -144,6 +160,9 @@ CASES = {
         LimitError,
         "bytes of names in an archive",
     ),
+    "stream_documents": Case(lambda place: inspecting(by_once(place)), None, Unsupported, None),
+    "stream_blob_count": Case(lambda place: inspecting(by_once(place)), 2, LimitError, "blobs that come by once"),
+    "legacy_documents": Case(lambda place: inspecting(legacy(place)), None, LimitError, "bytes of configs"),
     "link_count": Case(lambda place: inspecting(linked(place)), 3, BadArchive, None),
     "manifest": Case(
         lambda place: inspecting(oci_layout(place / "o", [IMAGE])),

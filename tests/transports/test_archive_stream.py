@@ -23,7 +23,6 @@ from occy_fast.errors import (
     ConfigTooLarge,
     CorruptStream,
     DuplicateEntry,
-    LimitError,
     NotFound,
     OccyError,
     TarTruncated,
@@ -33,7 +32,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.image.image import Contents, Image
-from occy_fast.transports import archive_stream as archive_stream_module
+from occy_fast.spec.limits import Limits
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import open_source, parse_locator
 from piping import piped
@@ -152,32 +151,11 @@ def test_layers_are_told_by_their_first_bytes(tmp_path: Path) -> None:
     assert kept == {name: InlineBytes(members[name]) for name in kept}
 
 
-def test_what_is_kept_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_stream_module, "KEPT", 1000)
+def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
+    limits = Limits(stream_documents=1000)
     raw = make_tar([("a", b"a" * 600), ("b", b"b" * 500), ("c", b"c" * 400)])
-    with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe))) as stream:
+    with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe)), limits) as stream:
         assert [(arrival.name, arrival.kind) for arrival in stream.arrivals()] == [("b", "other")]
-
-
-@pytest.mark.parametrize("most", [3, 2])
-def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(archive_stream_module, "MOST_BLOBS", most)
-    raw = make_tar((name, bytes(1024)) for name in "abc")
-    with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe))) as stream:
-        if most == 3:
-            assert len(list(stream.arrivals())) == 3
-            return
-        with pytest.raises(LimitError) as caught:
-            list(stream.arrivals())
-    assert (caught.value.allowed, caught.value.value) == (2, 3)
-
-
-def test_documents_that_were_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = make_tar(archive_members([make_image("a")]))
-    monkeypatch.setattr(archive_stream_module, "KEPT", 10)
-    with piped(tmp_path / "pipe", raw) as pipe, pytest.raises(Unsupported) as caught:
-        read(pipe)
-    assert caught.value.remedy == "save it to a file first"
 
 
 def test_a_config_beyond_the_limit(tmp_path: Path) -> None:

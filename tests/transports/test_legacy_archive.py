@@ -22,7 +22,6 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import WorkerPool
 from occy_fast.transports import diff_ids as diff_ids_module
-from occy_fast.transports import legacy_archive
 from occy_fast.transports.archive_members import ArchiveMembers
 from occy_fast.transports.legacy_archive import LegacyArchive
 from occy_fast.transports.locate import open_source
@@ -295,7 +294,7 @@ def test_manifest_json_is_preferred(tmp_path: Path) -> None:
         read(path)
 
 
-def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits(tmp_path: Path) -> None:
     """Each at the limit and one past it."""
     path = tree(tmp_path / "a.tar")
     texts = sum(len(dumps(v1_image(name, parent))) for name, parent in [*zip(LEFT, ["", *LEFT], strict=False)])
@@ -305,18 +304,11 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(named.image_or_index, Image)
         configs += named.image_or_index.config_blob.size
     assert configs > texts
-    for name, value, limit in [
-        ("MOST_TEXT", configs, "bytes of configs"),
-        ("MOST_TEXT", texts, "bytes of v1 images"),
-    ]:
-        with monkeypatch.context() as patch:
-            patch.setattr(legacy_archive, name, value)
-            if limit != "bytes of v1 images":
-                read(path)
-            patch.setattr(legacy_archive, name, value - 1)
-            with pytest.raises(errors.LimitError) as caught:
-                read(path)
-            assert (caught.value.limit, caught.value.allowed) == (limit, value - 1)
+    read(path, limits=Limits(legacy_documents=configs))
+    for value, limit in [(configs, "bytes of configs"), (texts, "bytes of v1 images")]:
+        with pytest.raises(errors.LimitError) as caught:
+            read(path, limits=Limits(legacy_documents=value - 1))
+        assert (caught.value.limit, caught.value.allowed) == (limit, value - 1)
     read(path, limits=Limits(layer_count=3))
     with pytest.raises(errors.LimitError, match="number of layers"):
         read(path, limits=Limits(layer_count=2))

@@ -27,8 +27,9 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
 class Limits:
     """State how much of each thing is accepted; bytes, unless it says otherwise.
 
-    What exceeds one of them is a LimitError that names it, found before the excess is read. Two are no LimitError, as
-    what exceeds them is broken as well: a gzip header (CorruptStream) and a chain of links (BadArchive).
+    What exceeds one of them is a LimitError that names it, found before the excess is read. Three are no LimitError: a
+    gzip header (CorruptStream) and a chain of links (BadArchive), as what exceeds them is broken as well, and what was
+    not kept of an archive that comes by once (Unsupported), as it can be read from a file.
 
     Attributes:
         layer: the tar of one layer.
@@ -41,6 +42,9 @@ class Limits:
         tar_extension_count: extension headers in front of one entry.
         member_count: members of an archive.
         member_names: all their names.
+        stream_documents: small members kept of an archive that comes by once, until its manifest says what they are.
+        stream_blob_count: members of such an archive that are not kept, and remembered instead.
+        legacy_documents: all v1 images of a pre-1.10 archive, and all configs made of them.
         link_count: links in an archive that may lead from a name to its file, one after the other.
         manifest: one manifest or index.
         docker_manifest: manifest.json of a docker-archive.
@@ -63,6 +67,9 @@ class Limits:
     tar_extension_count: int = 16
     member_count: int = 200_000
     member_names: int = 32 << 20
+    stream_documents: int = 24 << 20
+    stream_blob_count: int = 16_384
+    legacy_documents: int = 64 << 20
     link_count: int = 1
     manifest: int = 4 << 20
     docker_manifest: int = 1 << 20

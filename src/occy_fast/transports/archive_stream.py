@@ -41,13 +41,6 @@ if TYPE_CHECKING:
     from occy_fast.streams.tar import Entry
     from occy_fast.transports.locate import Locator
 
-KEPT = 24 << 20
-"""Bytes of small members that are kept until the manifest tells which of them are documents."""
-
-MOST_BLOBS = 16_384
-"""Members that are not kept: what becomes of each is remembered until the manifest comes."""
-
-
 def comes_by_once(locator: Locator) -> bool:
     """Tell whether what an archive's locator names can be read only once, from its begin to its end."""
     if locator.path == STREAM:
@@ -120,13 +113,13 @@ class ArchiveStream:
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
-            if kind == "other" and entry.stored <= min(KEPT - kept, largest):
+            if kind == "other" and entry.stored <= min(self._limits.stream_documents - kept, largest):
                 kept += entry.stored
                 self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
                 continue
             blobs += 1
-            if blobs > MOST_BLOBS:
-                raise LimitError(self.locator, "blobs of an archive that comes by once", MOST_BLOBS, blobs)
+            if blobs > self._limits.stream_blob_count:
+                raise LimitError(self.locator, "blobs that come by once", self._limits.stream_blob_count, blobs)
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._ended, self._offset = tar.ended, tar.offset

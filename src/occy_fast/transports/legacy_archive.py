@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 REPOSITORIES = "repositories"
 
-MOST_TEXT = 64 << 20
-"""Bytes of all v1 images, and of all configs made of them: a long chain under many names would be told many times."""
-
 
 @dataclass(frozen=True, slots=True)
 class LegacyImage:
@@ -96,8 +93,8 @@ class LegacyArchive:
             history = [self._documents[below].history() for below in chain]
             config = config_of_chain(self._documents[id_], history, found)
             total += len(config)
-            if total > MOST_TEXT:
-                raise LimitError(self._locator, "bytes of configs", MOST_TEXT, total)
+            if total > self._limits.legacy_documents:           # a long chain under many names is told many times
+                raise LimitError(self._locator, "bytes of configs", self._limits.legacy_documents, total)
             addresses = [layers[_layer_of(below)] for below in chain]
             images.append(LegacyImage(config, tuple(zip(addresses, found, strict=True))))
         return images
@@ -115,8 +112,8 @@ class LegacyArchive:
             if region.size > self._limits.config:
                 raise ConfigTooLarge(where, "document size", self._limits.config, region.size)
             total += region.size
-            if total > MOST_TEXT:
-                raise LimitError(self._locator, "bytes of v1 images", MOST_TEXT, total)
+            if total > self._limits.legacy_documents:
+                raise LimitError(self._locator, "bytes of v1 images", self._limits.legacy_documents, total)
             documents[id_] = V1Document.parse(region.read(), where, self._limits)
         return documents
 

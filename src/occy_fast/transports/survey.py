@@ -19,7 +19,6 @@ from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, sniff
 from occy_fast.streams.tar import scan_region
 from occy_fast.streams.tar_stream import TarStream
-from occy_fast.transports.archive_stream import KEPT
 from occy_fast.transports.locate import STREAM, parse_locator
 
 if TYPE_CHECKING:
@@ -208,7 +207,8 @@ def _pass(fd: int, codec: str, members: _Members, where: str, limits: Limits) ->
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             content = None
-            if head.lstrip()[:1] in (b"{", b"[", b"n") and entry.stored <= min(limits.config, KEPT - kept):
+            room = min(limits.config, limits.stream_documents - kept)
+            if head.lstrip()[:1] in (b"{", b"[", b"n") and entry.stored <= room:
                 content = b"".join(map(bytes, tar.content(entry)))
                 kept += len(content)
             members.add(entry, head, content)
