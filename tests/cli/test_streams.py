@@ -79,10 +79,11 @@ def test_through_both(archive: Path) -> None:
     assert again.stdout
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify"])
-def test_looking_at_what_comes(archive: Path, command: str) -> None:
-    piped = run(command, "-", "--json", input=archive.read_bytes())
-    plain = run(command, "app.tar", "--json")
+@pytest.mark.parametrize("words", ["inspect", "verify", "check -t docker-20.10", "check -t podman-4.3 --deep"])
+def test_looking_at_what_comes(archive: Path, words: str) -> None:
+    command, *options = words.split()
+    piped = run(command, "-", "--json", *options, input=archive.read_bytes())
+    plain = run(command, "app.tar", "--json", *options)
     assert (piped.returncode, piped.stderr) == (0, b"")
     found, expected = json.loads(piped.stdout), json.loads(plain.stdout)
     for key in ("locator", "seconds"):

@@ -28,6 +28,7 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
     examples=[
         ("will docker load take this archive", "occy-fast check app.tar --target docker-20.10.24"),
         ("several at once, for a script: the exit code is the answer", "occy-fast check app.tar --target podman-4.3"),
+        ("what a pipe brings", "docker save app:1 | occy-fast check - --target podman-4.3"),
         ("decode every layer too", "occy-fast check oci:out:app --target k3s --target docker-29 --deep"),
         ("what can be named", "occy-fast targets"),
     ],
@@ -53,7 +54,7 @@ def check(
 
     Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
     first bytes and documents are read, layers only with --deep. The exit code is 5 where the image would fail at one of
-    the targets; with --quiet it is all. A pipe cannot be looked at and read afterwards: save it to a file first.
+    the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
     """
     from occy_fast import api
     from occy_fast.cli.progress import Watch

@@ -14,12 +14,9 @@ from occy_fast.errors import (
     BadDigest,
     BadJSON,
     BadManifest,
-    BadReference,
     DigestMismatch,
-    MissingBlob,
-    NotFound,
     OccyError,
-    TransportError,
+    Unsupported,
     UsageError,
 )
 from occy_fast.image.attestation import is_attestation
@@ -28,14 +25,13 @@ from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.marking import host_architecture, images_in, marks_for, selected, shape_of, skippable_layers
+from occy_fast.running.look import Look
+from occy_fast.running.marking import host_architecture, images_in, marks_for, shape_of, skippable_layers
 from occy_fast.running.patience import try_patiently
-from occy_fast.running.verify import verify
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
 from occy_fast.targets.marks import Mark
-from occy_fast.transports.locate import check_access, open_source, parse_locator
-from occy_fast.transports.survey import survey
+from occy_fast.transports.locate import STREAM, check_access, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -109,35 +105,16 @@ def check(
     check_workers(workers)
     limits = limits_of_call(limits, max_layer)
     check_access(access, locator)
-    shape = selected(survey(locator, limits), parse_locator(locator))
-    contents: Contents | None = None
-    unread: OccyError | None = None
-    skippable: frozenset[Digest] = frozenset()
-    if shape is None or shape.layout not in ("broken", "empty"):
-        try:
-            contents = try_patiently(access, lambda: _read(locator, limits, access, workers), cancel)
-            skippable = skippable_layers(contents)
-        except (MissingBlob, BadReference) as error:
-            unread = error
-        except (NotFound, UsageError, TransportError):   # the locator is wrong, or a daemon fails: no image's fault
-            raise
-        except OccyError as error:
-            unread = error
+    look = Look(locator, limits, access, deep, workers, progress, cancel)
+    shape, contents, unread, report = try_patiently(access, look.take, cancel)
     wrong = list(_broken(contents, unread, shape))
-    if deep and contents is not None:
-        report = verify(
-            locator,
-            workers=workers,
-            strict=False,
-            lenient=True,
-            progress=progress,
-            cancel=cancel,
-            limits=limits,
-            access=access,
-        )
-        wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
-    # What came by without its layers has images all the same, once it comes by with them.
-    mends = contents is not None or (shape is not None and (shape.layout, shape.wrapped != "none") == ("legacy", True))
+    skippable: frozenset[Digest] = frozenset()
+    if contents is not None:
+        skippable = skippable_layers(contents)
+        if report is not None:
+            wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
+    # What came by with nobody looking into its layers has images all the same, once somebody does.
+    mends = contents is not None or (shape is not None and shape.layout == "legacy" and isinstance(unread, Unsupported))
     held = shape if shape is not None or contents is None else shape_of(contents)
     found: list[Finding] = []
     for target in wanted:
@@ -152,14 +129,9 @@ def check(
         tuple(finding for finding in found if finding.severity != "unknown"),
         tuple(finding for finding in found if finding.severity == "unknown"),
         unread,
-        deep and contents is not None,
+        report is not None,
         tuple(target.row for target in wanted),
     )
-
-
-def _read(locator: str, limits: Limits, access: Access, workers: int | None) -> Contents:
-    with open_source(locator, limits, access, lenient=True, workers=workers) as source:
-        return source.read()
 
 
 def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str:
@@ -171,6 +143,8 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         destination = f"oci:{where.path.rstrip('/')}-{target.name}{selector}"
     else:
         path = where.path if shape is not None or contents is None else contents.kind
+        if path == STREAM:
+            path = "image"
         stem = _SUFFIX.sub("", path, count=1)
         layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"

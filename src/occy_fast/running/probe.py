@@ -171,7 +171,7 @@ def _refused(
     where = parse_locator(contents.locator)
     if goal.target is None or where.path == STREAM or _is_pipe(where.path):
         return ()
-    shape = selected(survey(contents.locator, limits_of_call(limits), once=True), where)
+    shape = selected(survey(contents.locator, limits_of_call(limits)), where)
     return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
 
 

@@ -122,7 +122,7 @@ def _verify_once(
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
-                passed = _let_pass(source, workers, strict, progress, cancel, limits)
+                passed = let_pass(source, workers, strict, progress, cancel, limits)
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
@@ -131,18 +131,31 @@ def _verify_once(
             if asked or isinstance(error, Cancelled | TransportError):
                 raise
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
-        check = _Verification(contents, strict, limits, passed)
-        check.look_at_documents()
-        layers = check.distinct_layers()
-        watched = [(layer, "verify") for layer in layers]
-        with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-            for position, layer in enumerate(layers):
-                check.begin(lanes, pool, position, layer, scan=True)
-            lanes.end_all()
-    return Report(locator, tuple(check.findings), check.images, check.proved, check.size)
+        return prove(contents, passed, workers, strict, progress, cancel, limits)
 
 
-def _let_pass(
+def prove(
+    contents: Contents,
+    passed: Mapping[str, Passed],
+    workers: int | None,
+    strict: bool,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limits: Limits,
+) -> Report:
+    """Prove what was read already; *passed* is what let_pass saw. The arguments are verify's. Raises Cancelled."""
+    check = _Verification(contents, strict, limits, passed)
+    check.look_at_documents()
+    layers = check.distinct_layers()
+    watched = [(layer, "verify") for layer in layers]
+    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+        for position, layer in enumerate(layers):
+            check.begin(lanes, pool, position, layer, scan=True)
+        lanes.end_all()
+    return Report(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
+
+
+def let_pass(
     source: ArchiveStream,
     workers: int | None,
     strict: bool,

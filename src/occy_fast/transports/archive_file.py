@@ -84,7 +84,8 @@ class ArchiveFile:
 def check_foreign(head: bytes, where: str, error: TarError) -> None:
     """Raise UnsupportedFormat where *error* is in the first block, *head*, and that is known to be something else's."""
     if error.offset < SNIFF_SIZE and (kind := foreign_kind(head)):
-        raise UnsupportedFormat(where, f"{kind}, where an archive is expected", "look at what was saved or downloaded")
+        found = f"{kind}, where an archive is expected"
+        raise UnsupportedFormat(where, found, "look at what was saved or downloaded") from error
 
 
 def archive_reader(

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from occy_fast.streams.decode import Buffer
     from occy_fast.streams.tar import Entry
     from occy_fast.transports.locate import Locator
+
+Look = Callable[["Entry", bytes | None, bytes | None], None]
+
 
 def comes_by_once(locator: Locator) -> bool:
     """Tell whether what an archive's locator names can be read only once, from its begin to its end."""
@@ -77,6 +80,9 @@ class ArchiveStream:
     """Reads images from an archive in one pass; layers are the caller's to take as they come by.
 
     Use arrivals to its end, then contents; or read, which lets the layers go.
+
+    Attributes:
+        codec: what the archive as a whole is compressed with, "none" or empty until its first bytes have come.
     """
 
     _to_end: ClassVar[bool] = True                       # who writes into a pipe may take it ill to be cut off
@@ -86,10 +92,16 @@ class ArchiveStream:
         self.locator = locator.text
         self._wanted, self._limits, self._lenient = locator, limits, lenient
         self._members = PassedMembers(locator.text, limits)
+        self._look: Look | None = None
+        self.codec = ""
         self._ended = False
         self._offset = 0
         self._fd = -1
         self._reading = ExitStack()
+
+    def watch(self, look: Look) -> None:
+        """Have *look* called with every entry that comes; of a file with its first bytes, and all that are kept."""
+        self._look = look
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
@@ -109,13 +121,22 @@ class ArchiveStream:
         tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end)
         for entry in self._entries(tar):
             member = self._members.add(entry)
-            if member is None or member.problem:
+            if member is not None and member.problem:
+                member = None
+            if member is None and (self._look is None or not entry.is_file):
+                self._tell(entry)
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
             if kind == "other" and entry.stored <= min(self._limits.stream_documents - kept, largest):
                 kept += entry.stored
-                self._members.settle(member.name, InlineBytes(b"".join(map(bytes, tar.content(entry)))))
+                content = b"".join(map(bytes, tar.content(entry)))
+                self._tell(entry, head, content)
+                if member is not None:
+                    self._members.settle(member.name, InlineBytes(content))
+                continue
+            self._tell(entry, head)
+            if member is None:
                 continue
             blobs += 1
             if blobs > self._limits.stream_blob_count:
@@ -154,6 +175,10 @@ class ArchiveStream:
         self._reading.close()                            # who keeps an error keeps the readers that it went through
         self._close_file()
 
+    def _tell(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
+        if self._look is not None:
+            self._look(entry, head, content)
+
     def _close_file(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
@@ -182,7 +207,8 @@ class ArchiveStream:
             head += piece
         if not head:
             raise TarTruncated(self.locator, 0, "nothing came")
-        yield from decode_whole(sniff(head).codec, chain([head], buffers), self.locator, self._limits)
+        self.codec = sniff(head).codec
+        yield from decode_whole(self.codec, chain([head], buffers), self.locator, self._limits)
 
     def _open(self) -> int:
         """Return the descriptor to read from; a FIFO is not waited for before it is read."""

@@ -7,36 +7,41 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from occy_fast.errors import LimitError, NotFound, OccyError, TarError, TarTruncated, Unsupported
+from occy_fast.errors import (
+    CorruptStream,
+    LimitError,
+    NotFound,
+    OccyError,
+    TarError,
+    TarTruncated,
+    Unsupported,
+    UnsupportedFormat,
+)
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, sniff
 from occy_fast.streams.tar import scan_region
-from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.locate import STREAM, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.streams.tar import Entry
+    from occy_fast.transports.archive_stream import ArchiveStream
 
 _LEGACY_NAME = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar|VERSION)")
 _PATHS = ("", "docker-archive", "oci-archive", "oci")
 _LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
 
 
-def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shape | None:
+def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
     """Return the shape of what *locator* names; None where a place has none, as a daemon's store.
 
-    Nothing is refused for what it holds: an archive that no loader takes has a shape, too.
+    Nothing is refused for what it holds: an archive that no loader takes has a shape, too. Of one that is compressed as
+    a whole no more is told than that: an Onlooker tells the rest when it comes by.
 
-    Args:
-        once: of an archive that is compressed as a whole, which is read for its shape from begin to end, tell no more
-            than that.
     Raises:
         UsageError, NotFound: there is no such thing to be looked at.
         Unsupported: it is a pipe, which would be gone afterwards.
@@ -58,11 +63,32 @@ def survey(locator: str, limits: Limits = LIMITS, *, once: bool = False) -> Shap
         if not stat.S_ISREG(status.st_mode):
             raise Unsupported(locator, "a pipe or device cannot be looked at before it is read", SAVE_FIRST)
         codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
-        if once and codec != "none":
+        if codec != "none":
             return Shape("docker-archive", codec)
-        return _archive(fd, status.st_size, codec, locator, limits)
+        return _archive(fd, status.st_size, locator, limits)
     finally:
         os.close(fd)
+
+
+class Onlooker:
+    """Looks on while an archive comes by that can be read only once, and tells its shape afterwards."""
+
+    def __init__(self, source: ArchiveStream, limits: Limits = LIMITS) -> None:
+        """Look at what comes by in *source*, from its begin."""
+        self._source = source
+        self._members = _Members(-1, source.locator, limits)
+        source.watch(self._members.add)
+
+    def shape(self, error: OccyError | None = None) -> Shape:
+        """Return the shape of what came; *error* is what reading its entries raised. Raises LimitError."""
+        codec = self._source.codec
+        if error is None:
+            return _shape(self._members, codec)
+        if not codec:                                    # not one byte came: loaders find no images in that
+            return Shape("empty")
+        if isinstance(error, UnsupportedFormat) and isinstance(error.__cause__, TarError):
+            return Shape("broken", codec, problem=error.found, reason=_reason(error.__cause__))
+        return Shape("broken", codec, problem=error.describe(), reason=_reason(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,44 +200,27 @@ def leads_out(path: str) -> bool:
     return False
 
 
-def _archive(fd: int, size: int, codec: str, where: str, limits: Limits) -> Shape:
+def _archive(fd: int, size: int, where: str, limits: Limits) -> Shape:
     members = _Members(fd, where, limits)
     try:
-        if codec == "none":
-            for entry in scan_region(fd, 0, size, where=where, limits=limits):
-                members.add(entry)
-        else:
-            _pass(fd, codec, members, where, limits)
+        for entry in scan_region(fd, 0, size, where=where, limits=limits):
+            members.add(entry)
     except LimitError:
         raise
     except TarError as error:
-        kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if codec == "none" and error.offset < SNIFF_SIZE else ""
-        reason = "unexpected EOF" if isinstance(error, TarTruncated) else "archive/tar: invalid tar header"
-        return Shape("broken", codec, problem=f"{kind}, and no archive" if kind else error.describe(), reason=reason)
-    except OccyError as error:
-        return Shape("broken", codec, problem=error.describe(), reason="unexpected EOF")
+        kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if error.offset < SNIFF_SIZE else ""
+        problem = f"{kind}, where an archive is expected" if kind else error.describe()
+        return Shape("broken", problem=problem, reason=_reason(error))
     except OSError as error:
         raise NotFound(where, "archive", error.errno) from error
-    return _shape(members, codec)
+    return _shape(members, "none")
 
 
-def _pass(fd: int, codec: str, members: _Members, where: str, limits: Limits) -> None:
-    """Let an archive come by that is compressed as a whole, and keep its documents."""
-    kept = 0
-    buffers = iter(lambda: os.read(fd, STEP), b"")
-    with closing(decode_whole(codec, buffers, where, limits)) as decoded:  # type: ignore[type-var]
-        tar = TarStream(decoded, where=where, limits=limits)
-        for entry in tar.entries():
-            if not entry.is_file:
-                members.add(entry)
-                continue
-            head = tar.peek(entry, SNIFF_SIZE)
-            content = None
-            room = min(limits.config, limits.stream_documents - kept)
-            if head.lstrip()[:1] in (b"{", b"[", b"n") and entry.stored <= room:
-                content = b"".join(map(bytes, tar.content(entry)))
-                kept += len(content)
-            members.add(entry, head, content)
+def _reason(error: OccyError) -> str:
+    """Return what Go's archive/tar says of an archive that cannot be read to its end."""
+    if isinstance(error, TarTruncated | CorruptStream):
+        return "unexpected EOF"
+    return "archive/tar: invalid tar header"
 
 
 def _shape(members: _Members, codec: str) -> Shape:

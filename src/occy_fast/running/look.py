@@ -1,0 +1,128 @@
+"""One look at what a locator names: how it holds images, the images and, on demand, every layer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from occy_fast.errors import (
+    BadReference,
+    Cancelled,
+    LimitError,
+    MissingBlob,
+    NotFound,
+    OccyError,
+    TransportError,
+    UsageError,
+)
+from occy_fast.running.marking import selected
+from occy_fast.running.verify import let_pass, prove
+from occy_fast.transports.archive_stream import ArchiveStream, comes_by_once
+from occy_fast.transports.locate import DAEMONS, open_source, parse_locator
+from occy_fast.transports.survey import Onlooker, survey
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.image.shape import Shape
+    from occy_fast.planning.access import Access
+    from occy_fast.running.passing import Passed
+    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.running.verify import Report
+    from occy_fast.spec.limits import Limits
+    from occy_fast.transports.base import Source
+    from occy_fast.transports.locate import Locator
+
+
+class Seen(NamedTuple):
+    """What a look has shown.
+
+    Attributes:
+        shape: how the images are held; None for a daemon, which keeps no archive.
+        contents: the images; None where nothing holds any, or they cannot be read.
+        unread: why they cannot; None where the shape says it, or they can.
+        report: what reading every layer has shown; None where nobody asked.
+    """
+
+    shape: Shape | None
+    contents: Contents | None = None
+    unread: OccyError | None = None
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look to be taken, with verify's arguments.
+
+    Attributes:
+        deep: read every layer.
+    """
+
+    locator: str
+    limits: Limits
+    access: Access
+    deep: bool
+    workers: int | None
+    progress: ProgressCallback | None
+    cancel: threading.Event | None
+
+    def take(self) -> Seen:
+        """Look; what comes by once is seen as it comes, and only then.
+
+        Raises UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError.
+        """
+        where = parse_locator(self.locator)
+        if where.transport in DAEMONS or (where.transport != "oci" and comes_by_once(where)):
+            return self._by_once(where)
+        shape = selected(survey(self.locator, self.limits), where)
+        if shape is not None and shape.layout in ("broken", "empty"):
+            return Seen(shape)
+        try:
+            with self._open() as source:
+                return self._prove(shape, source.read(), {})
+        except OccyError as error:
+            return Seen(shape, unread=_of_the_image(error))
+
+    def _by_once(self, where: Locator) -> Seen:
+        with self._open() as source:
+            assert isinstance(source, ArchiveStream)
+            onlooker = None if where.transport in DAEMONS else Onlooker(source, self.limits)
+            passed: Mapping[str, Passed] = {}
+            try:
+                if self.deep:
+                    passed = let_pass(source, self.workers, False, self.progress, self.cancel, self.limits)
+                else:
+                    for _ in source.arrivals(self.cancel):
+                        pass
+            except LimitError:
+                raise
+            except OccyError as error:
+                broken = _of_the_image(error)
+                return Seen(None, unread=broken) if onlooker is None else Seen(onlooker.shape(broken))
+            shape = None if onlooker is None else selected(onlooker.shape(), where)
+            if shape is not None and shape.layout == "empty":
+                return Seen(shape)
+            try:
+                contents = source.contents({name: found.address for name, found in passed.items()})
+            except OccyError as error:
+                return Seen(shape, unread=_of_the_image(error))
+            return self._prove(shape, contents, passed)
+
+    def _prove(self, shape: Shape | None, contents: Contents, passed: Mapping[str, Passed]) -> Seen:
+        if not self.deep:
+            return Seen(shape, contents)
+        report = prove(contents, passed, self.workers, False, self.progress, self.cancel, self.limits)
+        return Seen(shape, contents, report=report)
+
+    def _open(self) -> Source:
+        return open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers)
+
+
+def _of_the_image(error: OccyError) -> OccyError:
+    """Return what an image is guilty of; raise it where the locator is wrong, a daemon fails, or somebody cancels."""
+    if isinstance(error, MissingBlob | BadReference):    # a NotFound and a UsageError that stand in the image
+        return error
+    if isinstance(error, NotFound | UsageError | TransportError | Cancelled):
+        raise error
+    return error
