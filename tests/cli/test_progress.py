@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from leaks import nothing_left
 from occy_fast.cli import progress as module
 from occy_fast.cli.answer import Voice
 from occy_fast.cli.progress import Watch
@@ -56,7 +59,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def show(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch, *snapshots: Any) -> str:
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Watch(Voice()) as watch:
+    with Watch(Voice(), "app.tar") as watch:
         assert watch.callback is not None
         for shot in snapshots:
             if watch.callback is not None:
@@ -107,18 +110,64 @@ def test_a_quick_job_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_without_a_cursor_is_left_alone(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert Watch(Voice()).callback is None
+    assert Watch(Voice(), "app.tar").callback is None
 
 
 def test_no_terminal_or_quiet_means_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert Watch(Voice()).callback is not None
-    assert Watch(Voice(quiet=True)).callback is None
+    assert Watch(Voice(), "app.tar").callback is not None
+    assert Watch(Voice(quiet=True), "app.tar").callback is None
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert Watch(Voice()).callback is None
+    assert Watch(Voice(), "app.tar").callback is None
     monkeypatch.setattr(sys, "stderr", None)
-    assert Watch(Voice()).callback is None
+    assert Watch(Voice(), "app.tar").callback is None
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
+        time.sleep(0.001)
+    pytest.fail("it never came to that")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("docker-daemon:app:1", "waiting for docker-daemon:app:1"),
+        ("app.tar", "reading app.tar"),
+        ("-", "waiting for standard input"),
+        ("a\x1b[2Jb.tar", "reading a\\x1b[2Jb.tar"),
+    ],
+)
+def test_what_is_waited_for_is_told(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, told: str
+) -> None:
+    monkeypatch.setattr(module, "_QUIET", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with nothing_left(), Watch(Voice(), source) as watch:
+        wait_for(lambda: told in terminal.getvalue())
+        assert watch.callback is not None
+        watch.callback(snapshot())
+        before = terminal.getvalue()
+        watch.callback(snapshot(("copy", "running", 5_000_000)))
+        assert "5.0/10.0 MB" in terminal.getvalue()[len(before) :]
+        shown = terminal.getvalue().count(told)
+        time.sleep(0.3)                                  # longer than from one picture to the next
+        assert terminal.getvalue().count(told) == shown
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(module, "_SOON", 1000.0)
+    monkeypatch.setattr(module, "_QUIET", 1000.0)
+    for source in ("app.tar", "-"):
+        monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+        with nothing_left(), Watch(Voice(), source):
+            pass
+        assert terminal.getvalue() == ""
 
 
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:

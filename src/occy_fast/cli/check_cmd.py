@@ -59,7 +59,7 @@ def check(
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    with Watch(voice) as watch:
+    with Watch(voice, source) as watch:
         checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
     if voice.json:
         print_json(checked_document(checked))

@@ -198,22 +198,23 @@ def convert(
     from occy_fast.transports.locate import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
-    plan = api.plan(
-        source,
-        destination,
-        encoding=wanted,
-        format=family,
-        platforms=platforms,
-        verify=verify,
-        link=link,
-        strict=strict,
-        attestations=attestations,
-        archive_layout=archive_layout,
-        target=target,
-        tags=(*tags, *map(repository_name, repository_tags)),
-        workers=jobs,
-        access=access,
-    )
+    with Watch(voice, source):                       # layers of old archives are hashed for the plan
+        plan = api.plan(
+            source,
+            destination,
+            encoding=wanted,
+            format=family,
+            platforms=platforms,
+            verify=verify,
+            link=link,
+            strict=strict,
+            attestations=attestations,
+            archive_layout=archive_layout,
+            target=target,
+            tags=(*tags, *map(repository_name, repository_tags)),
+            workers=jobs,
+            access=access,
+        )
     if dry_run:
         from occy_fast.planning.explain import explain_document, explain_text
 
@@ -225,7 +226,7 @@ def convert(
     if not (voice.quiet or voice.json):
         for note in plan.notes:
             print_note(f"note: {note}")
-    with Watch(voice) as watch:
+    with Watch(voice, source) as watch:
         result = api.execute(plan, workers=jobs, progress=watch.callback)
     if digest_file is not None:
         from occy_fast.cli.digest_file import write_digest_file

@@ -38,8 +38,10 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
     An archive may come from standard input: SRC is - then.
     """
     from occy_fast import api
+    from occy_fast.cli.progress import Watch
 
-    document = api.inspect(source, access=access)
+    with Watch(voice, source):
+        document = api.inspect(source, access=access)
     if voice.json:
         print_json(document)
     elif voice.quiet:

@@ -1,16 +1,18 @@
-"""Show how far each layer is: bars on a terminal, nothing anywhere else."""
+"""Show on a terminal how far each layer is, and before there are any, what is waited for; nothing anywhere else."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.cli.answer import Voice
+from occy_fast.cli.answer import Voice, print_note
+from occy_fast.errors import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -19,20 +21,24 @@ if TYPE_CHECKING:
     from occy_fast.running.progress import LayerProgress, Progress
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
+_QUIET = 2.0  # seconds without a byte from a pipe: a person may wonder by then
 _PERIOD = 0.2  # seconds: 4 Hz from the library, and not more where it also reports the end of each layer
 _NARROW = 72  # columns
 
 
 class Watch:
-    """What a command shows while layers are under way, on stderr and only if that is a terminal.
+    """What a command shows while a source is read and layers are under way, on stderr and only if that is a terminal.
 
     `callback` is for the library, None where nobody looks; leaving the context takes the bars away again.
     """
 
-    def __init__(self, voice: Voice) -> None:
+    def __init__(self, voice: Voice, source: str) -> None:
+        """Watch what is done with *source*, a locator."""
         self.callback: Callable[[Progress], None] | None = None
+        self._waiting: _Waiting | None = None
         if not voice.quiet and _is_terminal():
             self.callback = self._show
+            self._waiting = _Waiting(source)
         self._bars: Bars | None = None
         self._total: TaskID | None = None
         self._tasks: list[TaskID] = []
@@ -40,17 +46,24 @@ class Watch:
         self._started = self._shown = time.monotonic()
 
     def __enter__(self) -> Self:
+        if self._waiting is not None:
+            self._waiting.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._waiting is not None:
+            self._waiting.end()
         if self._bars is not None:
             bars, self._bars = self._bars, None
             with suppress(OSError):  # the terminal may be gone; the work is not
                 bars.stop()
 
     def _show(self, progress: Progress) -> None:
+        if self._waiting is not None and progress.layers:
+            self._waiting.end()
+            self._waiting = None
         now = time.monotonic()
         if now - self._started < _SOON or now - self._shown < _PERIOD:
             return
@@ -101,6 +114,55 @@ class Watch:
             bars.refresh()
         else:
             bars.start()
+
+
+class _Waiting:
+    """What is shown until the first layer: nothing for a moment, then what is waited for, and for how long.
+
+    Nobody calls while a daemon prepares an archive or a pipe is silent, so this has a thread of its own.
+    """
+
+    def __init__(self, source: str) -> None:
+        from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
+
+        place = parse_locator(source)
+        self._piped = place.path == STREAM
+        self._text = f"{'waiting for' if place.transport in DAEMONS else 'reading'} {source}"
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(_QUIET if self._piped else _SOON, self._show)
+        self._timer.daemon = True
+        self._bars: Bars | None = None
+        self._ended = False
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._ended = True
+            if self._bars is not None:
+                bars, self._bars = self._bars, None
+                with suppress(OSError):
+                    bars.stop()
+
+    def _show(self) -> None:
+        with self._lock, suppress(OSError, ValueError):  # the terminal may be gone, or closed; the work is not
+            if self._ended or sys.stderr is None:
+                return
+            if self._piped:                          # sudo may ask for a password at the other end: nothing is redrawn
+                print_note("waiting for standard input")
+                return
+            from rich.console import Console
+            from rich.progress import Progress as Bars
+            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+            self._bars = Bars(
+                *columns, console=Console(stderr=True), refresh_per_second=4, transient=True, redirect_stdout=False
+            )
+            self._bars.add_task(printable(self._text), total=None)
+            self._bars.start()
 
 
 def _columns(width: int) -> list[ProgressColumn]:

@@ -53,7 +53,7 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
     from occy_fast.cli.progress import Watch
 
     began = time.monotonic()
-    with Watch(voice) as watch:
+    with Watch(voice, source) as watch:
         report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
     seconds = time.monotonic() - began
     if voice.json:
