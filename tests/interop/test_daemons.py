@@ -108,6 +108,11 @@ def test_only_what_is_missing_crosses_the_socket(
     docker.forget(saved.known)
 
 
+def _short(known: Known) -> str:
+    """Return an id as `docker images` prints it."""
+    return known.image_id.removeprefix("sha256:")[:12]
+
+
 @pytest.mark.parametrize("compression", [(), ("--compression", "zstd")])
 def test_what_docker_has_comes_out(
     occy: Occy, docker: Client, saved: Saved, tmp_path: Path, compression: tuple[str, ...]
@@ -115,7 +120,9 @@ def test_what_docker_has_comes_out(
     docker("load", "--input", saved.path)
     occy("convert", *compression, f"docker-daemon:{saved.name}", f"oci:{tmp_path}/out:1")
     occy("convert", f"docker-daemon:{saved.known.image_id}", f"docker-archive:{tmp_path}/out.tar:{saved.name}")
+    occy("convert", f"docker-daemon:{_short(saved.known)}", f"oci:{tmp_path}/short:1")
     docker.forget(saved.known)
+    assert [known for _, known in layout_images(tmp_path / "short")] == [saved.known]
     assert [known for _, known in layout_images(tmp_path / "out")] == [saved.known]
     assert archive_images(tmp_path / "out.tar") == [([saved.name], saved.known)]
     occy("verify", f"oci:{tmp_path}/out")
@@ -126,6 +133,8 @@ def test_what_podman_has_comes_out(
 ) -> None:
     occy("convert", f"docker-archive:{saved.path}", f"podman:{tag}")
     occy("convert", f"podman:{tag}", f"oci:{tmp_path}/out:1")
+    occy("convert", f"podman:{_short(saved.known)}", f"oci:{tmp_path}/short:1")
+    assert [known for _, known in layout_images(tmp_path / "short")] == [saved.known]
     assert [known for _, known in layout_images(tmp_path / "out")] == [saved.known]
     occy("convert", f"podman:{tag}", f"docker-daemon:{tag}")
     assert docker.known(tag) == saved.known

@@ -26,7 +26,7 @@ STREAM = "-"
 
 _LATER = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
-_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
+_IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
 _GRAMMAR = {
@@ -195,8 +195,8 @@ def _parse_name(transport: str, name: str, text: str) -> str | None:
     """Return the name of an image as a daemon knows it, or its id; None for no name."""
     if not name:
         return None
-    if _IMAGE_ID.fullmatch(name):
-        return name
+    if image_id := _IMAGE_ID.fullmatch(name):
+        return f"sha256:{image_id[1]}"
     reference = parse_reference(name, f"{transport}:")
     if reference.tag is not None and reference.digest is not None:
         raise BadReference(name, "it has a tag and a digest, and each names an image", text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from occy_fast.errors import BadDigest, DaemonError, NotFound, Unsupported, printable
+from occy_fast.errors import AmbiguousReference, BadDigest, DaemonError, NotFound, Unsupported, printable
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.http import DaemonConnection
@@ -31,7 +31,7 @@ READS_ZSTD = (1, 42)
 """Docker 23.0, the first whose `docker load` decodes zstd layers, speaks this version."""
 
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
-_SHORT_ID = re.compile(r"(?:^|/)[0-9a-f]{12,64}(?::latest)?$")   # as docker images prints them, taken for a name
+_SHORT_ID = re.compile(r"docker\.io/library/([0-9a-f]{12,63}):latest")    # as docker images prints them, read as a name
 _LONGEST_LINE = 1 << 20
 _UNPACK_FAILURE = "error unpacking image"            # with the containerd store, a broken layer ends no load
 
@@ -120,6 +120,19 @@ class DaemonClient:
         self._check(status, document, f"the image {name}")
         return self._known(document)
 
+    def resolve(self, name: str) -> str:
+        """Return the id that a short one stands for, as Docker does; *name* where it is none, or an image is called so.
+
+        Raises DaemonError, and AmbiguousReference where several images' ids begin so.
+        """
+        short = _SHORT_ID.fullmatch(name)
+        if short is None or self.find(name) is not None:
+            return name
+        found = sorted({str(image_id) for image_id in self.image_ids() if image_id.hex.startswith(short[1])})
+        if len(found) > 1:
+            raise AmbiguousReference(self._where, f"several images' ids begin with {short[1]}", tuple(found))
+        return found[0] if found else name
+
     def image_ids(self) -> Iterator[Digest]:
         """Return the ids of all images, the newest first; those without name are among them. Raises DaemonError."""
         status, document = self._get("/images/json", all="1")
@@ -199,7 +212,7 @@ class DaemonClient:
         answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel, bare=True)
         if answer.status != 200:
             if answer.status == 404:
-                raise no_image(self._where, name)
+                raise NotFound(self._where, f"image {name}")
             self._refuse(answer.status, self._read_rest(answer), f"the image {name}")
         return self.connection.buffers(answer, f"saving {name}", cancel)
 
@@ -304,12 +317,6 @@ class DaemonClient:
             return Digest.parse(text if ":" in text else f"sha256:{text}")       # libpod leaves the algorithm out
         except BadDigest:
             raise self._strange("the id of an image") from None
-
-
-def no_image(where: str, name: str) -> NotFound:
-    """Make the error that says that a daemon has no image called *name*."""
-    remedy = "an id is written whole: sha256:…" if _SHORT_ID.search(name) else None
-    return NotFound(where, f"image {name}", remedy=remedy)
 
 
 def _field(document: Any, name: str) -> Any:

@@ -7,11 +7,11 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from occy_fast.errors import UsageError
+from occy_fast.errors import NotFound, UsageError
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.daemon.client import DaemonClient, no_image
+from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ class DaemonSource(ArchiveStream):
 
     def announced(self) -> tuple[Digest, ...]:
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
+        self._name = self._client.resolve(self._name)
         known = self._client.find(self._name)
         if known is None:
-            raise no_image(self.locator, self._name)
+            raise NotFound(self.locator, f"image {self._name}")
         return known.diff_ids
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
@@ -53,4 +54,5 @@ class DaemonSource(ArchiveStream):
 
     def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
         """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
+        self._name = self._client.resolve(self._name)
         yield from self._client.open_save(self._name, cancel)
