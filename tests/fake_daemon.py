@@ -321,7 +321,7 @@ def _familiar(name: str) -> str:
 
 
 def hang(daemon: FakeDaemon, asked: Exchange) -> bool:
-    daemon.stopping.wait()
+    daemon.stopping.wait(20)
     return True
 
 

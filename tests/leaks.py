@@ -24,13 +24,18 @@ def threads() -> set[tuple[str, str]]:
     return found
 
 
-def descriptors() -> set[tuple[str, str]]:
-    """Return the open descriptors of this process, each as its number and what it is of."""
+def descriptors() -> set[tuple[int, int, int]]:
+    """Return the open descriptors of this process, each as its number and the device and inode it is of."""
     found = set()
-    for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):               # the listing's own
-            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):                         # the listing's own
+            status = os.fstat(number)
+            found.add((number, status.st_dev, status.st_ino))
     return found
+
+
+def told(found: set[tuple[int, int, int]]) -> list[str]:
+    return [os.readlink(f"/proc/self/fd/{number}") for number, _, _ in found]
 
 
 def our_threads() -> list[threading.Thread]:
@@ -49,8 +54,8 @@ def nothing_left(*, in_time: bool = False) -> Iterator[None]:
     assert not [thread for thread in our_threads() if thread not in ours_before]
     deadline = time.monotonic() + PATIENCE
     if not in_time:
-        assert descriptors() - descriptors_before == set()
+        assert told(descriptors() - descriptors_before) == []
     while (threads() - threads_before or descriptors() - descriptors_before) and time.monotonic() < deadline:
         time.sleep(0.001)
     assert threads() - threads_before == set()
-    assert descriptors() - descriptors_before == set()
+    assert told(descriptors() - descriptors_before) == []

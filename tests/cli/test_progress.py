@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fake_daemon import Exchange, FakeDaemon
+from image_builders import docker_archive, make_image
 from leaks import nothing_left
+from occy_fast.cli import main
 from occy_fast.cli import progress as module
 from occy_fast.cli.answer import Voice
 from occy_fast.cli.progress import Watch
@@ -86,6 +92,19 @@ def test_layers_come_one_by_one(at_once: None, monkeypatch: pytest.MonkeyPatch) 
     assert "11.0/20.0 MB" in drawn
 
 
+def test_layers_may_become_fewer(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry begins again; of an archive that came by, one image may be looked into after all of it."""
+    many = [("copy", "done", 10_000_000)] * 3
+    drawn = show(Terminal(), monkeypatch, snapshot(*many), snapshot(), snapshot(("verify", "running", 5_000_000)))
+    assert "3 of 3 layers" in drawn
+    assert "0 of 1 layers" in drawn[drawn.index("3 of 3 layers") :]
+    assert "copy" not in drawn[drawn.index("0 of 1 layers") :]
+
+
+def test_no_bar_is_drawn_of_no_layer(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "layers" not in show(Terminal(), monkeypatch, snapshot(), snapshot())
+
+
 def test_only_running_layers_are_shown_when_not_all_fit(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     many = [("copy", "done", 10_000_000)] * 40 + [("recode", "running", 1)] + [("copy", "waiting", 0)] * 40
     drawn = show(Terminal(), monkeypatch, snapshot(*many))
@@ -137,7 +156,8 @@ def wait_for(condition: Callable[[], bool]) -> None:
     [
         ("docker-daemon:app:1", "waiting for docker-daemon:app:1"),
         ("app.tar", "reading app.tar"),
-        ("-", "waiting for standard input"),
+        ("-", "reading standard input"),
+        ("docker-archive:-", "reading standard input"),
         ("a\x1b[2Jb.tar", "reading a\\x1b[2Jb.tar"),
     ],
 )
@@ -159,6 +179,56 @@ def test_what_is_waited_for_is_told(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "asked", "told"),
+    [
+        ("inspect docker-daemon:app:1", "/get", "waiting for docker-daemon:app:1"),
+        ("verify docker-daemon:app:1", "/get", "waiting for docker-daemon:app:1"),
+        ("check docker-daemon:app:1 -t k3s", "/get", "waiting for docker-daemon:app:1"),
+        ("convert docker-daemon:app:1 oci:{}/out", "/get", "waiting for docker-daemon:app:1"),
+        ("convert docker-daemon:app:1 oci:{}/out --dry-run", "app:1/json", "waiting for docker-daemon:app:1"),
+        ("convert {}/a.tar docker-daemon:b:1", "/info", "waiting for docker-daemon:b:1"),
+        ("convert docker-daemon:app:1 docker-daemon:b:1", "/get", "docker-daemon:app:1 and docker-daemon:b:1"),
+    ],
+)
+def test_every_command_tells_whom_it_waits_for(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, asked: str, told: str
+) -> None:
+    """The daemon answers only when somebody was told."""
+    image = make_image("a", "b")
+    docker_archive(tmp_path / "a.tar", [image])
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+
+    def linger(_: FakeDaemon, exchange: Exchange) -> bool:
+        if exchange.path.endswith(asked):
+            wait_for(lambda: told in terminal.getvalue())
+        return False
+
+    with tempfile.TemporaryDirectory(prefix="occy-", dir="/tmp") as directory, FakeDaemon(Path(directory)) as fake:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{fake.path}")
+        fake.add(image.config, image.tars, "app:1")
+        fake.faults.append(linger)
+        assert main(words.format(tmp_path).split()) == 0
+    assert told in terminal.getvalue()
+    assert "0 of 0" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("source", ["-", "docker-archive:-:app:1", "{}/fifo"])
+def test_of_a_pipe_one_line_is_never_redrawn(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+) -> None:
+    """At its other end somebody may be asked for a password, on the same terminal."""
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr(module, "_QUIET", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with Watch(Voice(), source.format(tmp_path)):
+        wait_for(lambda: terminal.getvalue() != "")
+        time.sleep(0.6)                                  # longer than from one picture to the next
+    assert terminal.getvalue().startswith("reading ")
+    assert terminal.getvalue().count("\n") == 1
+    assert "\x1b" not in terminal.getvalue()
+
+
 def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(module, "_SOON", 1000.0)
@@ -168,6 +238,17 @@ def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) 
         with nothing_left(), Watch(Voice(), source):
             pass
         assert terminal.getvalue() == ""
+
+
+def test_what_has_ended_is_not_begun(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread may be about to draw when the first layer comes."""
+    monkeypatch.setattr(module, "_SOON", 1000.0)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    waiting = module._Waiting(("app.tar",))
+    waiting.start()
+    waiting.end()
+    waiting._show()
+    assert terminal.getvalue() == ""
 
 
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:

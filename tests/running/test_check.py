@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 import shlex
 import tarfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +19,14 @@ import occy_fast
 from image_builders import archive_members, docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
 from load_matrix import recorded_loads, unpack_variants
 from occy_fast.cli import main
+from occy_fast.cli.check_cmd import checked_lines
 from occy_fast.errors import (
     AmbiguousReference,
     BadReference,
+    Cancelled,
+    ConfigTooLarge,
     LimitError,
+    ManifestTooLarge,
     MissingPlatform,
     NotFound,
     OccyError,
@@ -107,14 +113,137 @@ def test_what_can_be_mended_passes_afterwards_under_the_same_id(
     assert mended
 
 
-def test_a_limit_is_not_the_images_fault(tmp_path: Path) -> None:
-    """As of a file: nobody knows what a loader would say of an archive that was not read to its end."""
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    ("limits", "kind"),
+    [
+        (Limits(member_count=1), LimitError),
+        (Limits(docker_manifest=50), ManifestTooLarge),
+        (Limits(config=50), ConfigTooLarge),
+        (Limits(layer_count=1), LimitError),
+    ],
+)
+def test_a_limit_is_not_the_images_fault(
+    tmp_path: Path, limits: Limits, kind: type[OccyError], deep: bool
+) -> None:
+    """Nobody knows what a loader would say of an archive that was not read to its end."""
+    archive = docker_archive(tmp_path / "a.tar", [make_image("a", "b")])
+    with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
+        for source in (archive, pipe):
+            with pytest.raises(kind):
+                occy_fast.check(str(source), ["docker-20.10"], limits=limits, deep=deep)
+
+
+@pytest.mark.parametrize("size", [100, 3000])
+def test_a_layer_beyond_the_limit_is_not_the_images_fault(variants: dict[str, Path], tmp_path: Path, size: int) -> None:
+    """Be it decoded for a deep look, or because an archive from before Docker 1.10 tells no diff_ids."""
+    for name in ("da-layers-gzip", "legacy", "legacy-whole-gzip", "oci-dual-zstd"):
+        with piped(tmp_path / "pipe", variants[name].read_bytes()) as pipe:
+            for source in (variants[name], pipe):
+                with pytest.raises(LimitError, match="decompressed size"):
+                    occy_fast.check(str(source), ["docker-20.10"], max_layer=size, deep=True)
+
+
+def test_what_was_not_kept_is_not_the_images_fault(tmp_path: Path) -> None:
     archive = docker_archive(tmp_path / "a.tar", [make_image()])
-    for limits in (Limits(member_count=1), Limits(stream_blob_count=1, member_count=2)):
-        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
-            for source in (archive, pipe):
-                with pytest.raises(LimitError):
-                    occy_fast.check(str(source), ["docker-20.10"], limits=limits)
+    assert not occy_fast.check(str(archive), ["docker-20.10"]).findings
+    for kept in (10, 300):
+        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe, pytest.raises(Unsupported, match="was not kept"):
+            occy_fast.check(str(pipe), ["docker-20.10"], limits=Limits(stream_documents=kept))
+
+
+def test_what_nobody_asks_for_is_not_kept(tmp_path: Path) -> None:
+    """Names out of reach take no room from the documents, unless they may be some."""
+    members = archive_members([make_image()])
+    raw = make_tar([*((f"/x{number}", b"x" * 600) for number in range(20)), *members])
+    with piped(tmp_path / "pipe", raw) as pipe:
+        checked = occy_fast.check(str(pipe), ["docker-20.10"], limits=Limits(stream_documents=4000))
+    assert checked.unread is None
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.parametrize("kind", ["docker-archive", "oci"])
+def test_a_damaged_layer_is_told_by_its_number(tmp_path: Path, codec: str, kind: str) -> None:
+    """With nothing to mend it: a part of the image would do nobody good, and the rest would end as the damage does."""
+    built = make_image("a", "b", codec=["zstd", codec], size=5000)
+    blob = bytearray(built.blobs[1])
+    blob[len(blob) // 2] ^= 0x55
+    if kind == "oci":
+        source = oci_layout(tmp_path / "layout", [built], ["v1"])
+        (source / "blobs/sha256" / sha256(built.blobs[1])).write_bytes(blob)
+    else:
+        source = docker_archive(tmp_path / "a.tar", [built])
+        raw = source.read_bytes()
+        source.write_bytes(raw.replace(built.blobs[1], bytes(blob)))
+        assert source.read_bytes() != raw
+    found = [occy_fast.check(str(source), ["docker-20.10"], deep=True)]
+    if source.is_file():
+        with piped(tmp_path / "pipe", source.read_bytes()) as pipe:
+            found.append(occy_fast.check(str(pipe), ["docker-20.10"], deep=True))
+    for checked in found:
+        rules_of_damage = ("corrupt-layer", "diffid-mismatch", "digest-mismatch")
+        [damaged] = {finding.place for finding in checked.findings if finding.rule in rules_of_damage}
+        assert damaged == "layer 2"
+        assert {finding.mend for finding in checked.findings} == {None}
+        assert "layer 2" in "\n".join(checked_lines(checked))
+
+
+@pytest.mark.parametrize("name", ["app:1.tar", "a:b:c", "lay:5"])
+def test_a_mend_never_names_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What stands behind a colon would be a selector."""
+    monkeypatch.chdir(tmp_path)
+    built = make_image(codec="zstd")
+    source = oci_layout(tmp_path / name, [built]) if name == "lay:5" else docker_archive(tmp_path / name, [built])
+    other = docker_archive(tmp_path / name.partition(":")[0], [make_image("other")])
+    before = other.read_bytes()
+    [command] = {finding.mend for finding in occy_fast.check(source.name, ["docker-20.10"]).findings}
+    assert command is not None
+    assert main(shlex.split(command)[1:]) == 0
+    assert other.read_bytes() == before
+    [made] = set(os.listdir(tmp_path)) - {name, other.name}
+    assert not occy_fast.check(made, ["docker-20.10"]).findings
+
+
+@pytest.mark.parametrize("path", [".", "./", "../layout"])
+def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    layout = oci_layout(tmp_path / "layout", [make_image(codec="zstd")], ["v1"])
+    monkeypatch.chdir(layout)
+    [command] = {finding.mend for finding in occy_fast.check(path, ["docker-20.10"]).findings}
+    assert command is not None
+    assert main(shlex.split(command)[1:]) == 0
+    assert sorted(os.listdir(tmp_path)) == ["layout", "layout-docker-20.10"]
+    assert sorted(os.listdir(layout)) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_a_mend_of_what_came_by_is_beside_nothing(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image(codec="zstd")])
+    with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
+        [command] = {finding.mend for finding in occy_fast.check(str(pipe), ["docker-20.10"]).findings}
+    assert command is not None
+    assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
+    with archive.open("rb") as file:
+        [command] = {finding.mend for finding in occy_fast.check(f"/dev/fd/{file.fileno()}", ["docker-20.10"]).findings}
+    assert command is not None
+    assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
+
+
+def test_a_tar_without_an_image_is_not_mended(tmp_path: Path) -> None:
+    legacy = make_tar([("a" * 64 + "/VERSION", b"1.0"), ("a" * 64 + "/json", b"{}")])
+    without = make_tar(member for member in archive_members([make_image()]) if member[0] != "manifest.json")
+    for raw in (legacy, without):
+        (tmp_path / "a.tar").write_bytes(raw)
+        checked = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10"])
+        assert checked.errors
+        assert {finding.mend for finding in checked.findings} == {None}
+
+
+def test_a_cancelled_look_is_no_finding(tmp_path: Path) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    archive = docker_archive(tmp_path / "a.tar", [make_image()])
+    for deep in (False, True):
+        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe, pytest.raises(Cancelled):
+            occy_fast.check(str(pipe), ["docker-20.10"], deep=deep, cancel=cancel)
 
 
 def _unpacked(archive: Path, directory: Path) -> Path:

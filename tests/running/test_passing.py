@@ -45,6 +45,7 @@ from occy_fast.errors import (
     TarTruncated,
     Unsupported,
 )
+from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.planning.rules import RulePlan
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
@@ -258,7 +259,7 @@ def test_a_layer_too_large_to_be_kept_that_is_no_tar(tmp_path: Path) -> None:
     raw = make_tar(archive_members([image]))
     with pytest.raises(Unsupported) as caught:
         convert(tmp_path, raw, f"oci:{tmp_path}/out", encoding="zstd")
-    assert caught.value.remedy == "save it to a file first"
+    assert caught.value.remedy == SAVE_FIRST
     assert os.listdir(tmp_path) == []
     convert(tmp_path, raw, f"oci:{tmp_path}/out")
 

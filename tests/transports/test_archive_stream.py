@@ -30,7 +30,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from occy_fast.image.blob import InlineBytes, PassedBytes
+from occy_fast.image.blob import SAVE_FIRST, InlineBytes, PassedBytes
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.limits import Limits
 from occy_fast.transports.archive_stream import ArchiveStream
@@ -174,7 +174,7 @@ def test_what_has_passed_cannot_be_opened(tmp_path: Path) -> None:
     for attempt in (address.open, address.read, image.layers[0].blob.open):
         with pytest.raises(Unsupported) as caught:
             attempt()
-        assert caught.value.remedy == "save it to a file first"
+        assert caught.value.remedy == SAVE_FIRST
 
 
 def test_nothing_came(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from image_builders import docker_archive, dumps, make_image, make_layer, oci_layout
-from occy_fast.errors import LimitError, NotFound, OccyError, Unsupported
+from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, NotFound, OccyError, Unsupported
 from occy_fast.image.shape import ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive_stream import ArchiveStream
@@ -234,6 +234,10 @@ def test_limits_are_told_with_their_place(tmp_path: Path) -> None:
     assert many.value.where == path
     with pytest.raises(LimitError, match=r"a\.tar: bytes of names in an archive"):
         survey(path, Limits(member_names=100))
+    with pytest.raises(ManifestTooLarge, match=r"a\.tar: manifest\.json"):
+        survey(path, Limits(docker_manifest=50))
+    with pytest.raises(ConfigTooLarge, match=r"a\.tar: [0-9a-f]+\.json"):
+        survey(path, Limits(config=50))
     climbing = str(archive(tmp_path / "b.tar", [("../x", b"")] * 20))
     with pytest.raises(LimitError, match="members of an archive"):
         survey(climbing, Limits(member_count=19))

@@ -56,7 +56,7 @@ def advice(error: OccyError) -> str:
             return _AGAIN
         case UnknownTarget():
             return "occy-fast targets lists all of them"
-        case BadReference(where=place) if place:
+        case BadReference(where=place) if place and not _is_of_a_daemon(place):
             return "--target NAME puts right what names loaders refuse, and leaves out what is none"
         case BadReference():
             return "a name is REPOSITORY[:TAG], the repository in small letters"
@@ -75,6 +75,12 @@ def advice(error: OccyError) -> str:
         case TransportError(retryable=True):
             return "the same again, or --retries N: it may pass"
     return ""
+
+
+def _is_of_a_daemon(place: str) -> bool:
+    from occy_fast.transports.locate import DAEMONS
+
+    return place.partition(":")[0] in DAEMONS
 
 
 def limit_names(error: LimitError) -> tuple[str, ...]:

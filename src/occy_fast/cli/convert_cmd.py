@@ -198,7 +198,7 @@ def convert(
     from occy_fast.transports.locate import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
-    with Watch(voice, source):                       # layers of old archives are hashed for the plan
+    with Watch(voice, source, destination):                       # layers of old archives are hashed for the plan
         plan = api.plan(
             source,
             destination,
@@ -226,7 +226,7 @@ def convert(
     if not (voice.quiet or voice.json):
         for note in plan.notes:
             print_note(f"note: {note}")
-    with Watch(voice, source) as watch:
+    with Watch(voice, source, destination) as watch:
         result = api.execute(plan, workers=jobs, progress=watch.callback)
     if digest_file is not None:
         from occy_fast.cli.digest_file import write_digest_file

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from occy_fast.running.progress import LayerProgress, Progress
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
-_QUIET = 2.0  # seconds without a byte from a pipe: a person may wonder by then
+_QUIET = 2.0  # seconds from the begin, without a layer from a pipe: a person may wonder by then
 _PERIOD = 0.2  # seconds: 4 Hz from the library, and not more where it also reports the end of each layer
 _NARROW = 72  # columns
 
@@ -32,13 +32,13 @@ class Watch:
     `callback` is for the library, None where nobody looks; leaving the context takes the bars away again.
     """
 
-    def __init__(self, voice: Voice, source: str) -> None:
-        """Watch what is done with *source*, a locator."""
+    def __init__(self, voice: Voice, *locators: str) -> None:
+        """Watch what is done with *locators*: a source, and where it goes."""
         self.callback: Callable[[Progress], None] | None = None
         self._waiting: _Waiting | None = None
         if not voice.quiet and _is_terminal():
             self.callback = self._show
-            self._waiting = _Waiting(source)
+            self._waiting = _Waiting(locators)
         self._bars: Bars | None = None
         self._total: TaskID | None = None
         self._tasks: list[TaskID] = []
@@ -61,7 +61,9 @@ class Watch:
                 bars.stop()
 
     def _show(self, progress: Progress) -> None:
-        if self._waiting is not None and progress.layers:
+        if not progress.layers:                      # of an archive that comes by, nobody knows any at its begin
+            return
+        if self._waiting is not None:
             self._waiting.end()
             self._waiting = None
         now = time.monotonic()
@@ -96,6 +98,10 @@ class Watch:
         assert bars is not None
         assert self._total is not None
         all_fit = len(progress.layers) + 2 <= bars.console.height
+        if len(progress.layers) < len(self._tasks):  # a retry begins again; an archive has more than one of its images
+            for task in self._tasks:
+                bars.remove_task(task)
+            self._tasks, self._finished = [], set()
         self._tasks += [                             # of an archive in a pipe, nobody knows how many will come
             bars.add_task(f"{state.kind} {_label(state)}", total=max(state.layer.size, 1), visible=False)
             for state in progress.layers[len(self._tasks) :]
@@ -122,12 +128,15 @@ class _Waiting:
     Nobody calls while a daemon prepares an archive or a pipe is silent, so this has a thread of its own.
     """
 
-    def __init__(self, source: str) -> None:
-        from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
+    def __init__(self, locators: tuple[str, ...]) -> None:
+        from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
 
-        place = parse_locator(source)
-        self._piped = place.path == STREAM
-        self._text = f"{'waiting for' if place.transport in DAEMONS else 'reading'} {source}"
+        places = tuple(map(parse_locator, locators))
+        source = places[0]
+        self._piped = is_pipe(source)
+        self._text = f"reading {'standard input' if source.path == STREAM else source.text}"
+        if daemons := [place.text for place in places if place.transport in DAEMONS]:
+            self._text = f"waiting for {' and '.join(daemons)}"
         self._lock = threading.Lock()
         self._timer = threading.Timer(_QUIET if self._piped else _SOON, self._show)
         self._timer.daemon = True
@@ -151,7 +160,7 @@ class _Waiting:
             if self._ended or sys.stderr is None:
                 return
             if self._piped:                          # sudo may ask for a password at the other end: nothing is redrawn
-                print_note("waiting for standard input")
+                print_note(self._text)
                 return
             from rich.console import Console
             from rich.progress import Progress as Bars

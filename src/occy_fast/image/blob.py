@@ -15,6 +15,7 @@ from occy_fast.errors import (
     LimitError,
     MissingBlob,
     NotFound,
+    OccyError,
     PlanStale,
     SizeMismatch,
     Unsupported,
@@ -26,7 +27,7 @@ from occy_fast.spec.json import LARGEST_DOCUMENT
 Identity = tuple[int, int, int, int]
 """Device, inode, size and mtime in nanoseconds: what a file must still have when it is opened again."""
 
-SAVE_FIRST: Final = "save it to a file first"
+SAVE_FIRST: Final = "save it to a file first, and not compressed as a whole"
 """What helps wherever one pass over an archive is not enough."""
 
 _PIECE: Final = 1 << 20
@@ -175,6 +176,7 @@ class PassedBytes:
         head: the first of them.
         digest: of all of them; None where nobody looked.
         diff_id: of the tar inside; None where nobody looked.
+        error: why it could not be taken, where somebody tried.
     """
 
     place: str
@@ -182,6 +184,7 @@ class PassedBytes:
     head: bytes = field(repr=False)
     digest: Digest | None = None
     diff_id: Digest | None = None
+    error: OccyError | None = field(default=None, repr=False, compare=False)
 
     def open(self) -> OpenRegion:
         """Raise Unsupported."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -679,8 +680,9 @@ def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platfor
 
 def format_places(places: list[str]) -> str:
     """Print places: "layers 1-4", or one after the other."""
-    numbers = [int(place.removeprefix("layer ")) for place in places if place.startswith("layer ")]
-    others = [place for place in places if not place.startswith("layer ")]
+    found = {place: re.fullmatch("layer ([0-9]+)", place) for place in places}
+    numbers = [int(match[1]) for place in places if (match := found[place])]
+    others = [place for place in places if not found[place]]
     return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import (
@@ -15,11 +16,14 @@ from occy_fast.errors import (
     BadJSON,
     BadManifest,
     DigestMismatch,
+    LimitError,
     OccyError,
     Unsupported,
+    UnsupportedFormat,
     UsageError,
 )
 from occy_fast.image.attestation import is_attestation
+from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
@@ -31,7 +35,7 @@ from occy_fast.running.patience import try_patiently
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
 from occy_fast.targets.marks import Mark
-from occy_fast.transports.locate import STREAM, check_access, parse_locator
+from occy_fast.transports.locate import check_access, is_pipe, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -114,7 +118,8 @@ def check(
         if report is not None:
             wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
     # What came by with nobody looking into its layers has images all the same, once somebody does.
-    mends = contents is not None or (shape is not None and shape.layout == "legacy" and isinstance(unread, Unsupported))
+    unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
+    mends = contents is not None or (unseen and shape is not None and shape.layout == "legacy")
     held = shape if shape is not None or contents is None else shape_of(contents)
     found: list[Finding] = []
     for target in wanted:
@@ -122,6 +127,8 @@ def check(
         judged = judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(unread, shape), target)
+        if any(finding.severity == "error" and finding.mend is None for finding in judged):
+            judged = tuple(replace(finding, mend=None) for finding in judged)    # a part of it would mend nothing
         found += judged
     return Checked(
         locator,
@@ -140,12 +147,12 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
     selector = f":{where.reference}" if where.reference else ""
     source, options = locator, []
     if shape is not None and shape.layout == "layout":
-        destination = f"oci:{where.path.rstrip('/')}-{target.name}{selector}"
+        destination = f"oci:{_beside(where.path)}-{target.name}{selector}"
     else:
         path = where.path if shape is not None or contents is None else contents.kind
-        if path == STREAM:
+        if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
             path = "image"
-        stem = _SUFFIX.sub("", path, count=1)
+        stem = _SUFFIX.sub("", _beside(path), count=1)
         layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"
         destination = f"{kind}:{stem}-{target.name}.tar{selector if layout else ''}"
@@ -157,6 +164,14 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         own = f"linux/{host_architecture()}"
         options = ["--platform", own if own in platforms else platforms[0]]
     return shlex.join(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+
+
+def _beside(path: str) -> str:
+    """Return *path* as the begin of a destination's, in which a colon would end it."""
+    name = os.path.basename(os.path.normpath(path))
+    path = os.path.realpath(path) if name in (".", "..") else path.rstrip("/")
+    directory, slash, name = path.rpartition("/")
+    return f"{directory}{slash}{name.replace(':', '-')}"
 
 
 def _platforms(contents: Contents) -> list[object]:
@@ -190,6 +205,13 @@ def _undecoded(unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
 
 
+def _is_at(layer: Layer, place: str) -> bool:
+    """Tell whether *place* is what verify calls a layer, or the member that it was when it came by."""
+    address = layer.blob.address
+    passed = isinstance(address, PassedBytes) and address.place == place
+    return passed or place == f"layer {layer.digest or layer.diff_id}"
+
+
 def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) -> Iterator[Mark]:
     """Yield what reading every layer has shown."""
     layers: list[tuple[str, int, Layer]] = [
@@ -197,8 +219,12 @@ def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) ->
     ]
     route = "load" if shape is not None and shape.layout == "docker-archive" else "pull"
     for error in errors:
+        if isinstance(error, LimitError):                # ours, and nobody knows what the rest of the layer is
+            raise error
         if not isinstance(error, DigestMismatch):
             place = error.where.rpartition(": ")[2] or "image"
+            known = (f"{within}layer {number + 1}" for within, number, layer in layers if _is_at(layer, place))
+            place = next(known, place)
             yield Mark("corrupt-layer", f"{route}.corrupt", place, error.describe(), fatal=True, mendable=False)
             continue
         for within, number, layer in layers:

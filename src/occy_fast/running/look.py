@@ -19,7 +19,7 @@ from occy_fast.errors import (
 )
 from occy_fast.running.marking import selected
 from occy_fast.running.verify import let_pass, prove
-from occy_fast.transports.archive_stream import ArchiveStream, comes_by_once
+from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import DAEMONS, open_source, parse_locator
 from occy_fast.transports.survey import Onlooker, survey
 
@@ -73,41 +73,43 @@ class Look:
         Raises UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError.
         """
         where = parse_locator(self.locator)
-        if where.transport in DAEMONS or (where.transport != "oci" and comes_by_once(where)):
-            return self._by_once(where)
+        try:
+            source = open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers)
+        except OccyError as error:
+            return Seen(survey(self.locator, self.limits), unread=_of_the_image(error))
+        with source:
+            return self._by_once(source, where) if isinstance(source, ArchiveStream) else self._in_place(source, where)
+
+    def _in_place(self, source: Source, where: Locator) -> Seen:
         shape = selected(survey(self.locator, self.limits), where)
         if shape is not None and shape.layout in ("broken", "empty"):
             return Seen(shape)
         try:
-            with self._open() as source:
-                return self._prove(shape, source.read(), {})
+            contents = source.read()
         except OccyError as error:
             return Seen(shape, unread=_of_the_image(error))
+        return self._prove(shape, contents, {})
 
-    def _by_once(self, where: Locator) -> Seen:
-        with self._open() as source:
-            assert isinstance(source, ArchiveStream)
-            onlooker = None if where.transport in DAEMONS else Onlooker(source, self.limits)
-            passed: Mapping[str, Passed] = {}
-            try:
-                if self.deep:
-                    passed = let_pass(source, self.workers, False, self.progress, self.cancel, self.limits)
-                else:
-                    for _ in source.arrivals(self.cancel):
-                        pass
-            except LimitError:
-                raise
-            except OccyError as error:
-                broken = _of_the_image(error)
-                return Seen(None, unread=broken) if onlooker is None else Seen(onlooker.shape(broken))
-            shape = None if onlooker is None else selected(onlooker.shape(), where)
-            if shape is not None and shape.layout == "empty":
-                return Seen(shape)
-            try:
-                contents = source.contents({name: found.address for name, found in passed.items()})
-            except OccyError as error:
-                return Seen(shape, unread=_of_the_image(error))
-            return self._prove(shape, contents, passed)
+    def _by_once(self, source: ArchiveStream, where: Locator) -> Seen:
+        onlooker = None if where.transport in DAEMONS else Onlooker(source, self.limits)
+        passed: Mapping[str, Passed] = {}
+        try:
+            if self.deep:
+                passed = let_pass(source, self.workers, False, self.progress, self.cancel, self.limits)
+            else:
+                for _ in source.arrivals(self.cancel):
+                    pass
+        except OccyError as error:
+            broken = _of_the_image(error)
+            return Seen(None, unread=broken) if onlooker is None else Seen(onlooker.shape(broken))
+        shape = None if onlooker is None else selected(onlooker.shape(), where)
+        if shape is not None and shape.layout == "empty":
+            return Seen(shape)
+        try:
+            contents = source.contents({name: found.address for name, found in passed.items()})
+        except OccyError as error:
+            return Seen(shape, unread=_of_the_image(error))
+        return self._prove(shape, contents, passed)
 
     def _prove(self, shape: Shape | None, contents: Contents, passed: Mapping[str, Passed]) -> Seen:
         if not self.deep:
@@ -115,14 +117,11 @@ class Look:
         report = prove(contents, passed, self.workers, False, self.progress, self.cancel, self.limits)
         return Seen(shape, contents, report=report)
 
-    def _open(self) -> Source:
-        return open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers)
-
 
 def _of_the_image(error: OccyError) -> OccyError:
-    """Return what an image is guilty of; raise it where the locator is wrong, a daemon fails, or somebody cancels."""
+    """Return what an image is guilty of; raise what it is not: a wrong locator, a limit, a failing daemon, a cancel."""
     if isinstance(error, MissingBlob | BadReference):    # a NotFound and a UsageError that stand in the image
         return error
-    if isinstance(error, NotFound | UsageError | TransportError | Cancelled):
+    if isinstance(error, NotFound | UsageError | LimitError | TransportError | Cancelled):
         raise error
     return error

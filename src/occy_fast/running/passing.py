@@ -138,7 +138,7 @@ class Passage:
             taken_back = not isinstance(sink, StreamSink)
             if not (taken_back and isinstance(error, IntegrityError | LimitError)):
                 raise error
-            self.passed[arrival.name] = Passed(rule, address, error=error)
+            self.passed[arrival.name] = Passed(rule, replace(address, error=error), error=error)
 
         output = drain_into(sink, destination) if check is None else DrainSink(check.write)
         layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)

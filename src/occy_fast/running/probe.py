@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +20,7 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import default_workers, encoder_identity
 from occy_fast.targets.judge import refused
 from occy_fast.transports.base import UnpackingDestination
-from occy_fast.transports.locate import DAEMONS, STREAM, parse_locator
+from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
 from occy_fast.transports.stream_output import temporary_directory
 from occy_fast.transports.survey import survey
 
@@ -169,16 +168,10 @@ def _refused(
 ) -> tuple[Mark, ...]:
     """Return what of the source the goal's target does not read; what comes by once is not read for it."""
     where = parse_locator(contents.locator)
-    if goal.target is None or where.path == STREAM or _is_pipe(where.path):
+    if goal.target is None or is_pipe(where):
         return ()
     shape = selected(survey(contents.locator, limits_of_call(limits)), where)
     return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
-
-
-def _is_pipe(path: str) -> bool:
-    with suppress(OSError):
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    return False
 
 
 def _encodings(goal: Goal, skippable: frozenset[Digest]) -> list[Encoding]:

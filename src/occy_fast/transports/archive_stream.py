@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from occy_fast.streams.tar import Entry
     from occy_fast.transports.locate import Locator
 
-Look = Callable[["Entry", bytes | None, bytes | None], None]
+Watcher = Callable[["Entry", bytes | None, bytes | None], None]
 
 
 def comes_by_once(locator: Locator) -> bool:
@@ -92,16 +92,16 @@ class ArchiveStream:
         self.locator = locator.text
         self._wanted, self._limits, self._lenient = locator, limits, lenient
         self._members = PassedMembers(locator.text, limits)
-        self._look: Look | None = None
+        self._watcher: Watcher | None = None
         self.codec = ""
         self._ended = False
         self._offset = 0
         self._fd = -1
         self._reading = ExitStack()
 
-    def watch(self, look: Look) -> None:
-        """Have *look* called with every entry that comes; of a file with its first bytes, and all that are kept."""
-        self._look = look
+    def watch(self, watcher: Watcher) -> None:
+        """Have *watcher* called with every entry that comes; of a file with its first bytes, and all where kept."""
+        self._watcher = watcher
 
     def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
@@ -123,12 +123,13 @@ class ArchiveStream:
             member = self._members.add(entry)
             if member is not None and member.problem:
                 member = None
-            if member is None and (self._look is None or not entry.is_file):
+            if member is None and (self._watcher is None or not entry.is_file):
                 self._tell(entry)
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
-            if kind == "other" and entry.stored <= min(self._limits.stream_documents - kept, largest):
+            wanted = member is not None or head.lstrip()[:1] in (b"{", b"[", b"n")    # a loader may find JSON there
+            if kind == "other" and wanted and entry.stored <= min(self._limits.stream_documents - kept, largest):
                 kept += entry.stored
                 content = b"".join(map(bytes, tar.content(entry)))
                 self._tell(entry, head, content)
@@ -176,8 +177,8 @@ class ArchiveStream:
         self._close_file()
 
     def _tell(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
-        if self._look is not None:
-            self._look(entry, head, content)
+        if self._watcher is not None:
+            self._watcher(entry, head, content)
 
     def _close_file(self) -> None:
         if self._fd >= 0:

@@ -44,6 +44,8 @@ def diff_ids_of(
     for name, address in layers.items():
         if not isinstance(address, PassedBytes):
             names[address] = name
+        elif address.error is not None:
+            raise address.error
         elif address.diff_id is None:
             raise Unsupported(f"{locator}: {name}", "its diff_id is known only from a look inside", SAVE_FIRST)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ STREAM = "-"
 _LATER = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+SHORT_ID = re.compile(r"(?:sha256:)?([0-9a-f]{12,63})")   # as docker images prints them
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
 _GRAMMAR = {
@@ -73,7 +75,7 @@ def parse_locator(text: str) -> Locator:
     if not colon or not _WORD.fullmatch(word):
         return Locator(text, "", text)
     if word in DAEMONS:
-        return Locator(text, word, "", _parse_name(word, rest, text))
+        return Locator(text, word, "", _parse_name(rest, text))
     if word in TRANSPORTS:
         path, colon, selector = rest.partition(":")
         if not path:
@@ -171,6 +173,8 @@ def open_destination(
     if locator.transport in DAEMONS:
         if locator.reference is not None and (_IMAGE_ID.fullmatch(locator.reference) or "@" in locator.reference):
             raise BadReference(locator.reference, "what is loaded gets names, and its id of itself", text)
+        if SHORT_ID.fullmatch(text.partition(":")[2]):
+            raise BadReference(text.partition(":")[2], "it looks like an id, and is a name only with a tag", text)
         from occy_fast.transports.daemon.destination import DaemonDestination
 
         return DaemonDestination(locator, access)
@@ -191,13 +195,23 @@ def open_destination(
     return DockerArchiveDestination(locator, archive_layout)
 
 
-def _parse_name(transport: str, name: str, text: str) -> str | None:
+def is_pipe(locator: Locator) -> bool:
+    """Tell whether a locator names standard input, standard output or a FIFO."""
+    if locator.path == STREAM:
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(locator.path).st_mode)
+    except OSError:                                  # whoever opens it says so
+        return False
+
+
+def _parse_name(name: str, text: str) -> str | None:
     """Return the name of an image as a daemon knows it, or its id; None for no name."""
     if not name:
         return None
     if image_id := _IMAGE_ID.fullmatch(name):
         return f"sha256:{image_id[1]}"
-    reference = parse_reference(name, f"{transport}:")
+    reference = parse_reference(name, text)
     if reference.tag is not None and reference.digest is not None:
         raise BadReference(name, "it has a tag and a digest, and each names an image", text)
     return reference.with_default_tag().full()

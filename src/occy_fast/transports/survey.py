@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import (
+    ConfigTooLarge,
     CorruptStream,
     LimitError,
+    ManifestTooLarge,
     NotFound,
     OccyError,
     TarError,
@@ -80,7 +82,10 @@ class Onlooker:
         source.watch(self._members.add)
 
     def shape(self, error: OccyError | None = None) -> Shape:
-        """Return the shape of what came; *error* is what reading its entries raised. Raises LimitError."""
+        """Return the shape of what came; *error* is what reading its entries raised.
+
+        Raises Unsupported where a document was not kept, of which nobody can say then what a loader makes of it.
+        """
         codec = self._source.codec
         if error is None:
             return _shape(self._members, codec)
@@ -99,7 +104,8 @@ class _Member:
         target: of a link, where it leads.
         hard: it is a hard link.
         plain: it is a regular file whose bytes stand in one piece.
-        head, content: what was kept of a file that came by once.
+        seen: of a file that came by once, what its first bytes are, and whether decoders skip them.
+        content: all bytes of such a file, where they were kept.
     """
 
     offset: int
@@ -108,7 +114,7 @@ class _Member:
     hard: bool
     file: bool
     plain: bool
-    head: bytes | None = None
+    seen: tuple[str, bool] | None = None
     content: bytes | None = None
 
 
@@ -133,8 +139,9 @@ class _Members:
         elif entry.type not in b"gx":
             plain = entry.is_file and entry.sparse is None
             hard = entry.type == b"1"
+            seen = None if head is None else (sniff(head).codec, begins_skippable(head))
             self._names[name] = _Member(
-                entry.data_offset, entry.stored, target, hard, entry.is_file, plain, head, content
+                entry.data_offset, entry.stored, target, hard, entry.is_file, plain, seen, content
             )
         self._length += len(entry.name) + len(entry.linkname)
         count = max(len(self._names) + len(self.directories), len(self.climbing))
@@ -164,19 +171,25 @@ class _Members:
             name = inside(f"{base}/{target}")
         return None, kind
 
-    def read(self, path: str, limit: int) -> bytes | None:
-        """Return a small file's content; None where there is none, or not a small one."""
+    def read(self, path: str, limit: int, too_large: type[LimitError]) -> bytes | None:
+        """Return a document; None where there is none, or not in one piece. Raises LimitError, Unsupported."""
         member, _ = self.follow(path)
-        if member is None or member.size > limit or not member.plain:
+        if member is None or not member.plain:
             return None
-        if member.head is not None:
-            return member.content
-        return os.pread(self._fd, member.size, member.offset)
+        if member.size > limit:
+            raise too_large(f"{self._where}: {path}", "document size", limit, member.size)
+        if member.seen is None:
+            return os.pread(self._fd, member.size, member.offset)
+        if member.content is None:
+            raise Unsupported(f"{self._where}: {path}", "it came by once, and was not kept", SAVE_FIRST)
+        return member.content
 
-    def head(self, member: _Member) -> bytes:
-        if member.head is not None:
-            return member.head
-        return os.pread(self._fd, min(SNIFF_SIZE, member.size), member.offset)
+    def looks(self, member: _Member) -> tuple[str, bool]:
+        """Return what a file's first bytes are, and whether decoders skip them."""
+        if member.seen is not None:
+            return member.seen
+        head = os.pread(self._fd, min(SNIFF_SIZE, member.size), member.offset)
+        return sniff(head).codec, begins_skippable(head)
 
 
 def inside(path: str) -> str:
@@ -228,7 +241,7 @@ def _shape(members: _Members, codec: str) -> Shape:
     dual = "index.json" in names and "oci-layout" in names
     empty = Shape("empty", codec, climbing=tuple(members.climbing), repositories="repositories" in names)
     if "manifest.json" in names:
-        raw = members.read("manifest.json", members.limits.docker_manifest)
+        raw = members.read("manifest.json", members.limits.docker_manifest, ManifestTooLarge)
         images = None if raw is None else _images(raw, members)
         return replace(empty, layout="docker-archive", dual=dual, images=images)
     if "oci-layout" in names or "index.json" in names:
@@ -261,7 +274,7 @@ def _image(item: dict[str, Any], members: _Members) -> ListedImage:
     named = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
     path = item.get("config")
     config = path if isinstance(path, str) else ""
-    raw = members.read(config, members.limits.config)
+    raw = members.read(config, members.limits.config, ConfigTooLarge)
     if raw is None:
         return ListedImage(named, config, layers, present=members.follow(config)[0] is not None, readable=False)
     try:
@@ -287,8 +300,7 @@ def _layer(path: str, members: _Members) -> ListedLayer:
     member, link = members.follow(path)
     if member is None:
         return ListedLayer(path, False, link)
-    head = members.head(member)
-    return ListedLayer(path, True, link, sniff(head).codec, begins_skippable(head))
+    return ListedLayer(path, True, link, *members.looks(member))
 
 
 def _made(history: list[Any]) -> int:

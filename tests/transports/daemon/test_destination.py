@@ -10,7 +10,7 @@ import pytest
 import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
 from image_builders import BuiltImage, docker_archive, make_image, make_layer, oci_layout, sha256
-from occy_fast.errors import DaemonError, DigestMismatch, PlanStale, Unsupported
+from occy_fast.errors import BadReference, DaemonError, DigestMismatch, PlanStale, Unsupported
 from occy_fast.planning.access import Access
 from occy_fast.planning.steps import Copy, Recode, Skip
 from occy_fast.transports.locate import open_destination
@@ -158,6 +158,17 @@ def test_what_is_given_up_midway_stays_so(daemon: FakeDaemon) -> None:
         with pytest.raises(RuntimeError):
             stage.open_blob(10).write(b"y")
     assert not daemon.loads
+
+
+@pytest.mark.parametrize("name", ["4a4a55d984a7", "a" * 63, "sha256:4a4a55d984a7", "a" * 64])
+def test_an_id_is_no_name(daemon: FakeDaemon, tmp_path: Path, name: str) -> None:
+    """It would be taken for the name from then on, and another image for the one with that id."""
+    source = layout(tmp_path, make_image())
+    with pytest.raises(BadReference):
+        occy_fast.convert(source, f"docker-daemon:{name}")
+    assert not daemon.images
+    if len(name) < 64 and ":" not in name:
+        occy_fast.convert(source, f"docker-daemon:{name}:1")
 
 
 def test_what_a_daemon_cannot_hold(daemon: FakeDaemon, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,16 @@ import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
 from leaks import nothing_left, our_threads
-from occy_fast.errors import AmbiguousReference, Cancelled, DaemonError, NotFound, OccyError, Unsupported, UsageError
+from occy_fast.errors import (
+    AmbiguousReference,
+    BadReference,
+    Cancelled,
+    DaemonError,
+    NotFound,
+    OccyError,
+    Unsupported,
+    UsageError,
+)
 from occy_fast.planning.access import Access
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.client import DaemonClient
@@ -94,7 +104,7 @@ def test_small_pieces_come_as_few(daemon: FakeDaemon) -> None:
         for piece in pieces(whole, 1000):
             asked.sock.sendall(piece)
             time.sleep(0.001)                            # who reads finds one at a time
-        fake.stopping.wait()
+        fake.stopping.wait(20)
         return True
 
     daemon.faults.append(dribble)
@@ -188,6 +198,41 @@ def test_an_id_may_be_short(daemon: FakeDaemon, tmp_path: Path, length: int) -> 
     assert occy_fast.inspect(f"docker-daemon:{short}")["images"][0]["config"] == _image_id(other)
 
 
+def test_only_an_id_is_sought_among_ids(daemon: FakeDaemon) -> None:
+    """A name with a tag or a host is a name, for Docker as for Podman: another image would be no answer."""
+    image = make_image("a")
+    put(daemon, image, "app:1")
+    short = sha256(image.config)[:12]
+    for text in (f"{short}:latest", f"library/{short}", f"docker.io/library/{short}", short[:11], short.upper()):
+        with pytest.raises((NotFound, BadReference)):
+            occy_fast.inspect(f"docker-daemon:{text}")
+    for text in (short, f"sha256:{short}"):
+        assert occy_fast.inspect(f"docker-daemon:{text}")["images"]
+
+
+@pytest.mark.parametrize("call", [occy_fast.inspect, lambda name: occy_fast.check(name, ["k3s"])])
+@pytest.mark.parametrize("name", ["app:1", "64b48d79ef81", "a" * 64, "sha256:" + "b" * 64])
+def test_what_is_not_there_is_not_found(daemon: FakeDaemon, call: Callable[[str], object], name: str) -> None:
+    """dockerd 20.10 fails with status 500 when it is to save an id that it does not have."""
+
+    def fail(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.startswith("/images/sha256:") and asked.path.endswith("/get"):
+            asked.say_json(500, {"message": "open /var/lib/docker/image: no such file or directory"})
+            return True
+        return False
+
+    daemon.faults.append(fail)
+    with pytest.raises(NotFound):
+        call(f"docker-daemon:{name}")
+    assert occy_fast.verify(f"docker-daemon:{name}").exit_code == 3
+
+
+def test_a_deep_look_takes_one_archive(daemon: FakeDaemon) -> None:
+    put(daemon, make_image("a", "b"), "app:1")
+    assert occy_fast.check("docker-daemon:app:1", ["docker-20.10"], deep=True).deep
+    assert sum(asked.endswith("/get") for asked in daemon.requests) == 1
+
+
 def test_a_short_id_of_two_images(daemon: FakeDaemon, tmp_path: Path) -> None:
     image = make_image("a")
     put(daemon, image, "app:1")
@@ -247,7 +292,7 @@ def test_an_archive_that_stops_midway(
         if ending == "ends" and head == CHUNKED:
             asked.sock.sendall(b"\r\n0\r\n\r\n")
         if ending == "hangs":
-            fake.stopping.wait()
+            fake.stopping.wait(20)
         else:
             asked.sock.shutdown(socket.SHUT_RDWR)
         return True
@@ -271,7 +316,7 @@ def test_the_end_of_the_archive_is_the_end(daemon: FakeDaemon, tmp_path: Path, h
         if asked.path.endswith("/get"):
             raw = fake.archive("sha256:" + sha256(image.config), "app:1")
             asked.sock.sendall(head + b"%x\r\n" % len(raw) * (head == CHUNKED) + raw)
-            fake.stopping.wait()
+            fake.stopping.wait(20)
         return asked.path.endswith("/get")
 
     daemon.faults.append(linger)
@@ -287,7 +332,7 @@ def test_a_daemon_that_takes_its_time_can_be_cancelled(daemon: FakeDaemon, tmp_p
     def hang(fake: FakeDaemon, asked: Exchange) -> bool:
         if asked.path.endswith("/get"):
             cancel.set()
-            fake.stopping.wait()
+            fake.stopping.wait(20)
         return asked.path.endswith("/get")
 
     daemon.faults.append(hang)

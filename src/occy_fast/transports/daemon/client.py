@@ -15,6 +15,7 @@ from occy_fast.errors import AmbiguousReference, BadDigest, DaemonError, NotFoun
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.http import DaemonConnection
+from occy_fast.transports.locate import SHORT_ID
 
 if TYPE_CHECKING:
     import http.client
@@ -31,7 +32,6 @@ READS_ZSTD = (1, 42)
 """Docker 23.0, the first whose `docker load` decodes zstd layers, speaks this version."""
 
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
-_SHORT_ID = re.compile(r"docker\.io/library/([0-9a-f]{12,63}):latest")    # as docker images prints them, read as a name
 _LONGEST_LINE = 1 << 20
 _UNPACK_FAILURE = "error unpacking image"            # with the containerd store, a broken layer ends no load
 
@@ -120,12 +120,14 @@ class DaemonClient:
         self._check(status, document, f"the image {name}")
         return self._known(document)
 
-    def resolve(self, name: str) -> str:
+    def resolve(self, name: str, written: str) -> str:
         """Return the id that a short one stands for, as Docker does; *name* where it is none, or an image is called so.
 
+        Args:
+            name: in full, of what was *written*: a name with a tag or a host is no id.
         Raises DaemonError, and AmbiguousReference where several images' ids begin so.
         """
-        short = _SHORT_ID.fullmatch(name)
+        short = SHORT_ID.fullmatch(written)
         if short is None or self.find(name) is not None:
             return name
         found = sorted({str(image_id) for image_id in self.image_ids() if image_id.hex.startswith(short[1])})

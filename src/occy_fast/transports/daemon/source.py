@@ -34,11 +34,12 @@ class DaemonSource(ArchiveStream):
         # the archive has the one image that was asked for, under the name it was asked for by, or none
         super().__init__(replace(locator, reference=None), limits)
         self._kind, self._name = locator.transport, locator.reference
+        self._written = locator.text.partition(":")[2]
         self._client = DaemonClient(find_endpoint(locator.transport, access.socket), locator.text, access.timeout)
 
     def announced(self) -> tuple[Digest, ...]:
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
-        self._name = self._client.resolve(self._name)
+        self._resolve()
         known = self._client.find(self._name)
         if known is None:
             raise NotFound(self.locator, f"image {self._name}")
@@ -52,7 +53,13 @@ class DaemonSource(ArchiveStream):
         super().close()
         self._client.close()
 
+    def _resolve(self) -> None:
+        """Find out what is asked for; where there is no such id, a daemon would call that a fault of its own."""
+        self._name = self._client.resolve(self._name, self._written)
+        if self._name.startswith("sha256:") and self._client.find(self._name) is None:
+            raise NotFound(self.locator, f"image {self._name}")
+
     def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
         """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
-        self._name = self._client.resolve(self._name)
+        self._resolve()
         yield from self._client.open_save(self._name, cancel)
