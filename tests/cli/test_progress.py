@@ -58,6 +58,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show bars from the first report on."""
     monkeypatch.setattr(module, "_SOON", 0.0)
     monkeypatch.setattr(module, "_PERIOD", 0.0)
+    monkeypatch.setattr(module, "_TICK", 0.01)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "24")
@@ -173,6 +174,7 @@ def test_what_is_waited_for_is_told(
         before = terminal.getvalue()
         watch.callback(snapshot(("copy", "running", 5_000_000)))
         assert "5.0/10.0 MB" in terminal.getvalue()[len(before) :]
+        assert watch._spinner is None                    # two live displays would write over each other
         shown = terminal.getvalue().count(told)
         time.sleep(0.3)                                  # longer than from one picture to the next
         assert terminal.getvalue().count(told) == shown
@@ -240,16 +242,48 @@ def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) 
         assert terminal.getvalue() == ""
 
 
-def test_what_has_ended_is_not_begun(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread may be about to draw when the first layer comes."""
+@pytest.mark.parametrize(
+    ("locators", "told"),
+    [
+        (("docker-daemon:app:1",), "waiting for docker-daemon:app:1, 0 s"),
+        (("a.tar", "podman:b:2"), "waiting for podman:b:2, 0 s"),
+        (("docker-daemon:app:1", "podman:b:2"), "waiting for docker-daemon:app:1 and podman:b:2, 0 s"),
+        (("-", "oci:out"), "waiting for standard input, 0 s"),
+        (("a.tar", "oci:out"), "writing oci:out, 0 s"),
+        (("a.tar",), "reading a.tar, 0 s"),
+    ],
+)
+def test_a_silence_is_told(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, locators: tuple[str, ...], told: str
+) -> None:
+    """A daemon may take longer to unpack what it has than it took to get it."""
+    monkeypatch.setattr(module, "_SILENT", 0.05)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with nothing_left(), Watch(Voice(), *locators) as watch:
+        assert watch.callback is not None
+        for _ in range(2):
+            watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 5_000_000)))
+            before = len(terminal.getvalue())
+            wait_for(lambda start=before: told in terminal.getvalue()[start:])  # type: ignore[misc]
+            watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 6_000_000)))
+            assert "1 of 2 layers" in terminal.getvalue()[before:]
+
+
+def test_a_silence_after_layers_that_were_quick(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No bar was worth drawing, and then a daemon takes its time."""
+    monkeypatch.setattr(module, "_SILENT", 0.05)
     monkeypatch.setattr(module, "_SOON", 1000.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    waiting = module._Waiting(("app.tar",))
-    waiting.start()
-    waiting.end()
-    waiting._show()
-    assert terminal.getvalue() == ""
+    with nothing_left(), Watch(Voice(), "a.tar", "podman:b:2") as watch:
+        assert watch.callback is not None
+        watch.callback(snapshot(("copy", "done", 10_000_000)))
+        wait_for(lambda: "waiting for podman:b:2" in terminal.getvalue())
+    assert "layers" not in terminal.getvalue()
 
 
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     show(GoneTerminal(), monkeypatch, snapshot(("copy", "running", 1)), snapshot(("copy", "running", 2)))
+    with nothing_left(), Watch(Voice(), "a.tar") as watch:
+        assert watch._ticker is not None
+        watch._ticker.join(30)                           # it drew once, and gave up
+        assert not watch._ticker.is_alive()

@@ -198,7 +198,7 @@ def convert(
     from occy_fast.transports.locate import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
-    with Watch(voice, source, destination):                       # layers of old archives are hashed for the plan
+    with Watch(voice, source, destination):          # layers of old archives are hashed for the plan
         plan = api.plan(
             source,
             destination,

@@ -1,4 +1,4 @@
-"""Show on a terminal how far each layer is, and before there are any, what is waited for; nothing anywhere else."""
+"""Show on a terminal how far each layer is, and in every silence what is waited for; nothing anywhere else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from occy_fast.cli.answer import Voice, print_note
 from occy_fast.errors import printable
+from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -22,39 +23,51 @@ if TYPE_CHECKING:
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
 _QUIET = 2.0  # seconds from the begin, without a layer from a pipe: a person may wonder by then
+_SILENT = 1.5  # seconds without a report: a daemon unpacks what it has, or a pipe brings nothing
 _PERIOD = 0.2  # seconds: 4 Hz from the library, and not more where it also reports the end of each layer
+_TICK = 0.25  # seconds from one picture of a silence to the next
 _NARROW = 72  # columns
 
 
 class Watch:
     """What a command shows while a source is read and layers are under way, on stderr and only if that is a terminal.
 
-    `callback` is for the library, None where nobody looks; leaving the context takes the bars away again.
+    `callback` is for the library, None where nobody looks; leaving the context takes the bars away again. The library
+    calls at its own pace, and not at all while somebody else is waited for: a thread tells of that, and does nothing
+    else, so that it takes the interpreter from nobody who needs it.
     """
 
     def __init__(self, voice: Voice, *locators: str) -> None:
         """Watch what is done with *locators*: a source, and where it goes."""
         self.callback: Callable[[Progress], None] | None = None
-        self._waiting: _Waiting | None = None
+        self._ticker: threading.Thread | None = None
         if not voice.quiet and _is_terminal():
             self.callback = self._show
-            self._waiting = _Waiting(locators)
+            self._ticker = threading.Thread(target=self._tick, name="occy-fast progress", daemon=True)
+        self._locators = tuple(map(parse_locator, locators))
+        self._lock = threading.Lock()                # of what is drawn
+        self._over = threading.Event()
+        self._spinner: Bars | None = None
+        self._note_printed = False
         self._bars: Bars | None = None
         self._total: TaskID | None = None
         self._tasks: list[TaskID] = []
         self._finished: set[TaskID] = set()
         self._started = self._shown = time.monotonic()
+        self._reported: float | None = None
 
     def __enter__(self) -> Self:
-        if self._waiting is not None:
-            self._waiting.start()
+        if self._ticker is not None:
+            self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._waiting is not None:
-            self._waiting.end()
+        self._over.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        self._end_spinner()
         if self._bars is not None:
             bars, self._bars = self._bars, None
             with suppress(OSError):  # the terminal may be gone; the work is not
@@ -63,26 +76,86 @@ class Watch:
     def _show(self, progress: Progress) -> None:
         if not progress.layers:                      # of an archive that comes by, nobody knows any at its begin
             return
-        if self._waiting is not None:
-            self._waiting.end()
-            self._waiting = None
         now = time.monotonic()
-        if now - self._started < _SOON or now - self._shown < _PERIOD:
+        with self._lock:
+            self._reported = now
+            self._end_spinner()
+            if now - self._started < _SOON or now - self._shown < _PERIOD:
+                return
+            self._shown = now
+            try:
+                if self._bars is None:
+                    self._open(progress)
+                self._update(progress)
+            except OSError:
+                self.callback = None
+
+    def _tick(self) -> None:
+        while not self._over.wait(_TICK):
+            with self._lock:
+                try:
+                    self._tell_silence(time.monotonic())
+                except (OSError, ValueError):        # the terminal is gone, or closed
+                    return
+
+    def _tell_silence(self, now: float) -> None:
+        """Say what is waited for, if the library has not reported for too long."""
+        if self._reported is None and is_pipe(self._locators[0]):
+            # sudo may ask for a password at the other end: one line, and nothing is redrawn
+            if now - self._started >= _QUIET and not self._note_printed:
+                self._note_printed = True
+                print_note(self._awaited())
             return
-        self._shown = now
-        try:
-            if self._bars is None:
-                self._open(progress)
-            self._update(progress)
-        except OSError:
-            self.callback = None
+        silence = now - (self._started if self._reported is None else self._reported)
+        if silence < (_SOON if self._reported is None else _SILENT):
+            return
+        if self._bars is None:
+            self._spin()
+        else:
+            assert self._total is not None
+            self._bars.update(self._total, description=f"{self._awaited()}, {silence:.0f} s")
+            self._bars.refresh()
+
+    def _awaited(self) -> str:
+        """Say who is waited for: what others give or take, else what is read at the begin, and written at the end."""
+        names = [
+            "standard input" if place.path == STREAM else place.text
+            for place in (self._locators[0], *(place for place in self._locators[1:] if place.transport in DAEMONS))
+            if place.transport in DAEMONS or (self._reported is not None and is_pipe(place))
+        ]
+        if names:
+            return printable(f"waiting for {' and '.join(names)}")
+        if self._reported is not None and len(self._locators) > 1:
+            return printable(f"writing {self._locators[1].text}")
+        source = self._locators[0]
+        return printable(f"reading {'standard input' if source.path == STREAM else source.text}")
+
+    def _spin(self) -> None:
+        if self._spinner is None:
+            from rich.console import Console
+            from rich.progress import Progress as Bars
+            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+            columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+            console = Console(stderr=True)
+            self._spinner = Bars(
+                *columns, console=console, auto_refresh=False, transient=True, redirect_stdout=False
+            )
+            self._spinner.add_task(self._awaited(), total=None)
+            self._spinner.start()
+        self._spinner.refresh()
+
+    def _end_spinner(self) -> None:
+        if self._spinner is not None:
+            spinner, self._spinner = self._spinner, None
+            with suppress(OSError):
+                spinner.stop()
 
     def _open(self, progress: Progress) -> None:
         from rich.console import Console
         from rich.progress import Progress as Bars
 
         console = Console(stderr=True)
-        # The library calls at its own pace, so no thread of rich's takes the interpreter from whoever else needs it.
         bars = Bars(
             *_columns(console.width),
             console=console,
@@ -120,58 +193,6 @@ class Watch:
             bars.refresh()
         else:
             bars.start()
-
-
-class _Waiting:
-    """What is shown until the first layer: nothing for a moment, then what is waited for, and for how long.
-
-    Nobody calls while a daemon prepares an archive or a pipe is silent, so this has a thread of its own.
-    """
-
-    def __init__(self, locators: tuple[str, ...]) -> None:
-        from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
-
-        places = tuple(map(parse_locator, locators))
-        source = places[0]
-        self._piped = is_pipe(source)
-        self._text = f"reading {'standard input' if source.path == STREAM else source.text}"
-        if daemons := [place.text for place in places if place.transport in DAEMONS]:
-            self._text = f"waiting for {' and '.join(daemons)}"
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(_QUIET if self._piped else _SOON, self._show)
-        self._timer.daemon = True
-        self._bars: Bars | None = None
-        self._ended = False
-
-    def start(self) -> None:
-        self._timer.start()
-
-    def end(self) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._ended = True
-            if self._bars is not None:
-                bars, self._bars = self._bars, None
-                with suppress(OSError):
-                    bars.stop()
-
-    def _show(self) -> None:
-        with self._lock, suppress(OSError, ValueError):  # the terminal may be gone, or closed; the work is not
-            if self._ended or sys.stderr is None:
-                return
-            if self._piped:                          # sudo may ask for a password at the other end: nothing is redrawn
-                print_note(self._text)
-                return
-            from rich.console import Console
-            from rich.progress import Progress as Bars
-            from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-            columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-            self._bars = Bars(
-                *columns, console=Console(stderr=True), refresh_per_second=4, transient=True, redirect_stdout=False
-            )
-            self._bars.add_task(printable(self._text), total=None)
-            self._bars.start()
 
 
 def _columns(width: int) -> list[ProgressColumn]:
