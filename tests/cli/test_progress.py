@@ -16,7 +16,7 @@ import pytest
 
 from fake_daemon import Exchange, FakeDaemon
 from image_builders import docker_archive, make_image
-from leaks import nothing_left
+from leaks import nothing_left, our_threads
 from occy_fast.cli import main
 from occy_fast.cli import progress as module
 from occy_fast.cli.answer import Voice
@@ -59,6 +59,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SOON", 0.0)
     monkeypatch.setattr(module, "_PERIOD", 0.0)
     monkeypatch.setattr(module, "_TICK", 0.01)
+    monkeypatch.setattr(module, "_SILENT", 1000.0)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "24")
@@ -71,7 +72,9 @@ def show(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch, *snapshots: Any
         for shot in snapshots:
             if watch.callback is not None:
                 watch.callback(shot)
-    return terminal.getvalue()
+    drawn = terminal.getvalue()
+    assert drawn.rfind("\x1b[?25h") >= drawn.rfind("\x1b[?25l")    # a cursor that was hidden is shown again
+    return drawn
 
 
 def test_each_layer_has_a_bar(
@@ -176,7 +179,7 @@ def test_what_is_waited_for_is_told(
         assert "5.0/10.0 MB" in terminal.getvalue()[len(before) :]
         assert watch._spinner is None                    # two live displays would write over each other
         shown = terminal.getvalue().count(told)
-        time.sleep(0.3)                                  # longer than from one picture to the next
+        time.sleep(0.1)                                  # ten times longer than from one picture to the next
         assert terminal.getvalue().count(told) == shown
     assert capsys.readouterr().out == ""
 
@@ -215,17 +218,18 @@ def test_every_command_tells_whom_it_waits_for(
     assert "0 of 0" not in terminal.getvalue()
 
 
+@pytest.mark.parametrize("destination", [[], ["oci:out"], ["docker-daemon:b:1"]])
 @pytest.mark.parametrize("source", ["-", "docker-archive:-:app:1", "{}/fifo"])
 def test_of_a_pipe_one_line_is_never_redrawn(
-    at_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+    at_once: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, destination: list[str]
 ) -> None:
-    """At its other end somebody may be asked for a password, on the same terminal."""
+    """At its other end somebody may be asked for a password, on the same terminal; nobody else is waited for yet."""
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with Watch(Voice(), source.format(tmp_path)):
+    with Watch(Voice(), source.format(tmp_path), *destination):
         wait_for(lambda: terminal.getvalue() != "")
-        time.sleep(0.6)                                  # longer than from one picture to the next
+        time.sleep(0.1)                                  # ten times longer than from one picture to the next
     assert terminal.getvalue().startswith("reading ")
     assert terminal.getvalue().count("\n") == 1
     assert "\x1b" not in terminal.getvalue()
@@ -245,12 +249,14 @@ def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("locators", "told"),
     [
-        (("docker-daemon:app:1",), "waiting for docker-daemon:app:1, 0 s"),
-        (("a.tar", "podman:b:2"), "waiting for podman:b:2, 0 s"),
-        (("docker-daemon:app:1", "podman:b:2"), "waiting for docker-daemon:app:1 and podman:b:2, 0 s"),
-        (("-", "oci:out"), "waiting for standard input, 0 s"),
-        (("a.tar", "oci:out"), "writing oci:out, 0 s"),
-        (("a.tar",), "reading a.tar, 0 s"),
+        (("docker-daemon:app:1",), "waiting for docker-daemon:app:1"),
+        (("a.tar", "podman:b:2"), "waiting for podman:b:2"),
+        (("docker-daemon:app:1", "podman:b:2"), "waiting for docker-daemon:app:1 and podman:b:2"),
+        (("-", "oci:out"), "waiting for standard input"),
+        (("-", "podman:b:2"), "waiting for standard input and podman:b:2"),
+        (("a.tar", "docker-archive:-"), "writing standard output"),
+        (("a.tar", "oci:out"), "writing oci:out"),
+        (("a.tar",), "reading a.tar"),
     ],
 )
 def test_a_silence_is_told(
@@ -264,7 +270,7 @@ def test_a_silence_is_told(
         for _ in range(2):
             watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 5_000_000)))
             before = len(terminal.getvalue())
-            wait_for(lambda start=before: told in terminal.getvalue()[start:])  # type: ignore[misc]
+            wait_for(lambda start=before: f"{told}, " in terminal.getvalue()[start:])  # type: ignore[misc]
             watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 6_000_000)))
             assert "1 of 2 layers" in terminal.getvalue()[before:]
 
@@ -279,6 +285,47 @@ def test_a_silence_after_layers_that_were_quick(at_once: None, monkeypatch: pyte
         watch.callback(snapshot(("copy", "done", 10_000_000)))
         wait_for(lambda: "waiting for podman:b:2" in terminal.getvalue())
     assert "layers" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BlockingIOError(), ValueError("closed")])
+@pytest.mark.parametrize("reports", [0, 2])
+def test_a_terminal_that_fails_once_does_not_end_the_work(
+    at_once: None, monkeypatch: pytest.MonkeyPatch, error: Exception, reports: int
+) -> None:
+    class FailingTerminal(Terminal):
+        failed = False
+
+        def write(self, text: str) -> int:
+            if not self.failed:
+                self.failed = True
+                raise error
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", terminal := FailingTerminal())
+    with nothing_left(), Watch(Voice(), "a.tar") as watch:
+        for _ in range(reports):
+            if watch.callback is not None:
+                watch.callback(snapshot(("copy", "running", 1)))
+        wait_for(lambda: terminal.failed)
+    assert sys.stderr is terminal
+
+
+def test_a_second_interrupt_leaves_a_terminal_that_works(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come while the command waits for the thread that draws."""
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    watch = Watch(Voice(), "a.tar")
+    assert watch._ticker is not None
+
+    def interrupted(timeout: float | None = None) -> None:
+        raise KeyboardInterrupt
+
+    with nothing_left(in_time=True):
+        with pytest.raises(KeyboardInterrupt), watch:
+            wait_for(lambda: "reading a.tar" in terminal.getvalue())
+            monkeypatch.setattr(watch._ticker, "join", interrupted)
+        assert sys.stderr is terminal
+        assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
+        wait_for(lambda: not our_threads())
 
 
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:

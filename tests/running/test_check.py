@@ -188,23 +188,72 @@ def test_a_damaged_layer_is_told_by_its_number(tmp_path: Path, codec: str, kind:
         assert "layer 2" in "\n".join(checked_lines(checked))
 
 
-@pytest.mark.parametrize("name", ["app:1.tar", "a:b:c", "lay:5"])
+@pytest.mark.parametrize(
+    "name", ["app:1.tar", "a:b:c", "lay:5", "./a:b/app.tar", "a:b/app.tar", "a:b/lay", "-app.tar", "a b'c.tar"]
+)
 def test_a_mend_never_names_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What stands behind a colon would be a selector."""
+    """What stands behind a colon would be a selector, and behind a dash an option."""
     monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
     built = make_image(codec="zstd")
-    source = oci_layout(tmp_path / name, [built]) if name == "lay:5" else docker_archive(tmp_path / name, [built])
-    other = docker_archive(tmp_path / name.partition(":")[0], [make_image("other")])
-    before = other.read_bytes()
-    [command] = {finding.mend for finding in occy_fast.check(source.name, ["docker-20.10"]).findings}
+    (oci_layout if "lay" in name else docker_archive)(tmp_path / name, [built])
+    taken = name.removeprefix("./").partition(":")[0] if ":" in name else "other"
+    other = docker_archive(tmp_path / taken, [make_image()])
+    before, there = other.read_bytes(), set(os.listdir(tmp_path))
+    source = f"./{name}" if name.startswith("-") else name
+    [command] = {finding.mend for finding in occy_fast.check(source, ["docker-20.10"]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
     assert other.read_bytes() == before
-    [made] = set(os.listdir(tmp_path)) - {name, other.name}
+    [made] = set(os.listdir(tmp_path)) - there
     assert not occy_fast.check(made, ["docker-20.10"]).findings
 
 
-@pytest.mark.parametrize("path", [".", "./", "../layout"])
+def test_a_dash_in_front_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the library takes it."""
+    monkeypatch.chdir(tmp_path)
+    docker_archive(tmp_path / "-app.tar", [make_image(codec="zstd")])
+    [command] = {finding.mend for finding in occy_fast.check("-app.tar", ["docker-20.10"]).findings}
+    assert command is not None
+    assert main(shlex.split(command)[1:]) == 0
+
+
+def test_no_mend_where_no_locator_can_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with a colon is named alone, and one of several images is not."""
+    monkeypatch.chdir(tmp_path)
+    images = [make_image("a", names=("a:1",)), make_image("b", names=("b:1",))]
+    for name, mended in (("a:b.tar", False), ("ab.tar", True)):
+        docker_archive(tmp_path / name, images)
+        findings = occy_fast.check(name, ["skopeo-1.9"]).findings
+        assert [finding.rule for finding in findings] == ["several-images"]
+        assert bool(findings[0].mend) == mended
+
+
+def test_a_ref_that_nobody_may_write_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    oci_layout(tmp_path / "lay", [make_image(codec="zstd")], ["a~b weird"])
+    [command] = {finding.mend for finding in occy_fast.check("oci:lay:a~b weird", ["docker-20.10"]).findings}
+    assert command is not None
+    assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive"])
+@pytest.mark.parametrize("what", ["archive", "garbage", "directory"])
+def test_something_else_than_was_named_is_not_judged(tmp_path: Path, kind: str, what: str) -> None:
+    if what == "directory":
+        (tmp_path / "x").mkdir()
+    elif what == "archive":
+        docker_archive(tmp_path / "x", [make_image()])
+    else:
+        (tmp_path / "x").write_bytes(b"garbage" * 100)
+    if (kind, what) == ("oci-archive", "garbage"):       # which may be an archive that is damaged
+        assert occy_fast.check(f"{kind}:{tmp_path}/x", ["k3s"]).errors
+        return
+    with pytest.raises(Unsupported):
+        occy_fast.check(f"{kind}:{tmp_path}/x", ["k3s"])
+
+
+@pytest.mark.parametrize("path", [".", "./", "../layout", "../layout/.", "../layout/../layout/"])
 def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     layout = oci_layout(tmp_path / "layout", [make_image(codec="zstd")], ["v1"])
     monkeypatch.chdir(layout)

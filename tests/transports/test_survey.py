@@ -168,6 +168,23 @@ def test_a_config_is_read_leniently(
     assert (images[0].present, images[0].readable, images[0].diff_ids) == (present, readable, diff_ids)
 
 
+@pytest.mark.parametrize("place", ["manifest.json", "/manifest.json", "../manifest.json"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"text", b"null", b" " * 600 + b"[]", b"\xef\xbb\xbf[]", "[]".encode("utf-16"), gzip.compress(b"[]")]
+)
+def test_a_manifest_of_any_kind_is_seen_alike(tmp_path: Path, place: str, raw: bytes) -> None:
+    """In a file as when it comes by; Go's JSON has no mark of its encoding, and no encoding but UTF-8."""
+    assert shape_of(tmp_path, (place, raw)).images == (() if raw.strip() in (b"null", b"[]") else None)
+
+
+@pytest.mark.parametrize("raw", [b"", b"text", b"null", b"[]", gzip.compress(CONFIG), LAYER, b"\xef\xbb\xbf" + CONFIG])
+@pytest.mark.parametrize("place", ["config.json", "../config.json"])
+def test_a_config_of_any_kind_is_seen_alike(tmp_path: Path, place: str, raw: bytes) -> None:
+    shape = shape_of(tmp_path, (place, raw), ("l.tar", LAYER), ("manifest.json", manifest("l.tar", config=place)))
+    assert shape.images is not None
+    assert not shape.images[0].readable
+
+
 def test_keys_are_read_in_any_case(tmp_path: Path) -> None:
     raw = dumps([{"config": "c", "repoTags": ["a:1"], "layers": ["l.tar"]}])
     images = shape_of(tmp_path, ("c", CONFIG), ("l.tar", LAYER), ("manifest.json", raw)).images

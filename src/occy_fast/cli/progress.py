@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
     from occy_fast.running.progress import LayerProgress, Progress
+    from occy_fast.transports.locate import Locator
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
 _QUIET = 2.0  # seconds from the begin, without a layer from a pipe: a person may wonder by then
@@ -64,14 +65,14 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        if self._ticker is not None:
-            self._ticker.join()
-        self._end_spinner()
-        if self._bars is not None:
-            bars, self._bars = self._bars, None
-            with suppress(OSError):  # the terminal may be gone; the work is not
-                bars.stop()
+        try:
+            self._over.set()
+            if self._ticker is not None:
+                self._ticker.join()
+        finally:                                     # a second Ctrl-C leaves a terminal that works
+            with self._lock:
+                self._end_spinner()
+                _stop(self._bars)
 
     def _show(self, progress: Progress) -> None:
         if not progress.layers:                      # of an archive that comes by, nobody knows any at its begin
@@ -87,15 +88,17 @@ class Watch:
                 if self._bars is None:
                     self._open(progress)
                 self._update(progress)
-            except OSError:
+            except (OSError, ValueError):            # the terminal is gone, or closed; the work is not
                 self.callback = None
 
     def _tick(self) -> None:
         while not self._over.wait(_TICK):
             with self._lock:
+                if self._over.is_set():
+                    return
                 try:
                     self._tell_silence(time.monotonic())
-                except (OSError, ValueError):        # the terminal is gone, or closed
+                except (OSError, ValueError):
                     return
 
     def _tell_silence(self, now: float) -> None:
@@ -104,7 +107,7 @@ class Watch:
             # sudo may ask for a password at the other end: one line, and nothing is redrawn
             if now - self._started >= _QUIET and not self._note_printed:
                 self._note_printed = True
-                print_note(self._awaited())
+                print_note(f"reading {_name(self._locators[0])}")
             return
         silence = now - (self._started if self._reported is None else self._reported)
         if silence < (_SOON if self._reported is None else _SILENT):
@@ -118,17 +121,15 @@ class Watch:
 
     def _awaited(self) -> str:
         """Say who is waited for: what others give or take, else what is read at the begin, and written at the end."""
-        names = [
-            "standard input" if place.path == STREAM else place.text
-            for place in (self._locators[0], *(place for place in self._locators[1:] if place.transport in DAEMONS))
-            if place.transport in DAEMONS or (self._reported is not None and is_pipe(place))
-        ]
-        if names:
-            return printable(f"waiting for {' and '.join(names)}")
-        if self._reported is not None and len(self._locators) > 1:
-            return printable(f"writing {self._locators[1].text}")
-        source = self._locators[0]
-        return printable(f"reading {'standard input' if source.path == STREAM else source.text}")
+        source, *rest = self._locators
+        others = [place for place in self._locators if place.transport in DAEMONS]
+        if is_pipe(source):
+            others.insert(0, source)
+        if others:
+            return f"waiting for {' and '.join(map(_name, others))}"
+        if rest and self._reported is not None:
+            return f"writing {'standard output' if rest[0].path == STREAM else _name(rest[0])}"
+        return f"reading {_name(source)}"
 
     def _spin(self) -> None:
         if self._spinner is None:
@@ -147,9 +148,10 @@ class Watch:
 
     def _end_spinner(self) -> None:
         if self._spinner is not None:
-            spinner, self._spinner = self._spinner, None
-            with suppress(OSError):
-                spinner.stop()
+            try:
+                _stop(self._spinner)
+            finally:
+                self._spinner = None
 
     def _open(self, progress: Progress) -> None:
         from rich.console import Console
@@ -193,6 +195,17 @@ class Watch:
             bars.refresh()
         else:
             bars.start()
+
+
+def _stop(drawn: Bars | None) -> None:
+    """Take away what was drawn; of what could not be begun, rich does not know how to (IndexError)."""
+    with suppress(OSError, ValueError, IndexError):
+        if drawn is not None:
+            drawn.stop()
+
+
+def _name(place: Locator) -> str:
+    return "standard input" if place.path == STREAM else printable(place.text)
 
 
 def _columns(width: int) -> list[ProgressColumn]:

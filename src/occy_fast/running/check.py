@@ -7,6 +7,7 @@ import re
 import shlex
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ from occy_fast.running.patience import try_patiently
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
 from occy_fast.targets.marks import Mark
-from occy_fast.transports.locate import check_access, is_pipe, parse_locator
+from occy_fast.transports.locate import STREAM, check_access, is_pipe, open_destination, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -141,13 +142,16 @@ def check(
     )
 
 
-def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str:
-    """Return the command that makes of *locator* what *target* reads, beside it."""
+def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str | None:
+    """Return the command that makes of *locator* what *target* reads, beside it; None where no locator can say it."""
     where = parse_locator(locator)
     selector = f":{where.reference}" if where.reference else ""
     source, options = locator, []
     if shape is not None and shape.layout == "layout":
-        destination = f"oci:{_beside(where.path)}-{target.name}{selector}"
+        destination = f"oci:{_beside(where.path)}-{target.name}"
+        with suppress(OccyError):                        # a name that others gave may be none that is written
+            open_destination(f"{destination}{selector}")
+            destination += selector
     else:
         path = where.path if shape is not None or contents is None else contents.kind
         if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
@@ -158,20 +162,24 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         destination = f"{kind}:{stem}-{target.name}.tar{selector if layout else ''}"
     if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
         source = f"docker-archive:{where.path}:@0" if not selector else locator
+        if ":" in where.path:
+            return None
     platforms = [str(platform) for platform in _platforms(contents)] if contents is not None else []
     single = destination.startswith("docker-archive:") or target.refuses("pull.oci_index")
     if len(platforms) > 1 and single:
         own = f"linux/{host_architecture()}"
         options = ["--platform", own if own in platforms else platforms[0]]
+    if source.startswith("-") and where.path != STREAM:
+        source = f"./{source}"
     return shlex.join(["occy-fast", "convert", source, destination, "--target", target.name, *options])
 
 
 def _beside(path: str) -> str:
-    """Return *path* as the begin of a destination's, in which a colon would end it."""
-    name = os.path.basename(os.path.normpath(path))
-    path = os.path.realpath(path) if name in (".", "..") else path.rstrip("/")
+    """Return *path* as the begin of a destination's, in which a colon would end it: beside it, or where one is."""
+    path = path.rstrip("/")
+    path = os.path.realpath(path) if os.path.basename(path) in ("", ".", "..") else path
     directory, slash, name = path.rpartition("/")
-    return f"{directory}{slash}{name.replace(':', '-')}"
+    return name.replace(":", "-") if ":" in directory else f"{directory}{slash}{name.replace(':', '-')}"
 
 
 def _platforms(contents: Contents) -> list[object]:

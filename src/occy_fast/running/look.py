@@ -15,6 +15,8 @@ from occy_fast.errors import (
     NotFound,
     OccyError,
     TransportError,
+    Unsupported,
+    UnsupportedFormat,
     UsageError,
 )
 from occy_fast.running.marking import selected
@@ -73,11 +75,7 @@ class Look:
         Raises UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError.
         """
         where = parse_locator(self.locator)
-        try:
-            source = open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers)
-        except OccyError as error:
-            return Seen(survey(self.locator, self.limits), unread=_of_the_image(error))
-        with source:
+        with open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers) as source:
             return self._by_once(source, where) if isinstance(source, ArchiveStream) else self._in_place(source, where)
 
     def _in_place(self, source: Source, where: Locator) -> Seen:
@@ -87,6 +85,8 @@ class Look:
         try:
             contents = source.read()
         except OccyError as error:
+            if isinstance(error, UnsupportedFormat) and where.transport in ("oci", "oci-archive"):
+                raise                                    # that there is something else is not the image's fault
             return Seen(shape, unread=_of_the_image(error))
         return self._prove(shape, contents, {})
 
@@ -101,6 +101,8 @@ class Look:
                     pass
         except OccyError as error:
             broken = _of_the_image(error)
+            if onlooker is None and isinstance(error, Unsupported):
+                raise                                    # it is the daemon that cannot be spoken to
             return Seen(None, unread=broken) if onlooker is None else Seen(onlooker.shape(broken))
         shape = None if onlooker is None else selected(onlooker.shape(), where)
         if shape is not None and shape.layout == "empty":

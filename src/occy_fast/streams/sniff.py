@@ -47,6 +47,12 @@ def begins_skippable(head: bytes) -> bool:
     return head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50
 
 
+def may_be_json(head: bytes) -> bool:
+    """Tell whether a JSON object, a list or null may begin with *head*: what documents are.  (RFC 8259 §2)"""
+    begin = head.lstrip(b" \t\r\n")
+    return begin[:1] in (b"{", b"[", b"n") or (head != b"" and not begin)
+
+
 def foreign_kind(head: bytes) -> str:
     """Tell what a file is that begins with *head* and is no tar, as far as it is something people mistake for one."""
     if head[257:262] == b"ustar":                        # a tar that is damaged, whatever its first member is called

@@ -27,7 +27,7 @@ from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, may_be_json, sniff
 from occy_fast.streams.tar import begins_tar
 from occy_fast.streams.tar_stream import TarStream
 from occy_fast.transports.archive_file import archive_reader, check_foreign
@@ -128,7 +128,7 @@ class ArchiveStream:
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
-            wanted = member is not None or head.lstrip()[:1] in (b"{", b"[", b"n")    # a loader may find JSON there
+            wanted = member is not None or may_be_json(head)        # a loader may look for a document there
             if kind == "other" and wanted and entry.stored <= min(self._limits.stream_documents - kept, largest):
                 kept += entry.stored
                 content = b"".join(map(bytes, tar.content(entry)))

@@ -25,7 +25,7 @@ from occy_fast.errors import (
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, may_be_json, sniff
 from occy_fast.streams.tar import scan_region
 from occy_fast.transports.locate import STREAM, parse_locator
 
@@ -105,7 +105,7 @@ class _Member:
         hard: it is a hard link.
         plain: it is a regular file whose bytes stand in one piece.
         seen: of a file that came by once, what its first bytes are, and whether decoders skip them.
-        content: all bytes of such a file, where they were kept.
+        content: all bytes of such a file, where they were kept; none of what is no JSON, where somebody looks for some.
     """
 
     offset: int
@@ -140,6 +140,8 @@ class _Members:
             plain = entry.is_file and entry.sparse is None
             hard = entry.type == b"1"
             seen = None if head is None else (sniff(head).codec, begins_skippable(head))
+            if head is not None and content is None and not may_be_json(head):
+                content = b""
             self._names[name] = _Member(
                 entry.data_offset, entry.stored, target, hard, entry.is_file, plain, seen, content
             )
@@ -257,7 +259,7 @@ def _shape(members: _Members, codec: str) -> Shape:
 def _images(raw: bytes, members: _Members) -> tuple[ListedImage, ...] | None:
     """Read manifest.json as Go does; None where it is no list of images, () where it lists none."""
     try:
-        document = json.loads(raw)
+        document = _parse(raw)
     except (ValueError, RecursionError):
         return None
     if document is None:
@@ -278,7 +280,7 @@ def _image(item: dict[str, Any], members: _Members) -> ListedImage:
     if raw is None:
         return ListedImage(named, config, layers, present=members.follow(config)[0] is not None, readable=False)
     try:
-        document = json.loads(raw)
+        document = _parse(raw)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -294,6 +296,11 @@ def _image(item: dict[str, Any], members: _Members) -> ListedImage:
         os=_text(document.get("os")),
         architecture=_text(document.get("architecture")),
     )
+
+
+def _parse(raw: bytes) -> Any:
+    """Parse JSON as Go does: of any encoding but UTF-8 it knows nothing, nor of a mark for one. Raises ValueError."""
+    return json.loads(raw.decode("utf-8", "replace"))
 
 
 def _layer(path: str, members: _Members) -> ListedLayer:

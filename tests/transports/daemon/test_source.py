@@ -227,6 +227,20 @@ def test_what_is_not_there_is_not_found(daemon: FakeDaemon, call: Callable[[str]
     assert occy_fast.verify(f"docker-daemon:{name}").exit_code == 3
 
 
+def test_a_daemon_that_cannot_be_spoken_to_is_no_finding(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    def old(_: FakeDaemon, asked: Exchange) -> bool:
+        asked.say(200, b"OK", API_Version="1.20")
+        return True
+
+    daemon.faults.append(old)
+    for deep in (False, True):
+        with pytest.raises(Unsupported):
+            occy_fast.check("docker-daemon:app:1", ["docker-20.10"], deep=deep)
+    monkeypatch.setenv("DOCKER_HOST", "ssh://host")
+    with pytest.raises(Unsupported):
+        occy_fast.check("docker-daemon:app:1", ["docker-20.10"])
+
+
 def test_a_deep_look_takes_one_archive(daemon: FakeDaemon) -> None:
     put(daemon, make_image("a", "b"), "app:1")
     assert occy_fast.check("docker-daemon:app:1", ["docker-20.10"], deep=True).deep
