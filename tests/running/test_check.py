@@ -229,21 +229,28 @@ def test_no_mend_where_no_locator_can_say_it(tmp_path: Path, monkeypatch: pytest
         assert bool(findings[0].mend) == mended
 
 
-def test_a_ref_that_nobody_may_write_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "target"), [("oci", "docker-20.10"), ("oci-archive", "apptainer-1.4")])
+def test_a_ref_that_nobody_may_write_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     oci_layout(tmp_path / "lay", [make_image(codec="zstd")], ["a~b weird"])
-    [command] = {finding.mend for finding in occy_fast.check("oci:lay:a~b weird", ["docker-20.10"]).findings}
+    if kind == "oci-archive":
+        _oci_archive(tmp_path / "arch", tmp_path / "lay")
+    place = "lay" if kind == "oci" else "arch"
+    [command] = {finding.mend for finding in occy_fast.check(f"{kind}:{place}:a~b weird", [target]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
 
 
 @pytest.mark.parametrize("kind", ["oci", "oci-archive"])
-@pytest.mark.parametrize("what", ["archive", "garbage", "directory"])
+@pytest.mark.parametrize("what", ["archive", "archive.gz", "garbage", "directory"])
 def test_something_else_than_was_named_is_not_judged(tmp_path: Path, kind: str, what: str) -> None:
     if what == "directory":
         (tmp_path / "x").mkdir()
-    elif what == "archive":
-        docker_archive(tmp_path / "x", [make_image()])
+    elif what in ("archive", "archive.gz"):
+        raw = docker_archive(tmp_path / "x", [make_image()]).read_bytes()
+        (tmp_path / "x").write_bytes(gzip.compress(raw) if what == "archive.gz" else raw)
     else:
         (tmp_path / "x").write_bytes(b"garbage" * 100)
     if (kind, what) == ("oci-archive", "garbage"):       # which may be an archive that is damaged

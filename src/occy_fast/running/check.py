@@ -148,10 +148,7 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
     selector = f":{where.reference}" if where.reference else ""
     source, options = locator, []
     if shape is not None and shape.layout == "layout":
-        destination = f"oci:{_beside(where.path)}-{target.name}"
-        with suppress(OccyError):                        # a name that others gave may be none that is written
-            open_destination(f"{destination}{selector}")
-            destination += selector
+        destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
     else:
         path = where.path if shape is not None or contents is None else contents.kind
         if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
@@ -159,7 +156,7 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         stem = _SUFFIX.sub("", _beside(path), count=1)
         layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"
-        destination = f"{kind}:{stem}-{target.name}.tar{selector if layout else ''}"
+        destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
     if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
         source = f"docker-archive:{where.path}:@0" if not selector else locator
         if ":" in where.path:
@@ -172,6 +169,14 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
     return shlex.join(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+
+
+def _named(destination: str, selector: str) -> str:
+    """Return *destination* with a selector, unless it is a name that others gave and that may not be written."""
+    with suppress(OccyError):
+        open_destination(destination + selector)
+        return destination + selector
+    return destination
 
 
 def _beside(path: str) -> str:

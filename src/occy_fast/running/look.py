@@ -85,9 +85,7 @@ class Look:
         try:
             contents = source.read()
         except OccyError as error:
-            if isinstance(error, UnsupportedFormat) and where.transport in ("oci", "oci-archive"):
-                raise                                    # that there is something else is not the image's fault
-            return Seen(shape, unread=_of_the_image(error))
+            return _unread(shape, error, where)
         return self._prove(shape, contents, {})
 
     def _by_once(self, source: ArchiveStream, where: Locator) -> Seen:
@@ -110,7 +108,7 @@ class Look:
         try:
             contents = source.contents({name: found.address for name, found in passed.items()})
         except OccyError as error:
-            return Seen(shape, unread=_of_the_image(error))
+            return _unread(shape, error, where)
         return self._prove(shape, contents, passed)
 
     def _prove(self, shape: Shape | None, contents: Contents, passed: Mapping[str, Passed]) -> Seen:
@@ -118,6 +116,13 @@ class Look:
             return Seen(shape, contents)
         report = prove(contents, passed, self.workers, False, self.progress, self.cancel, self.limits)
         return Seen(shape, contents, report=report)
+
+
+def _unread(shape: Shape | None, error: OccyError, where: Locator) -> Seen:
+    """Return that the images cannot be read; raise what they are not guilty of, as that there is something else."""
+    if isinstance(error, UnsupportedFormat) and where.transport in ("oci", "oci-archive"):
+        raise error
+    return Seen(shape, unread=_of_the_image(error))
 
 
 def _of_the_image(error: OccyError) -> OccyError:
