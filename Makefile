@@ -3,6 +3,7 @@
 # make interop   build, then the tests against real daemons and tools
 # make faults    conversions killed, or one call failing, at every call they make: nothing half may be there
 # make damage    20,000 damaged images: all refused, or converted to what the whole image is
+# make sameness  the encoders at other addresses, in other company, with stale memory poisoned: always the same bytes
 # make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, by the suites that use them
 # make fuzz      every parser from generated seeds, SECONDS=60 each; TARGETS="pax json" chooses
 # make wheel     the wheel for this machine, in dist/, built from the source distribution and proved in a bare environment
@@ -11,7 +12,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint build interop faults damage sanitize fuzz wheel bench versus clean
+.PHONY: demo test lint build interop faults sameness damage sanitize fuzz wheel bench versus clean
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -37,6 +38,9 @@ interop: build
 
 faults: build
 	$(PY) tests/crash/faulty_runs.py
+
+sameness: build
+	$(PY) tests/campaigns/sameness.py
 
 damage: build
 	$(PY) tests/campaigns/damage.py --flips 10000 --truncations 10000 --seed 1

@@ -11,12 +11,35 @@ static unsigned detect(void)
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return 0;
     int vector = (ecx & bit_SSSE3) && (ecx & bit_SSE4_1);
-    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
-        return 0;
-    return vector && (ebx & (1u << 29)) ? OCCY_CPU_SHA_NI : 0;
+    unsigned features = 0;
+    if ((ecx & bit_OSXSAVE) && (ecx & bit_AVX)) {
+        /* what the operating system saves when it switches threads: bits 1 and 2, the lower and the upper halves */
+        unsigned low, high;
+        __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+        if ((low & 6) == 6)
+            features |= OCCY_CPU_AVX;
+    }
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && vector && (ebx & (1u << 29)))
+        features |= OCCY_CPU_SHA_NI;
+    return features;
 }
 
-#elif defined(__aarch64__) && defined(__linux__)
+__attribute__((target("avx"))) static void zero_upper_halves(void)
+{
+    __asm__ volatile("vzeroupper" ::: "memory");
+}
+
+void occy_vzeroupper(void)
+{
+    if (occy_cpu() & OCCY_CPU_AVX)
+        zero_upper_halves();
+}
+
+#else
+
+void occy_vzeroupper(void) {}
+
+#if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 
@@ -39,6 +62,7 @@ static unsigned detect(void)
     return 0;
 }
 
+#endif
 #endif
 
 #define KNOWN 0x80000000u

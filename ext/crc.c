@@ -2,9 +2,15 @@
 
 #include <isa-l/crc.h>
 
+#include "cpu.h"
+
 uint32_t occy_crc32(uint32_t crc, const void *data, size_t size)
 {
-    return size ? crc32_gzip_refl(crc, data, size) : crc;
+    if (size) {
+        crc = crc32_gzip_refl(crc, data, size);
+        occy_vzeroupper();
+    }
+    return crc;
 }
 
 /* CRCs are polynomials over GF(2) modulo the generator, the highest bit holding x^0: appending n zero bytes

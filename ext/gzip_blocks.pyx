@@ -8,6 +8,7 @@ from status cimport check
 
 cdef extern from "gzip_segments.h" nogil:
     enum: OCCY_GZIP_PIECE
+    enum: OCCY_GZIP_REPRODUCIBLE
     enum: OCCY_GZIP_HEADER_SIZE
     enum: OCCY_GZIP_TRAILER_SIZE
     struct occy_gzip_encoder
@@ -21,7 +22,8 @@ cdef extern from "gzip_segments.h" nogil:
     const char *occy_isal_version() noexcept
 
 PIECE = <object><unsigned long long>OCCY_GZIP_PIECE
-CODEC = "isal"
+REPRODUCIBLE = bool(OCCY_GZIP_REPRODUCIBLE)
+CODEC = "isal" if REPRODUCIBLE else "isal (system)"
 
 
 def version():

@@ -7,11 +7,19 @@
 #include <isa-l.h>
 #include <isa-l/igzip_lib.h>
 
+#include "cpu.h"
 #include "crc.h"
 #include "status.h"
 
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
+
+/* What setup.py changes in the pinned source: its FIRST_BYTE. */
+#ifdef OCCY_SYSTEM_CODECS
+#define PATCHES ""
+#else
+#define PATCHES "+first-byte"
+#endif
 
 struct occy_gzip_encoder {
     struct isal_zstream stream;
@@ -22,7 +30,7 @@ struct occy_gzip_encoder {
 
 const char *occy_isal_version(void)
 {
-    return TEXT(ISAL_MAJOR_VERSION) "." TEXT(ISAL_MINOR_VERSION) "." TEXT(ISAL_PATCH_VERSION);
+    return TEXT(ISAL_MAJOR_VERSION) "." TEXT(ISAL_MINOR_VERSION) "." TEXT(ISAL_PATCH_VERSION) PATCHES;
 }
 
 size_t occy_gzip_bound(size_t length)
@@ -79,7 +87,9 @@ int occy_gzip_segment(struct occy_gzip_encoder *encoder, const uint8_t *piece, s
     stream->next_out = target;
     /* the room it is told of is a function of the length, never of the caller's buffer */
     stream->avail_out = (uint32_t)occy_gzip_bound(length);
-    if (isal_deflate_stateless(stream) != COMP_OK || stream->avail_in != 0)
+    int result = isal_deflate_stateless(stream);
+    occy_vzeroupper();
+    if (result != COMP_OK || stream->avail_in != 0)
         return OCCY_ENCODER;
     *written = stream->total_out;
     return OCCY_OK;

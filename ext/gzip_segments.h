@@ -3,7 +3,10 @@
  * The content is cut every OCCY_GZIP_PIECE bytes.  A segment ends byte-aligned with an empty stored
  * block and refers to nothing before it, so segments are made on any thread and laid end to end:
  * header, segments, trailer.  The bytes depend on the level and on ISA-L's version alone, because
- * the piece size and the sizes of every buffer that ISA-L sees are fixed here. */
+ * the piece size and the sizes of every buffer that ISA-L sees are fixed here, and because the
+ * pinned source is patched where it used an address as data (setup.py).  With
+ * -DOCCY_SYSTEM_CODECS they also depend on where the encoder lies in memory, unless the system's
+ * ISA-L has that mended: nobody can tell, so OCCY_GZIP_REPRODUCIBLE is 0. */
 #ifndef OCCY_GZIP_SEGMENTS_H
 #define OCCY_GZIP_SEGMENTS_H
 
@@ -12,6 +15,12 @@
 
 /* 1 MiB: smaller pieces cost size (128 KiB: 0.5 %), larger ones leave the cache. */
 #define OCCY_GZIP_PIECE ((size_t)1 << 20)
+
+#ifdef OCCY_SYSTEM_CODECS
+#define OCCY_GZIP_REPRODUCIBLE 0
+#else
+#define OCCY_GZIP_REPRODUCIBLE 1
+#endif
 
 #define OCCY_GZIP_HEADER_SIZE 10
 #define OCCY_GZIP_TRAILER_SIZE 10
@@ -35,7 +44,7 @@ void occy_gzip_header(uint8_t target[OCCY_GZIP_HEADER_SIZE]);
 /* An empty last block, the CRC of everything and its length modulo 2**32. */
 void occy_gzip_trailer(uint8_t target[OCCY_GZIP_TRAILER_SIZE], uint32_t crc, uint64_t length);
 
-/* "2.32.1" */
+/* "2.32.1+first-byte": the library's version, and what is patched in it */
 const char *occy_isal_version(void);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <isa-l/igzip_lib.h>
 
+#include "cpu.h"
 #include "crc.h"
 #include "status.h"
 
@@ -259,6 +260,7 @@ static int read_body(struct occy_inflate *s, struct input *in, uint8_t **dst, si
     body->next_out = *dst;
     body->avail_out = room;
     int result = isal_inflate(body);
+    occy_vzeroupper();
     int64_t used = (int64_t)given - (int64_t)body->avail_in;
     if (result < 0) { /* what it wrote is not counted: its last bytes may come from memory that was never set */
         take(s, in, used > 0 ? (size_t)used : 0);

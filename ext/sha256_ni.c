@@ -5,6 +5,8 @@
  * registers, A B E F and C D G H from the highest lane down. */
 #include "sha256.h"
 
+#include "cpu.h"
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 
@@ -24,6 +26,7 @@
 
 __attribute__((target("sha,sse4.1,ssse3"))) static void blocks(uint32_t h[8], const uint8_t *data, size_t count)
 {
+    occy_vzeroupper();
     const __m128i big_endian = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
 
     __m128i dcba = _mm_loadu_si128((const __m128i *)&h[0]);

@@ -41,7 +41,7 @@ cdef extern from *:
 PIECE = <object><unsigned long long>OCCY_ZSTD_PIECE
 HISTORY = <object><unsigned long long>OCCY_ZSTD_HISTORY
 JOBS = bool(OCCY_ZSTD_HAVE_JOBS)
-CODEC = "libzstd"
+CODEC = "libzstd" if OCCY_ZSTD_HAVE_JOBS else "libzstd (system)"
 
 
 def version():

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import occy_fast
 from occy_fast import kernels
+from occy_fast.spec.encoding import Encoding
+from occy_fast.streams.layer_pass import encoder_identity
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(Path(kernels.build_facts.__file__ or "").parent.glob("*.so"))
@@ -41,7 +47,7 @@ def test_build_info_names_every_codec() -> None:
     build = occy_fast.build_info()
     codecs = {codec.name: codec for codec in build.codecs}
     assert set(codecs) == {"isa-l", "libzstd"}
-    assert all(re.fullmatch(r"\d+\.\d+\.\d+", codec.version) for codec in build.codecs)
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+(\+first-byte)?", codec.version) for codec in build.codecs)
     assert {codec.origin for codec in build.codecs} <= {"pinned", "system"}
     assert build.kernels == "native"
     assert build.version == occy_fast.__version__
@@ -54,7 +60,40 @@ def test_pinned_codecs_are_the_pinned_versions() -> None:
     codecs = {codec.name: codec for codec in occy_fast.build_info().codecs}
     if codecs["libzstd"].origin == "system":
         pytest.skip("built with the system's codecs")
-    assert (codecs["isa-l"].version, codecs["libzstd"].version) == ("2.32.1", "1.5.7")     # else encoded bytes change
+    versions = (codecs["isa-l"].version, codecs["libzstd"].version)
+    assert versions == ("2.32.1+first-byte", "1.5.7")       # else encoded bytes change
+
+
+@pytest.fixture(scope="module")
+def setup() -> dict[str, Any]:
+    """Return what setup.py defines."""
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setattr(sys, "argv", ["setup.py", "-q", "--name"])
+        return runpy.run_path(str(ROOT / "setup.py"))
+
+
+def test_a_patch_takes_the_published_file_alone(setup: dict[str, Any], tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    patch = setup["Patch"]("a.asm", digest("one\ntwo\n"), "one\n", "one\nmore\n", digest("one\nmore\ntwo\n"))
+    (tmp_path / "a.asm").write_text("one\ntwo\n")
+    patch.apply(tmp_path)
+    assert (tmp_path / "a.asm").read_text() == "one\nmore\ntwo\n"
+    with pytest.raises(setup["BuildError"], match=r"a.asm: expected sha256 [0-9a-f]{64}, found"):
+        patch.apply(tmp_path)       # it is not the published file any more
+    (tmp_path / "a.asm").write_text("one\ntwo\n")
+    with pytest.raises(setup["BuildError"], match=f"found {digest('onetwo' + chr(10))}"):
+        replace(patch, new="one").apply(tmp_path)       # it does not come out as it was tested
+
+
+def test_the_system_codecs_promise_less(setup: dict[str, Any]) -> None:
+    """What is built says what its bytes depend on; only the pinned and patched ISA-L gives the same ones every time."""
+    identity = encoder_identity(Encoding("gzip", 2))
+    origin = {codec.name: codec.origin for codec in occy_fast.build_info().codecs}["isa-l"]
+    assert identity.reproducible == (origin == "pinned")
+    assert ("(system)" in str(identity)) == ("not reproducible" in str(identity)) == (origin == "system")
+    assert [patch.path for patch in setup["ISAL_PATCHES"]] == ["igzip/igzip_icf_body_h1_gr_bt.asm"]
 
 
 def test_sha256_takes_the_processors_instructions() -> None:

@@ -18,7 +18,7 @@ import sbom  # noqa: E402
 
 INFO = "occy_fast-1.0.dist-info"
 CODECS = [
-    sbom.Part("ISA-L", "2.0", "BSD-3-Clause", "pkg:github/intel/isa-l@v2.0", "0" * 64, "isal-1.0.tar.gz"),
+    sbom.Part("ISA-L", "2.0", "BSD-3-Clause", "pkg:github/intel/isa-l@v2.0", "0" * 64, "isal-1.0.tar.gz", ("a.asm",)),
     sbom.Part("libzstd", "1.5", "BSD-3-Clause", "pkg:github/facebook/zstd@v1.5", "1" * 64, "zstandard-1.0.tar.gz"),
 ]
 PARTS = [*CODECS, sbom.Part("Cython", "3.1", "Apache-2.0", "pkg:pypi/cython@3.1")]
@@ -76,3 +76,4 @@ def test_the_bill_of_materials_depends_on_its_parts_alone() -> None:
     isal, *_ = json.loads(bill(PARTS))["components"]
     assert (isal["name"], isal["version"]) == ("ISA-L", "2.0")
     assert isal["hashes"] == [{"alg": "SHA-256", "content": "0" * 64}]
+    assert isal["pedigree"] == {"notes": "edited before it is compiled: a.asm"}

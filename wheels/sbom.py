@@ -21,6 +21,7 @@ class Part:
     purl: str
     sha256: str | None = None       # of the source distribution it was built from
     came_in: str | None = None      # the file name of the same
+    patches: tuple[str, ...] = ()   # the files of it that are edited before they are compiled
 
 
 def component(part: Part) -> dict[str, object]:
@@ -37,6 +38,8 @@ def component(part: Part) -> dict[str, object]:
     if part.sha256 is not None:
         found["hashes"] = [{"alg": "SHA-256", "content": part.sha256}]
         found["properties"] = [{"name": "occy_fast:source", "value": part.came_in}]
+    if part.patches:
+        found["pedigree"] = {"notes": f"edited before it is compiled: {', '.join(part.patches)}"}
     return found
 
 

@@ -17,10 +17,11 @@ from occy_fast.spec.encoding import parse_encoding
 from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool, encoder_identity
 
 SIZES = {"nothing": 0, "small": 1000, "gzip edge": 1 << 20, "zstd edge": 4 << 20, "pieces": 13_654_321}
+RECORDS = {"few records": 240, "records": 1_400_000}
 
 IDENTITIES = {
-    "gzip:1": "gzip:1 by isal 2.32.1 in segments of 1048576 (native-1, x86_64)",
-    "gzip:2": "gzip:2 by isal 2.32.1 in segments of 1048576 (native-1, x86_64)",
+    "gzip:1": "gzip:1 by isal 2.32.1+first-byte in segments of 1048576 (native-1, x86_64)",
+    "gzip:2": "gzip:2 by isal 2.32.1+first-byte in segments of 1048576 (native-1, x86_64)",
     "zstd:1": "zstd:1 by libzstd 1.5.7 in segments of 4194304 (native-1)",
     "zstd:2": "zstd:2 by libzstd 1.5.7 in segments of 4194304 (native-1)",
     "zstd:3": "zstd:3 by libzstd 1.5.7 in segments of 4194304 (native-1)",
@@ -58,10 +59,32 @@ GOLDEN = {
     ("zstd:9", "gzip edge"): "605a526ed388a7eb18bd9e44ba7c57ab47e598ddd69bac257ff67379974285ac",
     ("zstd:9", "zstd edge"): "de934277cc1261241a5c839839c1b9e39f43e7e5b39fba26ad0dedb9aefe9229",
     ("zstd:9", "pieces"): "8caa4fd507b678078d6956d89c065f7b6e695b1894585c640f0af8f1cd77a2af",
+    ("gzip:1", "few records"): "958b0d18273ced3c2a8a3e31de19bc7113f1d859467e94accdac9bb5af757fe3",
+    ("gzip:1", "records"): "31798d354da5601341bd7de8ba68a01fcf54cb0da5a95dc7c993ee80988d9486",
+    ("gzip:2", "few records"): "958b0d18273ced3c2a8a3e31de19bc7113f1d859467e94accdac9bb5af757fe3",
+    ("gzip:2", "records"): "5db6bd52044a8a475a1b904cff642679c261614134955b7ccedf0267581fa4a8",
+    ("zstd:1", "few records"): "c12bcc8126e688a5cfe0bb5035723cb85f98f1991163272a45641f1f53847df0",
+    ("zstd:1", "records"): "d644320fdcd4adf997f7fd2f25380d137b67315251446ce97ec349fdbf56dd2f",
+    ("zstd:2", "few records"): "dfbb3166b11e7a7e79a5726b383e22fa3481b5db670e34821fb0157d8197bd95",
+    ("zstd:2", "records"): "f3c498d1384f6007f2587882e894e4ade2f6cc884891bb1f1d6f468f5d3c4ea7",
+    ("zstd:3", "few records"): "dfbb3166b11e7a7e79a5726b383e22fa3481b5db670e34821fb0157d8197bd95",
+    ("zstd:3", "records"): "e6a5fc3f7cb754e5435e5d5b64bed8f70dc25488a54e5fb13a11d748467ec7d6",
+    ("zstd:9", "few records"): "6fd74afe65d34d0309aa2cd6bfbe3c39404685dba61c2b8ca45382fed06050d3",
+    ("zstd:9", "records"): "ee2531e44b7a7394436141c865ca605b3f6d0415f6c2ac8d09face44a2d09990",
 }
 
 
-def content(size: int) -> bytes:
+def content(name: str) -> bytes:
+    """Return what is encoded under *name*."""
+    return layer(SIZES[name]) if name in SIZES else records(RECORDS[name])
+
+
+def records(size: int) -> bytes:
+    """Make records that share all but their first two bytes: an encoder that forgets position 2 misses a match."""
+    return b"".join(number.to_bytes(2, "big") + b"\x07relocation of 22 b." for number in range(size // 22))
+
+
+def layer(size: int) -> bytes:
     """Make words of varying length, then noise, then zeros: what layers are made of."""
     source = random.Random(size)
     words = [source.randbytes(source.randrange(2, 30)) for _ in range(4000)]
@@ -72,7 +95,7 @@ def content(size: int) -> bytes:
 
 @pytest.mark.skipif(SIDE != "native" or not zstd_blocks.JOBS, reason="golden bytes are those of the pinned codecs")
 @pytest.mark.parametrize("encoding", IDENTITIES)
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [*SIZES, *RECORDS])
 def test_bytes_are_what_they_were(encoding: str, name: str) -> None:
     wanted = parse_encoding(encoding)
     if wanted.codec == "gzip" and platform.machine() != "x86_64":
@@ -80,6 +103,6 @@ def test_bytes_are_what_they_were(encoding: str, name: str) -> None:
     assert str(encoder_identity(wanted)) == IDENTITIES[encoding]
     made = hashlib.sha256()
     with WorkerPool(2) as pool:
-        job = LayerPass(FeedSource([content(SIZES[name])]), encode=wanted, sink=DrainSink(made.update))
+        job = LayerPass(FeedSource([content(name)]), encode=wanted, sink=DrainSink(made.update))
         pool.start(job).wait()
     assert made.hexdigest() == GOLDEN[encoding, name]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -84,6 +85,8 @@ def test_defaults_are_offered() -> None:
 def test_identity_says_all_it_knows() -> None:
     native = EncoderIdentity("gzip", "isa-l", "2.31.1", 2, 1 << 20, "native", "x86-64")
     assert str(native) == "gzip:2 by isa-l 2.31.1 in segments of 1048576 (native, x86-64)"
+    assert str(replace(native, reproducible=False)).endswith("(native, x86-64, not reproducible)")
+    assert replace(native, reproducible=False) != native
     assert str(EncoderIdentity("zstd", "libzstd", "1.5.7", 3, None, "pure")) == "zstd:3 by libzstd 1.5.7 (pure)"
     assert pickle.loads(pickle.dumps(native)) == native
     assert len({native, pickle.loads(pickle.dumps(native))}) == 1

@@ -87,6 +87,8 @@ class EncoderIdentity:
         segment: bytes of tar in one unit of work, where the encoder cuts it; None where it does not.
         engine: ``native`` or ``pure``.
         architecture: set where the encoder makes other bytes on other processors, else empty.
+        reproducible: the same tar gives the same bytes on every run; False for an ISA-L that is the system's, whose
+            bytes may depend on where its buffers happen to lie.
     """
 
     codec: str
@@ -96,10 +98,13 @@ class EncoderIdentity:
     segment: int | None
     engine: str
     architecture: str = ""
+    reproducible: bool = True
 
     def __str__(self) -> str:
         words = [str(Encoding(self.codec, self.level)), "by", self.library, self.version]
         if self.segment is not None:
             words.append(f"in segments of {self.segment}")
-        words.append(f"({self.engine}, {self.architecture})" if self.architecture else f"({self.engine})")
+        depends_on = [self.engine, *([self.architecture] if self.architecture else [])]
+        depends_on += [] if self.reproducible else ["not reproducible"]
+        words.append(f"({', '.join(depends_on)})")
         return " ".join(words)

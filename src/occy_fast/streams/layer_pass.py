@@ -128,11 +128,17 @@ def encoder_identity(encoding: Encoding) -> EncoderIdentity:
     if encoding.codec == "gzip":
         # ISA-L has other code, and so other bytes, on other architectures
         return EncoderIdentity(
-            "gzip", gzip_blocks.CODEC, gzip_blocks.version(), level, gzip_blocks.PIECE, engine, platform.machine()
+            codec="gzip",
+            library=gzip_blocks.CODEC,
+            version=gzip_blocks.version(),
+            level=level,
+            segment=gzip_blocks.PIECE,
+            engine=engine,
+            architecture=platform.machine(),
+            reproducible=gzip_blocks.REPRODUCIBLE,
         )
     if encoding.codec == "zstd":
-        library = zstd_blocks.CODEC if zstd_blocks.JOBS or SIDE == "pure" else f"{zstd_blocks.CODEC} (system)"
-        return EncoderIdentity("zstd", library, zstd_blocks.version(), level, zstd_blocks.PIECE, engine)
+        return EncoderIdentity("zstd", zstd_blocks.CODEC, zstd_blocks.version(), level, zstd_blocks.PIECE, engine)
     return EncoderIdentity("none", "", "", None, None, engine)
 
 

@@ -2,6 +2,7 @@ from typing import Final, final
 
 PIECE: Final[int]
 CODEC: Final[str]
+REPRODUCIBLE: Final[bool]
 
 def version() -> str: ...
 def header() -> bytes: ...

@@ -10,6 +10,9 @@ PIECE: Final = 1 << 20
 
 CODEC: Final = "zlib"
 
+REPRODUCIBLE: Final = True
+"""Whether the same piece always gives the same bytes, by the same version of the library."""
+
 _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
