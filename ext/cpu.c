@@ -11,7 +11,7 @@ static unsigned detect(void)
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return 0;
     int vector = (ecx & bit_SSSE3) && (ecx & bit_SSE4_1);
-    unsigned features = 0;
+    unsigned features = ecx & bit_SSE4_2 ? OCCY_CPU_CRC32 : 0;
     if ((ecx & bit_OSXSAVE) && (ecx & bit_AVX)) {
         /* what the operating system saves when it switches threads: bits 1 and 2, the lower and the upper halves */
         unsigned low, high;
@@ -45,14 +45,15 @@ void occy_vzeroupper(void) {}
 
 static unsigned detect(void)
 {
-    return getauxval(AT_HWCAP) & HWCAP_SHA2 ? OCCY_CPU_ARM_SHA2 : 0;
+    unsigned long found = getauxval(AT_HWCAP);
+    return (found & HWCAP_SHA2 ? OCCY_CPU_ARM_SHA2 : 0) | (found & HWCAP_CRC32 ? OCCY_CPU_CRC32 : 0);
 }
 
 #elif defined(__aarch64__) && defined(__APPLE__)
 
 static unsigned detect(void)
 {
-    return OCCY_CPU_ARM_SHA2; /* every processor that runs this system has them */
+    return OCCY_CPU_ARM_SHA2 | OCCY_CPU_CRC32; /* every processor that runs this system has them */
 }
 
 #else

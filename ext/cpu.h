@@ -5,7 +5,8 @@
 enum occy_cpu_feature {
     OCCY_CPU_SHA_NI = 1,   /* x86: SHA extensions together with SSE4.1 and SSSE3 */
     OCCY_CPU_ARM_SHA2 = 2, /* ARMv8: SHA-256 instructions */
-    OCCY_CPU_AVX = 4       /* x86: AVX, in the processor and in the operating system */
+    OCCY_CPU_AVX = 4,      /* x86: AVX, in the processor and in the operating system */
+    OCCY_CPU_CRC32 = 8     /* CRC-32 instructions: x86's are part of SSE4.2, ARMv8's an extension */
 };
 
 /* The set of features as a union of the bits above.  Safe from any thread. */

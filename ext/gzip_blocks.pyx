@@ -20,6 +20,7 @@ cdef extern from "gzip_segments.h" nogil:
     void occy_gzip_header(uint8_t *target) noexcept
     void occy_gzip_trailer(uint8_t *target, uint32_t crc, uint64_t length) noexcept
     const char *occy_isal_version() noexcept
+    const char *occy_gzip_architecture() noexcept
 
 PIECE = <object><unsigned long long>OCCY_GZIP_PIECE
 REPRODUCIBLE = bool(OCCY_GZIP_REPRODUCIBLE)
@@ -28,6 +29,10 @@ CODEC = "isal" if REPRODUCIBLE else "isal (system)"
 
 def version():
     return (<bytes>occy_isal_version()).decode()
+
+
+def architecture():
+    return (<bytes>occy_gzip_architecture()).decode()
 
 
 def header():

@@ -33,6 +33,18 @@ const char *occy_isal_version(void)
     return TEXT(ISAL_MAJOR_VERSION) "." TEXT(ISAL_MINOR_VERSION) "." TEXT(ISAL_PATCH_VERSION) PATCHES;
 }
 
+const char *occy_gzip_architecture(void)
+{
+    int crc32 = (occy_cpu() & OCCY_CPU_CRC32) != 0;
+#if defined(__x86_64__)
+    return crc32 ? "x86_64" : "x86_64 without SSE4.2";
+#elif defined(__aarch64__)
+    return crc32 ? "aarch64" : "aarch64 without CRC32";
+#else
+    return "portable";
+#endif
+}
+
 size_t occy_gzip_bound(size_t length)
 {
     /* what does not shrink is stored: 5 bytes for each 65,535, and the closing empty block */

@@ -3,9 +3,9 @@
     python tests/campaigns/sameness.py [--quick] [--seed 1]
 
 Two campaigns.  `encoders` runs sameness.c, which puts one encoder at a time where it wants it and poisons what the
-encoder was not given to read.  `engine` runs the whole pass in three processes at once, with 1 to 16 workers, from every
-source encoding, fed in buffers of any size, beside processes that keep the cores busy; every result is compared byte by
-byte.  Both take the pinned codecs: of a system's ISA-L nothing is promised.
+encoder was not given to read.  `engine` runs the whole pass in three processes at once, with 1 to 16 workers, from
+every source encoding, fed in buffers of any size, beside processes that keep the cores busy; every result is compared
+byte by byte.  Both take the pinned codecs: nothing is promised of a system's ISA-L.
 """
 
 from __future__ import annotations

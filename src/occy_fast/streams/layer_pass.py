@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +125,6 @@ def encoder_identity(encoding: Encoding) -> EncoderIdentity:
     engine = f"{SIDE}-{ENGINE_VERSION}"
     level = encoding.effective_level
     if encoding.codec == "gzip":
-        # ISA-L has other code, and so other bytes, on other architectures
         return EncoderIdentity(
             codec="gzip",
             library=gzip_blocks.CODEC,
@@ -134,7 +132,7 @@ def encoder_identity(encoding: Encoding) -> EncoderIdentity:
             level=level,
             segment=gzip_blocks.PIECE,
             engine=engine,
-            architecture=platform.machine(),
+            architecture=gzip_blocks.architecture(),
             reproducible=gzip_blocks.REPRODUCIBLE,
         )
     if encoding.codec == "zstd":

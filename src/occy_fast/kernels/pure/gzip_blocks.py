@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import zlib
 from typing import Final
 
@@ -19,6 +20,11 @@ _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 def version() -> str:
     """Return the version of the deflate library."""
     return zlib.ZLIB_RUNTIME_VERSION
+
+
+def architecture() -> str:
+    """Return what the bytes depend on of the processor; here, of the machine that zlib was built for."""
+    return platform.machine()
 
 
 def header() -> bytes:
