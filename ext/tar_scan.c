@@ -98,7 +98,6 @@ struct occy_tar_scan {
     struct occy_tar_progress progress;
     struct occy_tar_options options;
     enum awaits awaits;
-    bool zero_block;
     size_t have; /* bytes of the block that is not complete yet */
     uint64_t content;
     uint32_t padding;
@@ -1297,9 +1296,9 @@ static int take_zero_block(struct occy_tar_scan *scan)
 {
     int status = OCCY_OK;
 
-    if (scan->zero_block && (status = check_dangling(scan)) == OCCY_OK)
+    if (scan->progress.closed && (status = check_dangling(scan)) == OCCY_OK)
         scan->progress.ended = 1;
-    scan->zero_block = true;
+    scan->progress.closed = 1;
     return status;
 }
 
@@ -1311,7 +1310,7 @@ static int take_header(struct occy_tar_scan *scan, const uint8_t *block)
 
     if (sum.total == 0)
         return take_zero_block(scan);
-    if (scan->zero_block)
+    if (scan->progress.closed)
         return fail(scan, OCCY_TAR_LONE_ZERO_BLOCK, member.at);
     status = check_checksum(scan, block, sum, member.at);
     if (status != OCCY_OK)

@@ -121,6 +121,7 @@ struct occy_tar_progress {
     uint64_t offset;  /* bytes seen or skipped */
     uint64_t members;
     int64_t hidden;   /* offset of the first byte behind the end of the archive that is not zero; -1: none so far */
+    int closed;       /* a zero block, the first of the end of the archive, was seen */
     int ended;        /* the end of the archive, two zero blocks, was seen */
     int status;       /* of the first error; final */
     int problem;      /* enum occy_tar_problem: which */

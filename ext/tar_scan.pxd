@@ -15,6 +15,7 @@ cdef extern from "tar_scan.h" nogil:
         uint64_t offset
         uint64_t members
         int64_t hidden
+        int closed
         int ended
         int status
         int problem

@@ -136,6 +136,10 @@ cdef class TarScan:
         return occy_tar_scan_skippable(self.scan)
 
     @property
+    def closed(self):
+        return bool(occy_tar_scan_progress(self.scan).closed)
+
+    @property
     def ended(self):
         return bool(occy_tar_scan_progress(self.scan).ended)
 

@@ -91,6 +91,7 @@ static void demand_same(const struct found *one, const struct found *other)
     DEMAND(one->progress.error_offset == other->progress.error_offset);
     DEMAND(one->progress.allowed == other->progress.allowed && one->progress.value == other->progress.value);
     DEMAND(one->progress.members == other->progress.members);
+    DEMAND(one->progress.closed == other->progress.closed);
     DEMAND(one->progress.ended == other->progress.ended);
     DEMAND(one->progress.hidden == other->progress.hidden);
     DEMAND(one->records == other->records && one->text_size == other->text_size);

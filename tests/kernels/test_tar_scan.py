@@ -396,6 +396,16 @@ def test_gnu_names_win_over_pax(tar_scan: ModuleType) -> None:
     assert (record.name, record.linkname) == (b"gnu", b"to")
 
 
+def test_one_zero_block_is_told_from_none_and_from_two(tar_scan: ModuleType) -> None:
+    entry, zeros = build.entry(b"a", b"x"), bytes(512)
+    told = []
+    for tar in (entry, entry[:-1], entry + zeros, entry + zeros * 2, build.long_name(b"a"), zeros, b"", bytes(300)):
+        _, _, scan = scanned(tar_scan, tar, window=100)
+        told.append((scan.closed, scan.ended))
+    none, one, two = (False, False), (True, False), (True, True)
+    assert told == [none, none, one, two, none, one, none, none]
+
+
 def test_what_follows_the_end_is_told_and_not_read(tar_scan: ModuleType) -> None:
     tar = build.entry(b"a", b"x") + build.END
     _, error, scan = scanned(tar_scan, tar + bytes(600))
@@ -682,7 +692,8 @@ def test_every_problem_has_words_and_a_test() -> None:
 
 def outcome(twin: ModuleType, tar: bytes, window: int, **options: Any) -> tuple[Any, ...]:
     records, error, scan = scanned(twin, tar, window, **options)
-    return records, described(error), scan.offset, scan.members, scan.ended, scan.hidden, scan.skippable
+    facts = scan.offset, scan.members, scan.closed, scan.ended, scan.hidden, scan.skippable
+    return records, described(error), *facts
 
 
 @given(build.damaged_tars(), build.window_sizes, st.booleans(), st.booleans())

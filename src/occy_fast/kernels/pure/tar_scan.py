@@ -232,6 +232,7 @@ class TarScan:
         offset: bytes of the tar seen or skipped so far.
         members: entries found.
         skippable: bytes from here on that the scan need not see.
+        closed: a zero block, the first of the end of the archive, was seen.
         ended: the end of the archive, two zero blocks, was seen.
         hidden: offset of the first byte behind that end that is not zero; -1 as long as there is none.
     """
@@ -248,6 +249,7 @@ class TarScan:
         check_limits(max_extension, max_sparse_map, max_extensions)
         self.offset = 0
         self.members = 0
+        self.closed = False
         self.ended = False
         self.hidden = -1
         self._strict = strict
@@ -263,7 +265,6 @@ class TarScan:
         self._block_length = BLOCK
         self._content = 0  # bytes of content still to come
         self._padding = 0
-        self._zero_block = False
         self._lone_global = -1  # the first global header since the last entry
         self._packed: list[bytes] = []
         self._texts = bytearray()
@@ -400,12 +401,12 @@ class TarScan:
     def _take_header(self, block: bytes) -> None:
         at = self.offset - BLOCK
         if block == ZEROS:
-            if self._zero_block:
+            if self.closed:
                 self._check_dangling()
                 self.ended = True
-            self._zero_block = True
+            self.closed = True
             return
-        if self._zero_block:
+        if self.closed:
             raise tar_error(Problem.LONE_ZERO_BLOCK, at)
         member = self._parse_header(block, at)
         if member.kind not in WITHOUT_CONTENT and member.size < 0:
