@@ -375,7 +375,7 @@ class TarPaxError(TarError):
 
 
 class TarTruncated(TarError):
-    """The tar ends inside an entry."""
+    """The tar ends inside an entry, or an archive without its end."""
 
 
 class TarFormatError(TarError):

@@ -43,7 +43,6 @@ LEGACY = [
     "oracles/legacy-v1/gzlayers.tar",
     "oracles/legacy-v1/nodockerver.tar",
     "corpus/images/moby/integration-cli/testdata/emptyLayer.tar",
-    "corpus/images/go-containerregistry/v1/tarball/testdata/no_manifest.tar",
 ]
 
 

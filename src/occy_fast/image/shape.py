@@ -57,7 +57,7 @@ class Shape:
 
     Attributes:
         layout: "layout" is a directory; "legacy" an archive from before Docker 1.10; "empty" one without images;
-            "broken" no tar.
+            "broken" no tar, or one that is cut short.
         wrapped: what the archive as a whole is compressed with.
         dual: an OCI layout stands beside manifest.json.
         images: what manifest.json lists; None where it is no list of images.
@@ -65,7 +65,7 @@ class Shape:
         repositories: the file of that name is there.
         strays: directories beside the layers', of which a loader of legacy archives takes each for one.
         problem: why it is broken.
-        reason: the same in the words of Go's archive/tar, which loaders pass on.
+        reason: the same in the words of Go's archive/tar, which loaders pass on; empty where it sees nothing wrong.
     """
 
     layout: Layout

@@ -14,6 +14,9 @@ from occy_fast.spec.limits import LIMITS, Limits
 WINDOW = 1 << 20
 # A region read for its headers alone: one header and the next ones where contents are small.
 HEADER_WINDOW = 1 << 14
+NO_END = "it stops without an end of archive (a block of zeros)"
+"""What TarTruncated says where Go's reader, and all that is built on it, sees nothing wrong."""
+
 XATTR_PREFIX = b"SCHILY.xattr."
 
 
@@ -144,6 +147,17 @@ def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.Tar
     )
 
 
+def finish_scan(scan: tar_scan.TarScan, *, whole: bool) -> None:
+    """Say that a tar is over; where it is to be *whole*, at least one zero block must stand behind the last entry.
+
+    A tar that is cut between two entries is else taken for a shorter one. POSIX asks for two zero blocks; Go and GNU tar
+    read what has one. Raises TarError.
+    """
+    scan.finish()
+    if whole and not scan.closed:
+        raise TarTruncated("", scan.offset, NO_END)
+
+
 def read_entries(
     windows: Iterable[bytes | bytearray | memoryview],
     *,
@@ -187,6 +201,7 @@ def scan_region(
     size: int,
     *,
     strict: bool = False,
+    whole: bool = False,
     where: str = "",
     limits: Limits = LIMITS,
     window: int = HEADER_WINDOW,
@@ -196,6 +211,8 @@ def scan_region(
     The file position is neither used nor moved. Offsets in the entries count from the begin of the tar; what follows
     the end of the archive is read for *strict* alone, which refuses what hides there.
 
+    Args:
+        whole: demand an end of archive; see finish_scan.
     Raises:
         TarError: after the entries that come before the error; TarTruncated also where the file ends before the region.
         OSError: the file cannot be read.
@@ -211,7 +228,7 @@ def scan_region(
                 raise TarTruncated("", scan.offset, "the file ends before the tar does")
             for record in scan.feed(piece):
                 yield entry_of(record)
-        scan.finish()
+        finish_scan(scan, whole=whole)
     except TarError as error:
         raise error.at(where) from None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from occy_fast.errors import TarError
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import Buffer
-from occy_fast.streams.tar import Entry, entry_of, new_scan
+from occy_fast.streams.tar import Entry, entry_of, finish_scan, new_scan
 
 _BLOCK = 512
 
@@ -22,31 +22,28 @@ class TarStream:
     """
 
     def __init__(
-        self, buffers: Iterable[Buffer], *, where: str = "", limits: Limits = LIMITS, to_end: bool = True
+        self,
+        buffers: Iterable[Buffer],
+        *,
+        where: str = "",
+        limits: Limits = LIMITS,
+        to_end: bool = True,
+        whole: bool = False,
     ) -> None:
         """Read from *buffers*, the whole tar in order.
 
         Args:
             where: what errors call it.
             to_end: read what follows the archive's end as well, so that whoever writes it is not cut off.
+            whole: demand an end of archive; see finish_scan.
         """
         self._buffers = iter(buffers)
-        self._to_end = to_end
+        self._to_end, self._whole = to_end, whole
         self.head = b""
         self._where = where
         self._scan = new_scan(False, limits)
         self._rest = memoryview(b"")
         self._failure: Exception | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether the end of the archive, two zero blocks, has come by."""
-        return self._scan.ended
-
-    @property
-    def offset(self) -> int:
-        """Return how many bytes of the tar have come by, what follows its end not among them."""
-        return self._scan.offset
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entries; what a caller leaves of a content is passed over, and so is all behind the archive's end.
@@ -64,7 +61,7 @@ class TarStream:
                     yield entry_of(record)
             while (self._to_end or not self._scan.ended) and self._more():
                 self._rest = self._rest[:0]
-            self._scan.finish()
+            finish_scan(self._scan, whole=self._whole)
         except TarError as error:
             raise error.at(self._where) from None
 

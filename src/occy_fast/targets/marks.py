@@ -61,8 +61,9 @@ def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
         problem = f"the archive as a whole is {shape.wrapped}"
         yield Mark(f"whole-{shape.wrapped}", f"load.whole_{shape.wrapped}", "archive", problem)
     if shape.layout == "broken":
+        feature = "load.no_tar" if shape.reason else "load.unreadable"       # of which no loader has words
         words = (("reason", shape.reason),)
-        yield Mark("broken-archive", "load.no_tar", "archive", shape.problem, True, mendable=False, words=words)
+        yield Mark("broken-archive", feature, "archive", shape.problem, True, mendable=False, words=words)
     elif shape.layout == "empty":
         problem = "no manifest.json, and nothing else an image is known by"
         yield Mark("no-image", "load.no_manifest", "archive", problem, fatal=True, mendable=False)

@@ -135,10 +135,10 @@ class ArchiveMembers(MemberTable):
         locator: str,
         limits: Limits = LIMITS,
     ) -> None:
-        """Scan the headers of *fd*. Raises TarError, LimitError."""
+        """Scan the headers of *fd*, and see that the archive has an end. Raises TarError, LimitError."""
         super().__init__(locator, limits)
         self._path, self._inode = path, inode
-        for entry in scan_region(fd, 0, size, where=locator, limits=limits):
+        for entry in scan_region(fd, 0, size, whole=True, where=locator, limits=limits):
             self.add(entry)
 
     def find(self, name: str, *, follow: bool = True) -> FileRegion | None:

@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from occy_fast.errors import (
     Cancelled,
     LimitError,
-    MissingBlob,
     NotFound,
     TarError,
     TarTruncated,
-    UnsupportedFormat,
     UsageError,
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
@@ -94,8 +92,6 @@ class ArchiveStream:
         self._members = PassedMembers(locator.text, limits)
         self._watcher: Watcher | None = None
         self.codec = ""
-        self._ended = False
-        self._offset = 0
         self._fd = -1
         self._reading = ExitStack()
 
@@ -109,7 +105,7 @@ class ArchiveStream:
         Raises:
             NotFound: there is no such archive, or it cannot be read.
             UsageError: standard input is a terminal.
-            TarError, CorruptStream, LimitError: the archive is broken, or ends early.
+            TarError, CorruptStream, LimitError: the archive is broken, or ends early: also between two members.
             Cancelled: *cancel* was set.
         """
         self._reading.close()
@@ -118,7 +114,7 @@ class ArchiveStream:
         blobs = 0
         decoded = self._decoded(cancel)
         self._reading.callback(decoded.close)
-        tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end)
+        tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end, whole=True)
         for entry in self._entries(tar):
             member = self._members.add(entry)
             if member is not None and member.problem:
@@ -144,7 +140,6 @@ class ArchiveStream:
                 raise LimitError(self.locator, "blobs that come by once", self._limits.stream_blob_count, blobs)
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
-        self._ended, self._offset = tar.ended, tar.offset
         self._reading.close()
 
     def announced(self) -> tuple[Digest, ...]:
@@ -154,17 +149,11 @@ class ArchiveStream:
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
 
-        Raises what reading the same archive from a file does, Unsupported where a document was not kept, and
-        TarTruncated where something is missing and the archive stopped between two members.
+        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        try:
-            return archive_reader(self._wanted, self._members, self._limits, lenient=self._lenient).read(self._members)
-        except (UnsupportedFormat, MissingBlob) as error:
-            if self._ended:
-                raise
-            raise TarTruncated(self.locator, self._offset, f"it stops without an end: {error.describe()}") from None
+        return archive_reader(self._wanted, self._members, self._limits, lenient=self._lenient).read(self._members)
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""

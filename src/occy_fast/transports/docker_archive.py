@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import (
+    BadArchive,
     BadManifest,
     BadReference,
     ConfigTooLarge,
@@ -76,10 +77,13 @@ class DockerArchiveReader:
         return Contents(self.locator, "docker-archive", named)
 
     def _is_legacy(self, members: Members) -> bool:
+        """Tell whether it is from before Docker 1.10. Raises BadArchive for a newer one without its manifest.json."""
         if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
             return False
-        from occy_fast.transports.legacy_archive import is_legacy
+        from occy_fast.transports.legacy_archive import is_legacy, sign_of_a_cut
 
+        if sign := sign_of_a_cut(members):
+            raise BadArchive(self.locator, sign, "it is cut short: save it again")
         return is_legacy(members)
 
     def _read_legacy(self, members: Members) -> Contents:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 REPOSITORIES = "repositories"
 
+_ID = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar)")
+_NEWER = re.compile(r"[0-9a-f]{64}\.(?:json|tar(?:\.[a-z0-9]+)?)|sha256:.*|blobs/(?:sha256|sha512)/[0-9a-f]+", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class LegacyImage:
@@ -48,6 +52,24 @@ def is_legacy(members: Members) -> bool:
         return True
     tops = (name.removesuffix("/layer.tar") for name in members if name.endswith("/layer.tar"))
     return any("/" not in top and f"{top}/json" in members for top in tops)
+
+
+def sign_of_a_cut(names: Iterable[str]) -> str:
+    """Say what shows that an archive of these members lost its manifest.json; empty where nothing does.
+
+    Docker 1.10 to 24 save a directory for every layer as those before them did, and manifest.json behind them: what is
+    cut in between would pass for an archive from before Docker 1.10, and its images for others. Only a newer one has a
+    config, a layer or a blob under its digest; and what Docker saves has layer.tar and json in each directory.
+    """
+    known = set(names)
+    for name in sorted(known):
+        if _NEWER.fullmatch(name):
+            return f"no manifest.json, but '{name}', which Docker 1.10 and later write before it"
+        if found := _ID.fullmatch(name):
+            missing = next((part for part in ("json", "layer.tar") if f"{found[1]}/{part}" not in known), None)
+            if missing is not None:
+                return f"no manifest.json, and '{name}' without the {missing} beside it"
+    return ""
 
 
 class LegacyArchive:

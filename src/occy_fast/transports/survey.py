@@ -26,7 +26,8 @@ from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, may_be_json, sniff
-from occy_fast.streams.tar import scan_region
+from occy_fast.streams.tar import NO_END, scan_region
+from occy_fast.transports.legacy_archive import sign_of_a_cut
 from occy_fast.transports.locate import STREAM, parse_locator
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Onlooker:
             return Shape("empty")
         if isinstance(error, UnsupportedFormat) and isinstance(error.__cause__, TarError):
             return Shape("broken", codec, problem=error.found, reason=_reason(error.__cause__))
-        return Shape("broken", codec, problem=error.describe(), reason=_reason(error))
+        return Shape("broken", codec, problem=_problem(error), reason=_reason(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,23 +217,33 @@ def leads_out(path: str) -> bool:
 
 
 def _archive(fd: int, size: int, where: str, limits: Limits) -> Shape:
+    if not size:
+        return Shape("empty")
     members = _Members(fd, where, limits)
     try:
-        for entry in scan_region(fd, 0, size, where=where, limits=limits):
+        for entry in scan_region(fd, 0, size, whole=True, where=where, limits=limits):
             members.add(entry)
     except LimitError:
         raise
     except TarError as error:
         kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if error.offset < SNIFF_SIZE else ""
-        problem = f"{kind}, where an archive is expected" if kind else error.describe()
+        problem = f"{kind}, where an archive is expected" if kind else _problem(error)
         return Shape("broken", problem=problem, reason=_reason(error))
     except OSError as error:
         raise NotFound(where, "archive", error.errno) from error
     return _shape(members, "none")
 
 
+def _problem(error: OccyError) -> str:
+    """Say what is wrong, and what to do about it where the archive is cut short."""
+    cut = isinstance(error, TarTruncated)
+    return f"{error.describe()}: cut short, copy or save it again" if cut else error.describe()
+
+
 def _reason(error: OccyError) -> str:
-    """Return what Go's archive/tar says of an archive that cannot be read to its end."""
+    """Return what Go's archive/tar says of an archive that cannot be read to its end; empty where it sees nothing."""
+    if isinstance(error, TarTruncated) and error.problem == NO_END:
+        return ""
     if isinstance(error, TarTruncated | CorruptStream):
         return "unexpected EOF"
     return "archive/tar: invalid tar header"
@@ -248,6 +259,8 @@ def _shape(members: _Members, codec: str) -> Shape:
         return replace(empty, layout="docker-archive", dual=dual, images=images)
     if "oci-layout" in names or "index.json" in names:
         return replace(empty, layout="oci-archive")
+    if sign := sign_of_a_cut(names):
+        return replace(empty, layout="broken", problem=f"{sign}: cut short, save it again")
     legacy = {found[1] for name in names if (found := _LEGACY_NAME.fullmatch(name))}
     if not legacy:
         return empty
