@@ -2,7 +2,7 @@
 # make test      build, then lint, types, stubs and the suite
 # make interop   build, then the tests against real daemons and tools
 # make faults    conversions killed, or one call failing, at every call they make: nothing half may be there
-# make damage    20,000 damaged images: all refused, or converted to what the whole image is
+# make damage    20,000 damaged images, and archives cut at every block: all refused, or what the whole image is
 # make sameness  the encoders at other addresses, in other company, with stale memory poisoned: always the same bytes
 # make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, by the suites that use them
 # make fuzz      every parser from generated seeds, SECONDS=60 each; TARGETS="pax json" chooses
@@ -44,6 +44,7 @@ sameness: build
 
 damage: build
 	$(PY) tests/campaigns/damage.py --flips 10000 --truncations 10000 --seed 1
+	$(PY) tests/campaigns/cuts.py
 
 SANITIZED := build/sanitize/lib
 USES_KERNELS := $(addprefix tests/,kernels streams image threads golden contract)

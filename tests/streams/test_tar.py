@@ -100,7 +100,8 @@ def test_a_region_has_what_the_windows_have(tar: bytes, window: int, strict: boo
         )
 
 
-def test_contents_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_contents_are_not_read(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
     tar = build.entry(b"big", bytes(1 << 24)) + build.entry(b"next", b"x") + build.END
     asked: list[tuple[int, int]] = []
 
@@ -110,8 +111,34 @@ def test_contents_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with opened(tar) as fd:
         monkeypatch.setattr(tar_module, "os", type("os", (), {"pread": staticmethod(pread)}))
-        assert [entry.name for entry in scan_region(fd, 0, len(tar))] == [b"big", b"next"]
+        assert [entry.name for entry in scan_region(fd, 0, len(tar), whole=whole)] == [b"big", b"next"]
     assert sum(size for _, size in asked) < 1 << 16
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2, 20])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        build.entry(b"a", b"x" * 512),
+        build.entry(b"a", b"x" * 600),
+        build.entry(b"a", bytes(2048)),
+        build.entry(b"a", b"x") + build.header(b"b"),
+        build.entry(b"a", b"x") + build.long_name(b"b" * 200),
+        build.pax((b"comment", b"g"), kind=b"g"),
+        b"",
+    ],
+)
+def test_a_whole_tar_has_a_block_of_zeros_at_its_end(entries: bytes, zeros: int) -> None:
+    tar = entries + bytes(512 * zeros)
+    with opened(tar + b"behind") as fd:
+        assert listed(scan_region(fd, 0, len(tar))) == listed(read_entries([tar]))
+        found, error = listed(scan_region(fd, 0, len(tar), whole=True, where="t"))
+    assert found == listed(read_entries([tar]))[0]
+    if tar and not zeros:
+        told = "t: it stops without an end of archive (a block of zeros) at byte"
+        assert error == (TarTruncated, f"{told} {len(tar)} of the tar")
+    elif tar:
+        assert error is None
 
 
 def test_errors_say_where_and_come_after_the_entries_before_them() -> None:

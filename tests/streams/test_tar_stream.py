@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from image_builders import make_tar
 from occy_fast.errors import CorruptStream, TarError, TarTruncated
-from occy_fast.streams.tar import read_entries
+from occy_fast.streams.tar import NO_END, read_entries
 from occy_fast.streams.tar_stream import TarStream
 
 names = st.text("abc/", min_size=1, max_size=150).filter(lambda name: name.strip("/"))
@@ -89,6 +89,17 @@ def test_what_follows_the_end_is_read_and_ignored() -> None:
 
     assert [entry.name for entry in TarStream(all_of_it()).entries()] == [b"a"]
     assert len(read) == 3
+
+
+@given(tars(), st.integers(1, 3000), st.booleans(), st.data())
+def test_a_whole_tar_ends_in_zeros(raw: bytes, size: int, to_end: bool, data: st.DataObject) -> None:
+    end = 0
+    for entry in read_entries([raw]):
+        end = -(-(entry.data_offset + entry.stored) // 512) * 512
+    cut = data.draw(st.integers(0, (len(raw) - end) // 512)) * 512 + end
+    stream = TarStream(buffers(raw[:cut], size), where="here", to_end=to_end, whole=True)
+    error = error_of(lambda: list(stream.entries()))
+    assert error == (None if cut > end else (TarTruncated, ("here", end, NO_END)))
 
 
 def test_a_broken_source_stays_broken() -> None:

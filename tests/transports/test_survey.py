@@ -198,6 +198,41 @@ def test_an_archive_from_before_docker_1_10_is_known_by_its_names(tmp_path: Path
     assert shape_of(tmp_path, *layer, ("zzz", None)) == Shape("legacy", strays=("zzz",))
 
 
+@pytest.mark.parametrize(
+    "sign",
+    [
+        (f"{'cd' * 32}.json", b"{}"),
+        (f"{'cd' * 32}.tar", LAYER),
+        (f"{'cd' * 32}.tar.gz", LAYER),
+        (f"sha256:{'cd' * 32}", b"{}"),
+        (f"blobs/sha256/{'cd' * 32}", b"{}"),
+        (f"{'cd' * 32}/json", b"{}"),
+        (f"{'cd' * 32}/layer.tar", LAYER),
+        (f"{'cd' * 32}/layer.tar", f"../{LEGACY}/layer.tar"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_a_newer_archive_without_its_manifest_is_broken(tmp_path: Path, sign: Entry, named: bool) -> None:
+    layer: list[Entry] = [(LEGACY, None), (f"{LEGACY}/json", b"{}"), (f"{LEGACY}/layer.tar", LAYER)]
+    shape = shape_of(tmp_path, *layer, sign, *([("repositories", b"{}")] if named else []))
+    assert (shape.layout, shape.reason) == ("broken", "")
+    assert sign[0] in shape.problem
+    assert shape.problem.endswith("cut short, save it again")
+    assert shape_of(tmp_path, *layer, sign, ("manifest.json", b"[]")).layout == "docker-archive"
+
+
+def test_a_cut_between_two_members_is_in_no_loader_s_words(tmp_path: Path) -> None:
+    whole = docker_archive(tmp_path / "a.tar", [make_image()]).read_bytes()
+    for cut, reason in ((1100, "unexpected EOF"), (len(whole.rstrip(b"\0")) // 512 * 512 + 512, "")):
+        (tmp_path / "b.tar").write_bytes(whole[:cut])
+        found = survey(str(tmp_path / "b.tar"))
+        assert found is not None
+        assert (found.layout, found.reason) == ("broken", reason)
+        assert found.problem.endswith(f"at byte {cut} of the tar: cut short, copy or save it again")
+        with piped(tmp_path / "pipe", whole[:cut]) as pipe:
+            assert looked_on(pipe) == found
+
+
 def test_layouts_and_what_is_none(tmp_path: Path) -> None:
     built = make_image()
     assert survey(f"oci:{oci_layout(tmp_path / 'layout', [built])}") == Shape("layout")

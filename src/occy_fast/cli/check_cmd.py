@@ -156,6 +156,8 @@ def _row_of(checked: Checked, target: str) -> str:
 
 def _verdict(checked: Checked, target: str) -> str:
     own = [finding for finding in checked.findings if finding.target == target]
+    if any(finding.rule == "broken-archive" for finding in own):
+        return "it is broken, whoever reads it"
     if any(finding.severity == "error" for finding in own):
         return "it will fail"
     return "it will not do in full" if own else "nothing in the way"

@@ -150,8 +150,8 @@ def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.Tar
 def finish_scan(scan: tar_scan.TarScan, *, whole: bool) -> None:
     """Say that a tar is over; where it is to be *whole*, at least one zero block must stand behind the last entry.
 
-    A tar that is cut between two entries is else taken for a shorter one. POSIX asks for two zero blocks; Go and GNU tar
-    read what has one. Raises TarError.
+    A tar that is cut between two entries would pass for a shorter one. POSIX asks for two zero blocks; Go and GNU tar
+    take one. Raises TarError.
     """
     scan.finish()
     if whole and not scan.closed:

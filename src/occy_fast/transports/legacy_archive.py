@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REPOSITORIES = "repositories"
 
 _ID = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar)")
-_NEWER = re.compile(r"[0-9a-f]{64}\.(?:json|tar(?:\.[a-z0-9]+)?)|sha256:.*|blobs/(?:sha256|sha512)/[0-9a-f]+", re.DOTALL)
+_NEWER = re.compile(r"[0-9a-f]{64}\.(?:json|tar(?:\.[a-z0-9]+)?)|sha256:[0-9a-f]{64}.*|blobs/sha(?:256|512)/[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)

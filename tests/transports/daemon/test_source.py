@@ -25,6 +25,7 @@ from occy_fast.errors import (
     DaemonError,
     NotFound,
     OccyError,
+    TarTruncated,
     Unsupported,
     UsageError,
 )
@@ -442,3 +443,28 @@ def test_a_file_in_the_place_of_a_socket(tmp_path: Path) -> None:
             occy_fast.inspect("docker-daemon:app:1", access=Access(socket=str(tmp_path / name)))
         assert words in caught.value.problem
         assert caught.value.retryable is passes          # a daemon that starts makes its socket a moment later
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_an_answer_that_stops_between_two_members_is_no_archive(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framed: bool
+) -> None:
+    """It would pass for a shorter archive; where its length was told, nothing else shows that it stops early."""
+    if framed:
+        monkeypatch.setattr(Exchange, "say_chunks", lambda asked, found: asked.say(200, b"".join(found)))
+    image = make_image("a", "b")
+    raw = daemon.archive(put(daemon, image, "app:1"), "app:1")
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        members = tar.getmembers()
+    end = members[-1].offset_data + -(-members[-1].size // 512) * 512
+    for cut in (*(member.offset for member in members[1:]), end):
+        monkeypatch.setattr(daemon, "archive", lambda *_, cut=cut: raw[:cut])
+        with pytest.raises(TarTruncated if framed else DaemonError):
+            occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+        assert os.listdir(tmp_path) == []
+        if framed:
+            [finding] = occy_fast.check("docker-daemon:app:1", ["docker-29"]).findings
+            assert (finding.rule, finding.says) == ("unreadable", "")
+    monkeypatch.setattr(daemon, "archive", lambda *_: raw[: end + (512 if framed else 1024)])
+    occy_fast.convert("docker-daemon:app:1", f"oci:{tmp_path}/out")
+    assert config_in(tmp_path / "out") == image.config
