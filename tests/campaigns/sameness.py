@@ -1,11 +1,13 @@
 """The same tar encoded under conditions that must not matter: where things lie, stale memory, workers, load, processes.
 
     python tests/campaigns/sameness.py [--quick] [--seed 1]
+    python tests/campaigns/sameness.py --image IMAGE.tar [--runs 400] [--at-once 3] [--encoding gzip]
 
-Two campaigns.  `encoders` runs sameness.c, which puts one encoder at a time where it wants it and poisons what the
-encoder was not given to read.  `engine` runs the whole pass in three processes at once, with 1 to 16 workers, from
-every source encoding, fed in buffers of any size, beside processes that keep the cores busy; every result is compared
-byte by byte.  Both take the pinned codecs: nothing is promised of a system's ISA-L.
+Two campaigns, and a third of a real image, converted as a user does, several times at once. `encoders` runs
+sameness.c, which puts one encoder at a time where it wants it and poisons what the encoder was not given to read.
+`engine` runs the whole pass in three processes at once, with 1 to 16 workers, from every source encoding, fed in
+buffers of any size, beside processes that keep the cores busy; every result is compared byte by byte. All take the
+pinned codecs: nothing is promised of a system's ISA-L.
 """
 
 from __future__ import annotations
@@ -15,12 +17,15 @@ import gzip
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,6 +289,31 @@ def _started(number: int, seed: int, words: Sequence[object]) -> subprocess.Pope
 # ---------------------------------------------------------------------------------------------------- main
 
 
+# --------------------------------------------------------------------------------------------------- image
+
+
+def convert_again_and_again(image: Path, encoding: str, runs: int, at_once: int, directory: Path) -> Findings:
+    """Convert *image* into layouts by the command, *at_once* beside each other; all must have one digest."""
+    command = [sys.executable, "-m", "occy_fast", "convert", f"docker-archive:{image}"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+    def one(number: int) -> str:
+        target = directory / f"run-{number}"
+        options = ["--compression", encoding, "--quiet"]
+        done = subprocess.run([*command, f"oci:{target}:image", *options], env=env, capture_output=True, check=True)
+        shutil.rmtree(target)
+        return done.stdout.decode().strip()
+
+    found: Counter[str] = Counter()
+    with ThreadPoolExecutor(at_once) as pool:
+        for number, digest in enumerate(pool.map(one, range(runs)), 1):
+            found[digest] += 1
+            if number % 50 == 0 or number == runs:
+                print(f"{number} conversions, {len(found)} digests", file=sys.stderr)
+    rare = found.most_common()[1:]
+    return Findings(runs, [f"{digest}: {count} of {runs} conversions" for digest, count in rare])
+
+
 def _tell(what: str, found: Findings) -> None:
     print(f"{what}: {found.compared} compared so far, {len(found.differences)} different", file=sys.stderr)
 
@@ -307,10 +337,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="the share of it that the test suite runs")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--image", type=Path, help="a docker-archive to convert, and nothing else")
+    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--at-once", type=int, default=3)
+    parser.add_argument("--encoding", default="gzip")
     options = parser.parse_args()
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="occy-fast-sameness-") as directory:
-        found = run(QUICK if options.quick else FULL, Path(directory), options.seed)
+    with tempfile.TemporaryDirectory(prefix="occy-fast-sameness-") as name:
+        directory = Path(name)
+        if options.image:
+            found = convert_again_and_again(options.image, options.encoding, options.runs, options.at_once, directory)
+        else:
+            found = run(QUICK if options.quick else FULL, directory, options.seed)
     print("\n".join(found.differences))
     print(f"{found.compared} outputs compared, {len(found.differences)} differ, {time.monotonic() - start:.0f} s")
     return 1 if found.differences else 0
