@@ -20,7 +20,6 @@ import occy_fast
 from image_builders import OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, oci_layout, sha256
 from occy_fast import errors
 from occy_fast.errors import (
-    AmbiguousReference,
     BadArchive,
     DigestMismatch,
     LimitError,
@@ -230,11 +229,12 @@ def test_what_is_not_there_is_not_found(tmp_path: Path, selector: str) -> None:
         read(layout, selector)
 
 
-def test_a_reference_two_images_have_is_ambiguous(tmp_path: Path) -> None:
-    layout = oci_layout(tmp_path / "o", [make_image("a"), make_image("b"), make_image("b")], ["one", "one", "two"])
-    with pytest.raises(AmbiguousReference) as caught:
-        read(layout, ":one")
-    assert caught.value.candidates == ("@0", "@1")
+def test_a_reference_that_two_images_have_selects_both(tmp_path: Path) -> None:
+    images = [make_image("a"), make_image("b"), make_image("b"), make_image("b")]
+    layout = oci_layout(tmp_path / "o", images, ["other", "one", "one", "two"])
+    assert [named.position for named in read(layout, ":one").images] == [1]           # the same entry twice
+    layout = oci_layout(tmp_path / "p", [make_image("a"), make_image("b"), make_image("c")], ["two", "one", "one"])
+    assert [named.position for named in read(layout, ":one").images] == [1, 2]
     assert read(layout, ":two").images[0].ref == "two"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from occy_fast.image.blob import Blob
 from occy_fast.spec.config import ImageConfig
@@ -105,11 +105,13 @@ class NamedImage:
     Attributes:
         names: image references as the source writes them, full or familiar.
         ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
+        position: where the source lists it, from 0, as `@INDEX` chooses it; None where nothing does.
     """
 
     image_or_index: Image | ImageIndex | Opaque
     names: tuple[str, ...] = ()
     ref: str | None = None
+    position: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

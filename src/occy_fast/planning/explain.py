@@ -249,11 +249,15 @@ def _verb(step: LayerStep) -> str:
 
 
 def _fate(plan: RootPlan) -> str:
-    if plan.manifest_kept:
+    if plan.manifest_kept and not _is_joined(plan):
         return "kept"
-    if isinstance(plan, ImagePlan) and plan.image.manifest is None:
-        return "made"
-    return "edited"
+    made = plan.image.manifest is None if isinstance(plan, ImagePlan) else _is_joined(plan)
+    return "made" if made else "edited"
+
+
+def _is_joined(plan: RootPlan) -> bool:
+    """Tell whether nothing names the index yet: it is made of images of one name."""
+    return isinstance(plan, IndexPlan) and plan.index.descriptor is None
 
 
 def _totals(plan: Plan) -> str:

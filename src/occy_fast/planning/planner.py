@@ -24,6 +24,7 @@ from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.fit import fallback, fit, reads, surely_reads
+from occy_fast.planning.joining import join, place_of
 from occy_fast.planning.steps import (
     Adopt,
     BlobPlan,
@@ -216,6 +217,8 @@ class _Planner:
         self.reference = reference
         self.notes = list(capabilities.notes)
         self.refused = frozenset(mark.rule for mark in facts.refused)
+        self.chosen = reference is not None or bool(goal.names)
+        self.images: tuple[NamedImage, ...] = ()         # once the demands are checked
         if "index-attestation" in self.refused and capabilities.multi_platform:
             self.goal = replace(goal, attestations="drop")
 
@@ -249,24 +252,22 @@ class _Planner:
 
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
-        images = [named for named in self.contents.images if not self._is_referrer(named)]
-        chosen = self.reference is not None or bool(self.goal.names)
-        if len(images) > 1 and (chosen or not self.capabilities.many_images):
-            problem = "has several images, and the destination names one" if chosen else "has several images"
+        self.images = join(self.contents, self.goal.platforms, refs=self.capabilities.refs, called=self.chosen)
+        images = [named for named in self.images if not self._is_referrer(named)]
+        if len(images) > 1 and (self.chosen or not self.capabilities.many_images):
+            problem = "has several images, and the destination names one" if self.chosen else "has several images"
             raise AmbiguousReference(
                 self.contents.locator,
                 problem,
                 self._selectors(),
-                f"choose one, as {self._whole_locator()}:@0 does",
+                f"choose one, as {place_of(self.contents)}:@0 does",
             )
 
-    def _whole_locator(self) -> str:
-        """Return the source's locator with its transport: a selector behind a mere path would be part of the path."""
-        locator, kind = self.contents.locator, self.contents.kind
-        return locator if not kind or locator.startswith(f"{kind}:") else f"{kind}:{locator}"
-
     def _selectors(self) -> tuple[str, ...]:
-        return tuple(f"@{position} ({_name_of(named)})" for position, named in enumerate(self.contents.images))
+        return tuple(
+            f"@{position if named.position is None else named.position} ({_name_of(named)})"
+            for position, named in enumerate(self.contents.images)
+        )
 
     # -------------------------------------------------------------------------------------------------- roots
 
@@ -277,7 +278,7 @@ class _Planner:
     @cached_property
     def _known(self) -> frozenset[str]:
         """The digests of all that the source shows."""
-        roots = [named.image_or_index for named in self.contents.images]
+        roots = [named.image_or_index for named in self.images]
         return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
 
     def _subjects(self, named: NamedImage) -> frozenset[str]:
@@ -290,10 +291,10 @@ class _Planner:
 
     def _roots(self) -> tuple[NamedPlan, ...]:
         """Plan every root; what speaks of another one goes along if that goes, and if the destination can hold it."""
-        referrers = {id(named) for named in self.contents.images if self._is_referrer(named)}
-        plans = {id(named): self._named(named) for named in self.contents.images if id(named) not in referrers}
+        referrers = {id(named) for named in self.images if self._is_referrer(named)}
+        plans = {id(named): self._named(named) for named in self.images if id(named) not in referrers}
         going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
-        speaking = [named for named in self.contents.images if id(named) in referrers]
+        speaking = [named for named in self.images if id(named) in referrers]
         kept = [named for named in speaking if not self._is_dropped(named.image_or_index)]
         nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator))
         going = set(with_referrers(going, nodes))
@@ -305,7 +306,7 @@ class _Planner:
             else:
                 left += 1
         self._note_extras(left, len(speaking) - len(kept), unmet, "beside the image")
-        return tuple(plans[id(named)] for named in self.contents.images if id(named) in plans)
+        return tuple(plans[id(named)] for named in self.images if id(named) in plans)
 
     def _referrer(self, root: Image | ImageIndex | Opaque) -> RootPlan:
         match root:
@@ -371,9 +372,10 @@ class _Planner:
             if not images:
                 raise Unsupported(self.destination, "it cannot hold an index without images")
             if len(chosen) > 1:
+                what = "is an index of several images" if root.descriptor else "has images of several platforms"
                 raise AmbiguousReference(
                     self.contents.locator,
-                    "is an index of several images, and a name stands for one there",
+                    f"{what}, and a name stands for one there",
                     tuple(str(image.platform or "unknown") for image in chosen),
                     "name one platform",
                 )
@@ -434,6 +436,9 @@ class _Planner:
         nodes = [_node_of(plan) for plan in kept.values() if isinstance(plan, ImagePlan | BlobPlan)]
         unmet = sum(self._asks_to_change(node) for node in nodes if not isinstance(node, Image) or node.artifact)
         self._note_extras(left, dropped, unmet, "of the index")
+        if index.descriptor is None:
+            platforms = [str(node.platform) for node in nodes if isinstance(node, Image) and _is_real(node)]
+            self.notes.append(f"{len(platforms)} images of one name become one index: {', '.join(platforms)}")
         original = index.index.family
         family = self._family(original)
         edit = MediaTypes(family)

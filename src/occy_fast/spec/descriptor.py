@@ -17,6 +17,9 @@ from occy_fast.spec.platform import Platform
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]*", re.ASCII)
 
+REF_NAME: Final = "org.opencontainers.image.ref.name"
+IMAGE_NAME: Final = "io.containerd.image.name"
+
 Annotations = tuple[tuple[str, str], ...]
 
 

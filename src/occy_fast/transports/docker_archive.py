@@ -73,7 +73,7 @@ class DockerArchiveReader:
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
         chosen = self._choose([image.names for image in images])
-        named = tuple(NamedImage(images[at].image_or_index, names) for at, names in chosen)
+        named = tuple(NamedImage(images[at].image_or_index, names, position=at) for at, names in chosen)
         return Contents(self.locator, "docker-archive", named)
 
     def _is_legacy(self, members: Members) -> bool:
@@ -97,7 +97,7 @@ class DockerArchiveReader:
         named: list[NamedImage] = []
         known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
         configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits, self._workers))
-        for found, id_, (_, names) in zip(configs, ids, chosen, strict=True):
+        for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
             config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
@@ -105,7 +105,8 @@ class DockerArchiveReader:
                 if pair not in known:
                     known[pair] = _layer(*pair)
             layers = tuple(known[pair] for pair in found.layers)
-            named.append(NamedImage(Image(None, config, config_blob, layers, config.platform), names))
+            image = Image(None, config, config_blob, layers, config.platform)
+            named.append(NamedImage(image, names, position=at))
         return Contents(self.locator, "docker-archive", tuple(named))
 
     def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
@@ -188,7 +189,10 @@ class DockerArchiveReader:
         return NamedImage(image, names, None)
 
     def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
-        """Return positions and names of the selected images, of all that the archive has, by their names."""
+        """Return positions and names of the selected images, of all that the archive has, by their names.
+
+        Several may have the name that is wanted.
+        """
         wanted = self._wanted
         if wanted.index is not None:
             if wanted.index >= len(images):
@@ -196,9 +200,9 @@ class DockerArchiveReader:
             return [(wanted.index, images[wanted.index])]
         if wanted.reference is None:
             return list(enumerate(images))
-        for at, names in enumerate(images):
-            if wanted.reference in names:
-                return [(at, (wanted.reference,))]
+        alone: tuple[str, ...] = (wanted.reference,)
+        if found := [(at, alone) for at, names in enumerate(images) if wanted.reference in names]:
+            return found
         offered = ", ".join(name for names in images for name in names) or "none has a name"
         raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 

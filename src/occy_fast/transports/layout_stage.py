@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from occy_fast.errors import (
+    AmbiguousReference,
     DigestMismatch,
     ManifestTooLarge,
     MissingBlob,
@@ -17,12 +18,13 @@ from occy_fast.errors import (
     SizeMismatch,
     UnsupportedFormat,
 )
+from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout_directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, blob_name
-from occy_fast.transports.names import IMAGE_NAME, REF_NAME, index_entries
+from occy_fast.transports.names import index_entries
 from occy_fast.transports.staging import (
     StagedDirectory,
     clean_stale,
@@ -356,25 +358,36 @@ class OciLayoutStage:
 def merged_index(index: Index | None, publication: Publication) -> bytes:
     """Return index.json with the publication's entries added, or in the place of those of the same ref name.
 
-    Everything else in *index* stays as it is.
+    Everything else in *index* stays as it is. Raises AmbiguousReference where one of the publication's own entries
+    would stand in the place of another.
     """
     new: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     document = new if index is None else index.document()
     document["manifests"] = old = list(document["manifests"] or ())      # null is how Go writes an empty list
-    ours: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in old if _ref(entry)}
+    known: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in old if _ref(entry)}
+    chosen = {root.ref for root in publication.roots}
+    ours: dict[str, str] = {}
     for root in publication.roots:
-        taken = {ref for ref, name in ours.items() if ref and (name is None or name not in root.names)}
-        for descriptor in index_entries(root, taken):
+        taken = {ref for ref, name in known.items() if ref and (name is None or name not in root.names)}
+        for descriptor in index_entries(root, taken | {ref for ref in chosen if ref}):
             entry = descriptor.document()
-            ours[_ref(entry)] = _name(entry)
+            ref = _ref(entry)
+            if ref is not None and ours.setdefault(ref, entry["digest"]) != entry["digest"]:
+                candidates = (ours[ref], entry["digest"])
+                raise AmbiguousReference("index.json", f"several images are called '{ref}'", candidates, "choose one")
+            known[ref] = _name(entry)
             _put(old, entry)
     return format_json(document)
 
 
 def _put(entries: list[dict[str, Any]], entry: dict[str, Any]) -> None:
-    """Put *entry* in the place of the first of the same name, and drop the others."""
-    ref = _ref(entry)
-    same = [at for at, old in enumerate(entries) if _ref(old) == ref and (ref or old["digest"] == entry["digest"])]
+    """Put *entry* in the place of the first of the same name, and drop the others; without one, of the same words."""
+    ref, words = _ref(entry), (entry["digest"], entry.get("platform"))
+    same = [
+        at
+        for at, old in enumerate(entries)
+        if _ref(old) == ref and (ref or (old["digest"], old.get("platform")) == words)
+    ]
     if not same:
         entries.append(entry)
         return

@@ -7,11 +7,8 @@ from dataclasses import replace
 
 from occy_fast.errors import BadReference
 from occy_fast.image.publication import PublishedRoot
-from occy_fast.spec.descriptor import Descriptor, sorted_pairs
+from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor, sorted_pairs
 from occy_fast.spec.reference import parse_reference
-
-REF_NAME = "org.opencontainers.image.ref.name"
-IMAGE_NAME = "io.containerd.image.name"
 
 
 def names_of(descriptor: Descriptor) -> tuple[str, ...]:

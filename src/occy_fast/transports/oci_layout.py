@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import AmbiguousReference, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat
 from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.descriptor import REF_NAME
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout_directory import LayoutDirectory
 from occy_fast.transports.layout_stage import OciLayoutStage
-from occy_fast.transports.names import REF_NAME, names_of, tagged_name
+from occy_fast.transports.names import names_of, tagged_name
 from occy_fast.transports.staging import open_directory
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class OciLayoutSource:
         self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
 
     def read(self) -> Contents:
-        """Read the selected images. Raises NotFound, AmbiguousReference, IntegrityError, LimitError, PathError."""
+        """Read the selected images. Raises NotFound, IntegrityError, LimitError, PathError."""
         self._layout.check_version()
         index = self._layout.read_index()
         if index is None:
@@ -75,14 +76,16 @@ def layout_contents(
     images = []
     for descriptor in with_attestations(select_entries(index, wanted), index):
         node = read(descriptor)
-        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME)))
+        position = index.manifests.index(descriptor)
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), position))
     return Contents(wanted.text, kind, tuple(images))
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
     """Choose the entries of index.json that a locator asks for: all of them where it asks for none.
 
-    A reference is a ref name, else an image reference in familiar or full form. Raises NotFound, AmbiguousReference.
+    A reference is a ref name, else an image reference in familiar or full form; several entries may have it, as some
+    tools list an image's platforms so. Raises NotFound.
     """
     entries = index.manifests
     if wanted.index is not None:
@@ -91,16 +94,13 @@ def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
         return (entries[wanted.index],)
     if wanted.reference is None:
         return entries
-    found = [(at, entry) for at, entry in enumerate(entries) if entry.annotation(REF_NAME) == wanted.reference]
+    found = [entry for entry in entries if entry.annotation(REF_NAME) == wanted.reference]
     if not found and (name := tagged_name(wanted.reference, bare=True)):
-        found = [(at, entry) for at, entry in enumerate(entries) if name in names_of(entry)]
+        found = [entry for entry in entries if name in names_of(entry)]
     if not found:
         offered = ", ".join(entry.annotation(REF_NAME) or f"@{at}" for at, entry in enumerate(entries)) or "none"
         raise NotFound(wanted.text, f"reference '{wanted.reference}' (there are: {offered})")
-    if len({entry.digest for _, entry in found}) > 1:
-        candidates = tuple(f"@{at}" for at, _ in found)
-        raise AmbiguousReference(wanted.text, f"several images are called '{wanted.reference}'", candidates)
-    return (found[0][1],)
+    return tuple(dict.fromkeys(found))
 
 
 def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:

@@ -1,0 +1,198 @@
+"""Images of one name put together, so that a destination with one place for the name has all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import AmbiguousReference, BadReference
+from occy_fast.image.attestation import digest_of, is_attestation, subject_of
+from occy_fast.image.graph import walk
+from occy_fast.image.image import Image, ImageIndex, NamedImage, Opaque
+from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor
+from occy_fast.spec.json import format_json
+from occy_fast.spec.manifest import Index
+from occy_fast.spec.media_type import media_type
+from occy_fast.spec.reference import parse_reference
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.spec.platform import Platform
+
+Node = Image | ImageIndex | Opaque
+_Key = tuple[str, str]
+_NAMELESS: _Key = ("", "")
+
+
+def join(
+    contents: Contents, platforms: Sequence[Platform] = (), *, refs: bool, called: bool = False
+) -> tuple[NamedImage, ...]:
+    """Return what *contents* has, under each name one thing: images for different platforms become an index.
+
+    What has one name and one digest is one thing already, and so is an index with an image that stands in it.
+
+    Args:
+        platforms: those that are asked for; empty for all.
+        refs: a name at the destination is a layout's ref name; otherwise it is an image reference.
+        called: the destination gives a name, and what has none goes under it.
+    Raises:
+        AmbiguousReference: one name stands for several images of the same platform, or of none that is known.
+    """
+    images = [_settled(named) if refs else named for named in contents.images]
+    holders: dict[_Key, list[int]] = {}
+    for at, named in enumerate(images):
+        for key in _keys(named, refs):
+            holders.setdefault(key, []).append(at)
+    if called and not holders:
+        holders[_NAMELESS] = [at for at, named in enumerate(images) if subject_of(named.image_or_index) is None]
+    taken: set[tuple[int, _Key]] = set()
+    made: dict[tuple[int, ...], NamedImage] = {}
+    for key, places in holders.items():
+        group = [images[at] for at in places]
+        same = key[0] != "ref" or len({named.names for named in group}) == 1
+        node = _one_of([named.image_or_index for named in group], platforms) if same else None
+        if node is None and key == _NAMELESS:            # who asks for one name is told of all of them
+            continue
+        if node is None:
+            raise _ambiguous(contents, key[1], group, platforms)
+        keeper = next((at for at in places if images[at].image_or_index is node), None)
+        taken |= {(at, key) for at in places if at != keeper}
+        if keeper is None:
+            refs_of = {named.ref for named in group}
+            one = made.setdefault(tuple(places), NamedImage(node, (), refs_of.pop() if len(refs_of) == 1 else None))
+            names = group[0].names if key[0] == "ref" else tuple(filter(None, [key[1]]))
+            made[tuple(places)] = replace(one, names=(*one.names, *names))
+    joined: list[NamedImage] = []
+    nameless: set[Hashable] = set()
+    for at, named in enumerate(images):
+        joined += [one for places, one in made.items() if places[0] == at]
+        keys = [key for key in holders if at in holders[key]]
+        kept = [key for key in keys if (at, key) not in taken]
+        if keys and not kept:
+            continue
+        if not keys and _identity(named.image_or_index) in nameless:
+            continue
+        if not keys:
+            nameless.add(_identity(named.image_or_index))
+        by_name = [name for kind, name in kept if kind == "name"]
+        joined.append(replace(named, names=tuple(by_name)) if by_name else named)
+    return tuple(joined)
+
+
+def _settled(named: NamedImage) -> NamedImage:
+    """Leave the ref name to the image's name where it is only that name's tag, as Docker and containerd write it."""
+    try:
+        tags = [parse_reference(name).tag for name in named.names]
+    except BadReference:
+        return named
+    return replace(named, ref=None) if tags == [named.ref] else named
+
+
+def _keys(named: NamedImage, refs: bool) -> list[_Key]:
+    """Return what tells the image from others: at the destination, or in the source if it gets no name there."""
+    if named.ref is not None and (refs or not named.names):
+        return [("ref", named.ref)]
+    return [("name", name) for name in dict.fromkeys(named.names)]
+
+
+def _one_of(group: Sequence[Node], platforms: Sequence[Platform]) -> Node | None:
+    """Return the one thing that a name stands for: one of *group*, or an index made of it; None if it is neither."""
+    first: dict[Hashable, Node] = {}
+    for node in group:
+        first.setdefault(_identity(node), node)
+    nodes = list(first.values())
+    digests = {digest_of(node) for node in nodes}
+    if len(nodes) == 1:
+        return nodes[0]
+    for node in nodes:
+        if isinstance(node, ImageIndex) and digests <= {digest_of(inner) for inner in walk(node)}:
+            return node
+    own = [node for node in nodes if subject_of(node) not in digests]
+    wanted = []
+    for node in own:
+        if not isinstance(node, Image) or node.artifact or is_attestation(node) or not _is_told(node.platform):
+            return None
+        assert node.platform is not None
+        if not platforms or any(node.platform.matches(platform) for platform in platforms):
+            wanted.append(node.platform.normalized())
+    return _index(nodes) if own and len(set(wanted)) == len(wanted) else None
+
+
+def _is_told(platform: Platform | None) -> bool:
+    return platform is not None and bool(platform.os and platform.architecture)
+
+
+def _identity(node: Node) -> Hashable:
+    """Return what two entries have in common that say the same: bytes, and what they say of them."""
+    platform = node.platform if isinstance(node, Image) else node.descriptor.platform if node.descriptor else None
+    told = platform.normalized() if platform is not None else None
+    if isinstance(node, Image) and node.digest is None:
+        return (node.config_blob.digest, *(layer.diff_id for layer in node.layers), told)
+    return (digest_of(node), subject_of(node), told)
+
+
+def _index(nodes: Sequence[Node]) -> ImageIndex:
+    """Make an index of *nodes*, in their order."""
+    entries = [_entry(node) for node in nodes]
+    docker = all(isinstance(node, Image) and node.manifest and node.manifest.family == "docker" for node in nodes)
+    family = "docker" if docker else "oci"
+    raw = format_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_type(family, "index"),
+            "manifests": [entry.document() for entry in entries],
+        }
+    )
+    children = tuple(
+        replace(node, descriptor=entry) if node.descriptor is not None else node
+        for node, entry in zip(nodes, entries, strict=True)
+    )
+    return ImageIndex(Index.parse(raw, "the index of one name"), None, children)
+
+
+def _entry(node: Node) -> Descriptor:
+    """Return what names *node* in an index; where it has no manifest yet, its config stands in for that."""
+    descriptor = node.descriptor
+    if descriptor is None:
+        assert isinstance(node, Image)
+        assert node.config_blob.digest is not None, "a config's digest is known wherever there is no manifest"
+        descriptor = Descriptor(media_type("oci", "manifest"), node.config_blob.digest, node.config_blob.size)
+    pairs = tuple(pair for pair in descriptor.annotations if pair[0] not in (REF_NAME, IMAGE_NAME))
+    platform = node.platform if isinstance(node, Image) and _is_told(node.platform) else descriptor.platform
+    return replace(descriptor, annotations=pairs, platform=platform)
+
+
+def _ambiguous(
+    contents: Contents, name: str, group: Sequence[NamedImage], platforms: Sequence[Platform]
+) -> AmbiguousReference:
+    told: list[Platform] = []
+    for named in group:
+        node = named.image_or_index
+        if isinstance(node, Image) and not node.artifact and node.platform is not None and _is_told(node.platform):
+            told.append(node.platform)
+    alone = [one for one in told if sum(other.matches(one) for other in told) == 1]
+    remedy = f"choose one, as {place_of(contents)}:@{group[0].position or 0} does"
+    if alone and not platforms and len(told) == len(group):
+        remedy += f", or name a platform that one image is for, as --platform {alone[0]} does"
+    candidates = tuple(selector(named, at) for at, named in enumerate(group))
+    return AmbiguousReference(contents.locator, f"{len(group)} images are called '{name}'", candidates, remedy)
+
+
+def place_of(contents: Contents) -> str:
+    """Return the locator of a source with its transport, and without what selects in it: `:@INDEX` goes behind it."""
+    kind, locator = contents.kind, contents.locator
+    if not kind:
+        return locator
+    own = locator.startswith(f"{kind}:")
+    return f"{kind}:{locator.removeprefix(f'{kind}:').partition(':')[0]}" if own else f"{kind}:{locator}"
+
+
+def selector(named: NamedImage, at: int) -> str:
+    """Print what chooses an image, and what tells it from others: "@1 (linux/arm64, sha256:e692418e4cbe)"."""
+    node = named.image_or_index
+    what = "an index" if isinstance(node, ImageIndex) else "no image"
+    if isinstance(node, Image):
+        what = "an artifact" if node.artifact else str(node.platform or "platform unknown")
+    digest = digest_of(node) or (str(node.config_blob.digest) if isinstance(node, Image) else "")
+    return f"@{at if named.position is None else named.position} ({what}, {digest[:19]})"
