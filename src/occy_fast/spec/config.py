@@ -62,8 +62,7 @@ class ImageConfig:
         document = parse_json(raw, where, limit, ConfigTooLarge, deepest)
         if not isinstance(document, dict):
             raise BadManifest(where, "no JSON object, where the image config should be")
-        check_spelling(document, _ConfigShape, where, BadManifest)
-        check_spelling(document.get("rootfs"), _RootFSShape, where, BadManifest)
+        check_config_spelling(document, where)
         try:
             shape = msgspec.convert(document, _ConfigShape)
         except msgspec.ValidationError as error:
@@ -104,6 +103,18 @@ class ImageConfig:
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
         return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
+
+
+def check_config_spelling(document: dict[str, Any], where: str) -> None:
+    """Refuse a config's field that is spelled as a known one but for its case: Go reads it, and exact readers do not.
+
+    What an image runs as is left alone: nothing there says what its layers are. Raises BadManifest.
+    """
+    check_spelling(document, _ConfigShape, where, BadManifest)
+    check_spelling(document.get("rootfs"), _RootFSShape, f"{where} $.rootfs", BadManifest)
+    history = document.get("history")
+    for number, entry in enumerate(history if isinstance(history, list) else ()):
+        check_spelling(entry, _HistoryShape, f"{where} $.history[{number}]", BadManifest)
 
 
 def _check_time(text: str | None, path: str, where: str) -> None:

@@ -17,7 +17,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import Address, Blob, read_blob, read_head
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
-from occy_fast.spec.config import ImageConfig
+from occy_fast.spec.config import ImageConfig, check_config_spelling
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
@@ -228,9 +228,13 @@ def _named(node: Node, descriptor: Descriptor) -> Node:
 
 
 def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
-    """Parse a config; None for one without rootfs, as artifacts have that pass for images."""
+    """Parse a config; None for one without rootfs, as artifacts have that pass for images.
+
+    Raises BadManifest for a rootfs in another spelling, which is one to readers written in Go.
+    """
     document = parse_json(raw, where, limits.config, ConfigTooLarge, limits.json_depth)
     if isinstance(document, dict) and document.get("rootfs") is None:
+        check_config_spelling(document, where)
         return None
     return ImageConfig.parse(raw, where, limits.config, limits.json_depth)
 

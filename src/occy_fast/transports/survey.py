@@ -279,7 +279,7 @@ def _images(raw: bytes, members: _Members) -> tuple[ListedImage, ...] | None:
         return ()
     if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
         return None
-    return tuple(_image({str(key).casefold(): value for key, value in item.items()}, members) for item in document)
+    return tuple(_image(_in_any_case(item), members) for item in document)
 
 
 def _image(item: dict[str, Any], members: _Members) -> ListedImage:
@@ -298,8 +298,9 @@ def _image(item: dict[str, Any], members: _Members) -> ListedImage:
         document = None
     if not isinstance(document, dict):
         return ListedImage(named, config, layers, readable=False)
+    document = _in_any_case(document)
     rootfs, history = document.get("rootfs"), document.get("history")
-    diff_ids = (rootfs.get("diff_ids") or ()) if isinstance(rootfs, dict) else None
+    diff_ids = (_in_any_case(rootfs).get("diff_ids") or ()) if isinstance(rootfs, dict) else None
     return ListedImage(
         named,
         config,
@@ -309,6 +310,11 @@ def _image(item: dict[str, Any], members: _Members) -> ListedImage:
         os=_text(document.get("os")),
         architecture=_text(document.get("architecture")),
     )
+
+
+def _in_any_case(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return *fields* by their names in small letters: Go takes a key in any case, and the last of several."""
+    return {key.casefold(): value for key, value in fields.items()}
 
 
 def _parse(raw: bytes) -> Any:
@@ -324,7 +330,7 @@ def _layer(path: str, members: _Members) -> ListedLayer:
 
 
 def _made(history: list[Any]) -> int:
-    return sum(not (isinstance(entry, dict) and entry.get("empty_layer")) for entry in history)
+    return sum(not (isinstance(entry, dict) and _in_any_case(entry).get("empty_layer")) for entry in history)
 
 
 def _text(value: object) -> str:
