@@ -81,7 +81,34 @@ SOURCES = {
     "apple-988": "https://github.com/apple/container/issues/988",
     "spec-1198": "https://github.com/opencontainers/image-spec/pull/1198",
     "ggcr": "go-containerregistry: pkg/v1/tarball; crane validate itself",
+    "moby-layers": "moby: layer/ and distribution/ unpack every layer as a tar, and decrypt none",
+    "ocicrypt": "containers/ocicrypt: decrypts where there is a key for it, in containerd by a stream processor",
     "nomad": "Nomad hands images to the Docker of its node",
+}
+
+# Whether a row reads layers that are said to be encrypted, which the matrix does not ask; rows that inherit do so here.
+NEVER, WITH_A_KEY = ("no", "moby-layers"), ("partial", "ocicrypt")
+ENCRYPTED = {
+    "docker-1.10": NEVER,
+    "docker-18.09": NEVER,
+    "docker-20.10": (
+        "no", "failed to register layer: Error processing tar file(exit status 1): unexpected EOF", "tested moby-layers"
+    ),
+    "docker-23.0": NEVER,
+    "docker-25-graphdriver": NEVER,
+    "docker-25-containerd": WITH_A_KEY,
+    "docker-29-graphdriver": NEVER,
+    "docker-29-containerd-1.6": WITH_A_KEY,
+    "docker-29": WITH_A_KEY,
+    "containerd-1.4": WITH_A_KEY,
+    "containerd-1.6": ("partial", "failed to get stream processor for {type}", "tested ocicrypt"),
+    "containerd-2": WITH_A_KEY,
+    "podman-1.6": WITH_A_KEY,
+    "podman-4.3": ("partial", "processing tar file(unexpected EOF): exit status 1", "tested ocicrypt"),
+    "podman-5.7": WITH_A_KEY,
+    "skopeo-1.9": WITH_A_KEY,
+    "skopeo-1.22": WITH_A_KEY,
+    "cri-o": WITH_A_KEY,
 }
 
 # What a test left in an error text, and what stands for it in every other case.
@@ -127,6 +154,8 @@ def _row(name: str, row: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]
         for feature, cell in row["cells"].items()
         if cell["v"] != "unknown" or cell["src"] or name not in INHERITS or feature in unsure
     }
+    if name in ENCRYPTED:
+        made["cells"]["pull.layer_encrypted"] = list(ENCRYPTED[name])
     return made
 
 

@@ -38,6 +38,7 @@ ARCHIVE = Capabilities(
     referrers=False,
     keeps_manifest=True,
     concurrent_unknown=False,
+    layer_types=False,
     refs=False,
     adopts=False,
 )

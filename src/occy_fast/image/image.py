@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from occy_fast.image.blob import Blob
 from occy_fast.spec.config import ImageConfig
@@ -11,6 +12,9 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.platform import Platform
+
+# The annotations of encrypted layers, as containers/ocicrypt writes them.
+_ENCRYPTION: Final = "org.opencontainers.image.enc."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,17 @@ class Layer:
     def size(self) -> int:
         """How many bytes are stored."""
         return self.blob.size
+
+    @property
+    def words(self) -> str:
+        """What the stored bytes are said to be: the media type, and that they are encrypted where it does not tell."""
+        key = next((key for key, _ in self.annotations if key.startswith(_ENCRYPTION)), None)
+        return self.media_type if key is None or "+encrypted" in self.media_type else f"{self.media_type}, with {key}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the stored bytes are said to be ciphertext, which only who has a key turns into a tar."""
+        return "+encrypted" in self.media_type or any(key.startswith(_ENCRYPTION) for key, _ in self.annotations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,8 @@ def _layer(layer: Layer, artifact: bool, where: str) -> Iterator[Finding]:
     if artifact:
         return
     described = describe(layer.media_type)
-    if described is None or described.kind not in ("layer", "foreign_layer"):
-        error = UnsupportedMediaType(where, layer.media_type)
+    if described is None or described.kind not in ("layer", "foreign_layer") or layer.encrypted:
+        error = UnsupportedMediaType(where, layer.words)
         yield _warning(where, error.describe(), error)
     elif described.codec != layer.encoding.codec:
         conflict = MediaTypeConflict(where, described.codec, layer.encoding.codec)

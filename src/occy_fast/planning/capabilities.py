@@ -17,6 +17,7 @@ class Capabilities:
         artifacts: manifests without an image config fit.
         referrers: manifests with a subject fit.
         keeps_manifest: manifest bytes survive; otherwise they are made anew by whoever reads.
+        layer_types: whoever reads a layer there is told its media type; otherwise it is taken for a tar.
         refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
         concurrent_unknown: several blobs whose size is not known may be written at the same time.
         adopts: a blob may become the destination's by link or shared blocks; otherwise it can only be copied.
@@ -33,6 +34,7 @@ class Capabilities:
     referrers: bool
     keeps_manifest: bool
     concurrent_unknown: bool
+    layer_types: bool = True
     refs: bool = True
     adopts: bool = True
     streams: bool = False

@@ -495,6 +495,7 @@ class _Planner:
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
         family = self._family_for(image, original)
+        self._check_words(image, original, family, where)
         edits: tuple[MediaTypes, ...] = ()
         mixed = not self.refused.isdisjoint(_MIXED)
         if image.manifest is not None and (mixed or self._translates(original, family)):
@@ -509,17 +510,30 @@ class _Planner:
         )
         return ImagePlan(image, steps, family, edits)
 
+    def _check_words(self, image: Image, original: str | None, family: str, where: str) -> None:
+        """Raise UnsupportedMediaType for a layer that is more than a tar in a codec, where that would not be told.
+
+        An encrypted layer, say: who is not told so takes it for a tar, and fails in the middle of it.
+        """
+        for layer in image.layers:
+            if is_tar(layer):
+                continue
+            unsaid = f"{self._kind()} has no word for what it is" if not self.capabilities.layer_types else ""
+            if not unsaid and (self.goal.format == "docker" or original != family):
+                unsaid = f"it has no form in the format '{family}'"
+            if unsaid:
+                remedy = f"{unsaid}; oci:DIR and oci-archive:PATH keep it, and its manifest, as they are"
+                raise UnsupportedMediaType(f"{where}: layer {layer.digest}", layer.words, remedy)
+
     def _step(self, layer: Layer, family: str, where: str, chain: Digest | None) -> LayerStep:
         place = f"{where}: layer {layer.digest or layer.diff_id}"
         meaning = describe(layer.media_type)
         if meaning is None or not is_tar(layer):
             if isinstance(self.goal.encoding, Encoding):
-                raise UnsupportedMediaType(
-                    place, layer.media_type, "such a layer cannot be recoded; keep the compression"
-                )
+                raise UnsupportedMediaType(place, layer.words, "such a layer cannot be recoded; keep the compression")
             if (self.goal.verify == "layers" or self.goal.strict) and layer.diff_id is not None:
                 remedy = "the tar inside cannot be read: --verify blobs, and no --strict"
-                raise UnsupportedMediaType(place, layer.media_type, remedy)
+                raise UnsupportedMediaType(place, layer.words, remedy)
             return layer_step(layer, replace(self.goal, encoding=None, verify="blobs", strict=False), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"

@@ -70,7 +70,8 @@ LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
 def is_tar(layer: Layer) -> bool:
     """Tell whether the layer is a tar in a form this library knows: not encrypted, say, nor part of an artifact."""
     meaning = describe(layer.media_type)
-    return layer.diff_id is not None and meaning is not None and meaning.kind in ("layer", "foreign_layer")
+    known = meaning is not None and meaning.kind in ("layer", "foreign_layer") and not layer.encrypted
+    return known and layer.diff_id is not None
 
 
 def work_of(step: LayerStep) -> tuple[object, ...]:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference
+from occy_fast.image.attestation import is_attestation
 from occy_fast.image.blob import read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
 from occy_fast.image.shape import ListedImage, ListedLayer, Shape
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import begins_skippable
-from occy_fast.targets.marks import Mark, contents_marks, shape_marks
+from occy_fast.targets.marks import Mark, contents_marks, shape_marks, words_marks
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, ImageIndex, Layer, Opaque
@@ -35,6 +36,10 @@ def marks_for(
     reads_layout = shape is None or not shape.dual or target.cell("load.oci_archive").answer == "yes"
     if contents is not None and reads_layout:
         yield from contents_marks(contents, skippable)
+    elif contents is not None:                       # manifest.json does not say what its layers are
+        for within, image in images_in(contents):
+            if not image.artifact and not is_attestation(image):
+                yield from words_marks(image, within)
 
 
 def selected(shape: Shape | None, where: Locator) -> Shape | None:

@@ -83,7 +83,14 @@ def describe(text: str) -> MediaType | None:
 
 def is_layer(text: str) -> bool:
     """Tell whether *text* names a layer: a tar in any encoding (``+brotli`` and ``+encrypted`` are layers, too)."""
-    return text.startswith((_OCI_LAYER, _OCI_FOREIGN, _DOCKER_LAYER, _DOCKER_FOREIGN))
+    return layer_family(text) is not None
+
+
+def layer_family(text: str) -> str | None:
+    """Return the family whose layers begin as *text* does, whatever it says behind that; None for what is no layer."""
+    if text.startswith((_OCI_LAYER, _OCI_FOREIGN)):
+        return "oci"
+    return "docker" if text.startswith((_DOCKER_LAYER, _DOCKER_FOREIGN)) else None
 
 
 def is_media_type(text: str) -> bool:

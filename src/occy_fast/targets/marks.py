@@ -294,10 +294,11 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
     elif not docker and kind == DOCKER_CONFIG:
         problem = "a Docker config in an OCI manifest"
         yield Mark("docker-config-in-oci", "pull.mix_docker_config_in_oci", place, problem)
+    yield from words_marks(image, within)
     for number, layer in enumerate(image.layers, 1):
         where, codec = f"{within}layer {number}", layer.encoding.codec
         meaning = describe(layer.media_type)
-        if meaning is None:
+        if meaning is None or layer.encrypted:
             continue
         words = (("type", layer.media_type),)
         if docker and meaning.family == "oci":
@@ -311,6 +312,18 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
             problem = "zstd that begins with a skippable frame"
             words = (("expected", str(layer.digest)),)
             yield Mark("leading-skippable-frame", "load.leading_skippable_frame", where, problem, words=words)
+
+
+def words_marks(image: Image, within: str = "") -> Iterator[Mark]:
+    """Yield the layers that are more than a tar in a codec, which is to be had from the manifest alone."""
+    for number, layer in enumerate(image.layers, 1):
+        place, words = f"{within}layer {number}", (("type", layer.media_type),)
+        if layer.encrypted:
+            problem = f"encrypted, for who has the key: {layer.words}"
+            yield Mark("encrypted-layer", "pull.layer_encrypted", place, problem, mendable=False, words=words)
+        elif describe(layer.media_type) is None:
+            problem = f"more than a tar in a codec: {layer.words}"
+            yield Mark("layer-type", "pull.layer_type", place, problem, mendable=False, words=words)
 
 
 def _history(image: Image, place: str) -> Iterator[Mark]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import UnsupportedMediaType
-from occy_fast.spec.media_type import describe, media_type
+from occy_fast.spec.media_type import describe, layer_family, media_type
 
 if TYPE_CHECKING:
     from occy_fast.spec.manifest import Index, Manifest
@@ -42,6 +42,8 @@ class MediaTypes:
 
     def _translate(self, text: str) -> str:
         meaning = describe(text)
+        if meaning is None and layer_family(text) == self.family:
+            return text
         if meaning is None:
             raise UnsupportedMediaType("", text, f"it has no form in the format '{self.family}'")
         return text if meaning.family == self.family else media_type(self.family, meaning.kind, meaning.codec)

@@ -315,6 +315,7 @@ class DockerArchiveDestination:
             referrers=False,
             keeps_manifest=universal,
             concurrent_unknown=False,
+            layer_types=False,
             refs=False,
             adopts=False,
             notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),

@@ -42,6 +42,7 @@ class DaemonDestination:
             referrers=False,
             keeps_manifest=False,
             concurrent_unknown=True,
+            layer_types=False,
             refs=False,
             adopts=False,
             streams=True,
