@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "occy_fast"
 
 # An import may go to the left only.
-ORDER = ["errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning", "transports", "running"]
-ORDER += ["api", "cli"]
+ORDER = ["words", "log", "errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning"]
+ORDER += ["transports", "running", "api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}}
 FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
 BANNED = {"util", "utils", "helper", "helpers", "manager", "info", "data", "process"}
@@ -103,6 +103,20 @@ def test_nothing_has_a_name_that_says_nothing(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined.append(node.name)
     assert not BANNED & {name.lower().strip("_") for name in defined}
+
+
+# Who writes to a stream or makes a logger, and escapes it; a shell's completer reads names as they are.
+WRITERS = {"cli/answer.py", "cli/logs.py", "cli/completion.py", "__main__.py", "log.py"}
+WRITING = re.compile(r"^print\(|\becho\(|std(?:out|err)\.(?:write|buffer)|\bgetLogger\(|\bwarnings\.warn\(")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_text_leaves_through_the_border_that_escapes_it(path: Path) -> None:
+    if str(path.relative_to(PACKAGE)) in WRITERS:
+        return
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    found = [text for node in calls if WRITING.search(text := f"{ast.unparse(node.func)}(")]
+    assert not found, f"{name_of(path)} writes by itself: {found}"
 
 
 def test_every_native_kernel_is_in_the_table() -> None:

@@ -8,11 +8,9 @@ import pickle
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from occy_fast import errors
-from occy_fast.errors import OccyError, printable
+from occy_fast.errors import OccyError
 from occy_fast.spec.digest import Digest
 
 ONE = Digest.sha256(b"one")
@@ -192,28 +190,6 @@ def test_no_secret_of_a_url_survives(url: str) -> None:
 
 def test_a_plain_url_stays() -> None:
     assert "https://x.example/a/b@sha256:0" in str(errors.BadReference("https://x.example/a/b@sha256:0", "it is a URL"))
-
-
-@given(st.text() | st.binary())
-def test_printable_leaves_nothing_to_obey(text: str | bytes) -> None:
-    shown = printable(text)
-    assert not any(char in shown for char in map(chr, [*range(32), *range(127, 160), 0x202E, 0x2028, 0xFEFF]))
-    shown.encode()
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain ünïcode", "plain ünïcode"),
-        ("\x1b[31mred\n", "\\x1b[31mred\\x0a"),
-        (b"a\xff\x00", "a\\xff\\x00"),
-        ("\u202egnp", "\\u202egnp"),
-        ("\ud800", "\\ud800"),
-        ("\u200b", "\\u200b"),
-    ],
-)
-def test_printable(text: str | bytes, shown: str) -> None:
-    assert printable(text) == shown
 
 
 @samples

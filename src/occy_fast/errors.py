@@ -6,35 +6,16 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from occy_fast.words import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from occy_fast.spec.digest import Digest
 
-# C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of
-# them, and the others mislead a reader.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
 _LONGEST_FIELD = 300
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as `surrogateescape` decodes it
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def printable(text: str | bytes, longest: int | None = None) -> str:
-    """Return *text* with everything a terminal could act upon escaped, cut after *longest* characters."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    if longest is not None and len(text) > longest:
-        text = text[:longest] + "…"
-    return _UNPRINTABLE.sub(_escape, text)
 
 
 def _without_secrets(field: Any) -> Any:

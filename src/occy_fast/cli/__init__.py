@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from occy_fast import __version__
-from occy_fast.cli.answer import Voice, print_note, print_text
+from occy_fast.cli.answer import Voice, print_lines, print_note
 from occy_fast.cli.failure import MEANINGS, from_click, nearest_words, report_failure
 from occy_fast.cli.options import QuietHelp
 from occy_fast.cli.stopping import stopped_by_signals
@@ -73,7 +73,7 @@ class LazyGroup(QuietHelp, click.Group):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        print_text(f"occy-fast {__version__}\n{_build_line()}")
+        print_lines(f"occy-fast {__version__}", _build_line())
         ctx.exit(0)
 
 
@@ -128,7 +128,7 @@ def _run(arguments: list[str]) -> int:
     try:
         with program.make_context("occy-fast", list(arguments)) as context:
             if not arguments:
-                print_note(context.get_help())
+                print_note(*context.get_help().split("\n"))
                 return 2
             code = program.invoke(context)
     except click.exceptions.Exit as done:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from occy_fast.errors import OutputError, printable
+from occy_fast.errors import OutputError
+from occy_fast.words import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,19 @@ class Voice:
 
 def print_json(document: object, *, aside: bool = False) -> None:
     """Print one JSON object to stdout, or with *aside* to stderr, as an archive goes to stdout."""
+    _write(sys.stderr if aside else sys.stdout, format_json(document, indent=2) + "\n")
+
+
+def format_json(document: object, indent: int | None = None) -> str:
+    """Return a JSON object in ASCII that a terminal does not act upon: exact data, whatever is in it."""
     import json
 
-    _write(sys.stderr if aside else sys.stdout, json.dumps(document, indent=2) + "\n")
+    return json.dumps(document, indent=indent).replace("\x7f", "\\u007f")
 
 
-def print_text(text: str, *, aside: bool = False) -> None:
-    """Print *text* in the same way, with everything but its line ends made harmless to a terminal."""
-    _write(sys.stderr if aside else sys.stdout, "\n".join(printable(line) for line in text.split("\n")) + "\n")
+def print_lines(*lines: str, aside: bool = False) -> None:
+    """Print each of *lines* as one line in the same way, whatever an image has put into it."""
+    _write(sys.stderr if aside else sys.stdout, _printable_lines(lines))
 
 
 def print_script(text: str) -> None:
@@ -42,9 +48,13 @@ def print_drawn(text: str) -> None:
     _write(sys.stdout, text)
 
 
-def print_note(text: str) -> None:
-    """Print *text* to stderr in the same way; nobody listening there is no failure."""
-    _write(sys.stderr, "\n".join(printable(line) for line in text.split("\n")) + "\n")
+def print_note(*lines: str) -> None:
+    """Print *lines* to stderr in the same way; nobody listening there is no failure."""
+    _write(sys.stderr, _printable_lines(lines))
+
+
+def _printable_lines(lines: Sequence[str]) -> str:
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:

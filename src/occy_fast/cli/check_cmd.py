@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, print_drawn, print_json, print_text
+from occy_fast.cli.answer import Voice, print_drawn, print_json, print_lines
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
 from occy_fast.cli.reaching import reaching
@@ -67,7 +67,7 @@ def check(
         if sys.stdout is not None and sys.stdout.isatty():
             print_drawn(drawn_table(checked))
         else:
-            print_text("\n".join(checked_lines(checked)))
+            print_lines(*checked_lines(checked))
     return checked.exit_code
 
 
@@ -93,7 +93,7 @@ def drawn_table(checked: Checked) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    from occy_fast.errors import printable
+    from occy_fast.words import printable
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=os.get_terminal_size(sys.stdout.fileno()).columns or 80)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, format_table, print_json, print_note, print_text
+from occy_fast.cli.answer import Voice, format_table, print_json, print_lines, print_note
 from occy_fast.cli.options import (
     LOCATOR,
     EncodingType,
@@ -216,12 +216,12 @@ def convert(
             access=access,
         )
     if dry_run:
-        from occy_fast.planning.explain import explain_document, explain_text
+        from occy_fast.planning.explain import explain_document, explain_lines
 
         if voice.json:
             print_json(explain_document(plan), aside=aside)
         else:
-            print_text(explain_text(plan), aside=aside)
+            print_lines(*explain_lines(plan), aside=aside)
         return 0
     if not (voice.quiet or voice.json):
         for note in plan.notes:
@@ -235,13 +235,13 @@ def convert(
     if voice.json:
         print_json(result_document(result.plan, result), aside=aside)
     elif voice.quiet:
-        print_text("\n".join(map(str, result.digests)), aside=aside)
+        print_lines(*map(str, result.digests), aside=aside)
     else:
-        print_text(result_text(result.plan, result), aside=aside)
+        print_lines(*result_lines(result.plan, result), aside=aside)
     return 0
 
 
-def result_text(plan: Plan, result: Result) -> str:
+def result_lines(plan: Plan, result: Result) -> list[str]:
     """Say what became of each layer, what was published, and how fast it went."""
     from occy_fast.cli.units import format_rate, format_seconds
     from occy_fast.planning.explain import format_size
@@ -271,7 +271,7 @@ def result_text(plan: Plan, result: Result) -> str:
     rate = format_rate(result.size_in, result.seconds)
     sizes = f"read {format_size(result.size_in)}, wrote {format_size(result.size_out)}"
     lines.append(f"{sizes} in {format_seconds(result.seconds)} ({rate})")
-    return "\n".join(lines)
+    return lines
 
 
 def result_document(plan: Plan, result: Result) -> dict[str, Any]:

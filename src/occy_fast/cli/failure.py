@@ -7,9 +7,10 @@ import os
 import click
 
 from occy_fast.cli.advice import advice
-from occy_fast.cli.answer import Voice, print_note
+from occy_fast.cli.answer import Voice, format_json, print_note
 from occy_fast.cli.stopping import Stopped
-from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, UsageError, printable
+from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, UsageError
+from occy_fast.words import printable
 
 MEANINGS = {
     0: "done",
@@ -31,17 +32,15 @@ def report_failure(error: BaseException, voice: Voice) -> int:
     """Print what *error* means, as text or JSON, and return the exit code."""
     code = exit_code(error)
     if voice.json:
-        import json
-
-        print_note(json.dumps({"error": error_document(error, code)}))
+        print_note(format_json({"error": error_document(error, code)}))
     elif isinstance(error, Stopped):
         print_note("occy-fast: interrupted")
     else:
-        print_note("\n".join(error_lines(error)))
+        print_note(*error_lines(error))
     if voice.verbose and not isinstance(error, (OccyError, OSError, Stopped)):
         import traceback
 
-        print_note("".join(traceback.format_exception(error)).rstrip())
+        print_note(*"".join(traceback.format_exception(error)).rstrip().split("\n"))
     return code
 
 

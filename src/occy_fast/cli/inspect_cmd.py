@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, format_table, print_json, print_text
+from occy_fast.cli.answer import Voice, format_table, print_json, print_lines
 from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
 from occy_fast.cli.reaching import reaching
 
@@ -45,9 +45,9 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
     if voice.json:
         print_json(document)
     elif voice.quiet:
-        print_text("\n".join(image["digest"] or "-" for image in document["images"]))
+        print_lines(*(image["digest"] or "-" for image in document["images"]))
     else:
-        print_text("\n".join(contents_lines(document)))
+        print_lines(*contents_lines(document))
     return 0
 
 

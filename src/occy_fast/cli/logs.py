@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from occy_fast.errors import printable
+from occy_fast.words import printable
 
 
 class _ToStderr(logging.Handler):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from occy_fast.cli.answer import Voice, print_text
+from occy_fast.cli.answer import Voice, print_lines
 from occy_fast.cli.failure import nearest_words, spelling
 from occy_fast.errors import UsageError
 
@@ -209,7 +209,7 @@ def voiced(command: Function) -> Function:
 
 def _print_help(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        print_text(ctx.get_help())
+        print_lines(*ctx.get_help().split("\n"))
         ctx.exit(0)
 
 

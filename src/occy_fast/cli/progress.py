@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.cli.answer import Voice, print_note
-from occy_fast.errors import printable
 from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
+from occy_fast.words import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, format_table, print_json, print_text
+from occy_fast.cli.answer import Voice, format_table, print_json, print_lines
 from occy_fast.cli.options import ExampleCommand, TargetType, voiced
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def targets(*, name: str | None, voice: Voice) -> int:
         document = {"schema": SCHEMA, "targets": [target_document(target) for target in known], "sources": sources()}
         print_json(document)
     elif voice.quiet:
-        print_text("\n".join(target.name for target in known))
+        print_lines(*(target.name for target in known))
     elif name is None:
-        print_text("\n".join(target_lines(known)))
+        print_lines(*target_lines(known))
     else:
-        print_text("\n".join(cell_lines(known[0])))
+        print_lines(*cell_lines(known[0]))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from occy_fast.cli.advice import advice
-from occy_fast.cli.answer import Voice, print_json, print_text
+from occy_fast.cli.answer import Voice, print_json, print_lines
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
 from occy_fast.cli.reaching import reaching
@@ -59,7 +59,7 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
     if voice.json:
         print_json(report_document(report, seconds))
     elif not voice.quiet:
-        print_text("\n".join(report_lines(report, seconds)))
+        print_lines(*report_lines(report, seconds))
     return report.exit_code
 
 

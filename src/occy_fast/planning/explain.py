@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from occy_fast.errors import printable
 from occy_fast.planning.rules import Rule, RulePlan
 from occy_fast.planning.steps import (
     Adopt,
@@ -25,6 +24,7 @@ from occy_fast.planning.steps import (
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
+from occy_fast.words import printable
 
 if TYPE_CHECKING:
     from occy_fast.spec.encoding import EncoderIdentity
@@ -51,15 +51,20 @@ def estimate_written(plan: Plan) -> int:
 
 def explain_text(plan: Plan | RulePlan) -> str:
     """Print the plan for people, a line per layer, or per rule."""
+    return "\n".join(map(printable, explain_lines(plan)))  # refs and platforms are the image's own words
+
+
+def explain_lines(plan: Plan | RulePlan) -> list[str]:
+    """Return the same as lines, in the image's own words."""
     lines = [f"{plan.source} -> {plan.destination}"]
     if isinstance(plan, RulePlan):
-        return "\n".join(map(printable, lines + _rule_lines(plan)))
+        return lines + _rule_lines(plan)
     seen: set[tuple[object, ...]] = set()
     for named in plan.roots:
         lines += _named_lines(named, plan, seen)
     lines.append(_totals(plan))
     lines += _ending(plan, (step.identity for step in plan.steps if isinstance(step, Recode)))
-    return "\n".join(map(printable, lines))  # refs and platforms are the image's own words
+    return lines
 
 
 def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:

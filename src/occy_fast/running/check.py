@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -33,10 +32,12 @@ from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.look import Look
 from occy_fast.running.marking import host_architecture, images_in, marks_for, shape_of, skippable_layers
 from occy_fast.running.patience import try_patiently
+from occy_fast.spec.platform import parse_platform
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
 from occy_fast.targets.marks import Mark
 from occy_fast.transports.locate import STREAM, check_access, is_pipe, open_destination, parse_locator
+from occy_fast.words import shell_command
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
@@ -161,14 +162,21 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         source = f"docker-archive:{where.path}:@0" if not selector else locator
         if ":" in where.path:
             return None
-    platforms = [str(platform) for platform in _platforms(contents)] if contents is not None else []
+    platforms = list(filter(_can_be_named, map(str, _platforms(contents)))) if contents is not None else []
     single = destination.startswith("docker-archive:") or target.refuses("pull.oci_index")
     if len(platforms) > 1 and single:
         own = f"linux/{host_architecture()}"
         options = ["--platform", own if own in platforms else platforms[0]]
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
-    return shlex.join(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+    return shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+
+
+def _can_be_named(platform: str) -> bool:
+    with suppress(UsageError):
+        parse_platform(platform)
+        return True
+    return False
 
 
 def _named(destination: str, selector: str) -> str:

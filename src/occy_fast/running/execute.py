@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import threading
 import time
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
+from occy_fast.log import log
 from occy_fast.planning.explain import format_size
 from occy_fast.planning.rules import RulePlan
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.base import Sink, Stage, StreamSink
 
-log = logging.getLogger("occy_fast")
 
 Outcomes = dict[tuple[object, ...], LayerOutcome]
 """What became of each different work, by `work_of`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, PassedBytes
 from occy_fast.image.image import Layer
+from occy_fast.log import log
 from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Recode, Skip, is_tar, work_of
 from occy_fast.running.drain import drain_into
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from occy_fast.transports.archive_stream import Arrival
     from occy_fast.transports.base import Sink, Stage
 
-log = logging.getLogger("occy_fast")
 
 
 @dataclass(frozen=True, slots=True)

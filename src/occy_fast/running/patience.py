@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from occy_fast.errors import Cancelled, TransportError
+from occy_fast.log import log
 
 if TYPE_CHECKING:
     from occy_fast.planning.access import Access
 
-log = logging.getLogger("occy_fast")
 
 Answer = TypeVar("Answer")
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, Final
 
-from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge, printable
+from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge
 from occy_fast.spec.limits import LIMITS
+from occy_fast.words import printable
 
 _Path = tuple[()] | tuple["_Path", "str | int"]
 """The way from the root to a value, last step outermost: it is written out only where something is wrong."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,18 +10,19 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from occy_fast.errors import AmbiguousReference, BadDigest, DaemonError, NotFound, Unsupported, printable
+from occy_fast.errors import AmbiguousReference, BadDigest, DaemonError, NotFound, Unsupported
+from occy_fast.log import log
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.http import DaemonConnection
 from occy_fast.transports.locate import SHORT_ID
+from occy_fast.words import printable
 
 if TYPE_CHECKING:
     import http.client
 
     from occy_fast.transports.daemon.endpoint import Endpoint
 
-log = logging.getLogger("occy_fast")
 
 OURS = (1, 51)
 """The newest version of the API whose answers this module knows."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from occy_fast.errors import DaemonError, DigestMismatch, MissingBlob, PlanStale, SizeMismatch, Unsupported
 from occy_fast.image.publication import PublishedImage
+from occy_fast.log import log
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.json import format_json
 from occy_fast.transports.staging import COPY_STEP, output_errors
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from occy_fast.transports.base import AdoptBy
     from occy_fast.transports.daemon.client import DaemonClient
 
-log = logging.getLogger("occy_fast")
 
 _PATIENTLY, _SHORTLY = 60.0, 2.0                     # seconds for putting things back; short for a daemon that hangs
 

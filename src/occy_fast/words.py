@@ -1,0 +1,58 @@
+"""Text fit to be read: what an image or a daemon says, with all that a terminal could act upon escaped."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+
+# C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of
+# them, and the others mislead a reader.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
+_NAMED = {0x07: "a", 0x08: "b", 0x09: "t", 0x0A: "n", 0x0B: "v", 0x0C: "f", 0x0D: "r", 0x1B: "E", 0x27: "'", 0x5C: "\\"}
+
+
+def printable(text: str | bytes, longest: int | None = None) -> str:
+    """Return *text* as one line, everything a terminal could act upon escaped, cut after *longest* characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    if longest is not None and len(text) > longest:
+        text = text[:longest] + "…"
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def shell_command(arguments: Iterable[str]) -> str:
+    """Return a command line that a shell reads as *arguments*, in one printable line.
+
+    What cannot stand in such a line is written as bash, zsh, ksh and POSIX.1-2024's sh read it: $'\\n'.
+    """
+    return " ".join(map(_shell_word, arguments))
+
+
+def _shell_word(text: str) -> str:
+    if not _UNPRINTABLE.search(text):
+        return shlex.quote(text)
+    return "$'" + "".join(map(_shell_letter, text)) + "'"
+
+
+def _shell_letter(letter: str) -> str:
+    if letter not in "'\\" and not _UNPRINTABLE.match(letter):
+        return letter
+    if ord(letter) in _NAMED:
+        return f"\\{_NAMED[ord(letter)]}"
+    # three octal digits end by themselves; a byte that is no UTF-8 is given back as it was
+    return "".join(f"\\{byte:03o}" for byte in letter.encode("utf-8", _byte_of(letter)))
+
+
+def _byte_of(letter: str) -> str:
+    return "surrogateescape" if 0xDC80 <= ord(letter) <= 0xDCFF else "surrogatepass"
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as `surrogateescape` decodes it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
