@@ -162,7 +162,8 @@ class Words:
         text = re.sub(r"\bsha256:([0-9a-f]{12})\b", lambda found: self._digest(found[1]), text)
         text = re.sub(r"[\d.]+ [kMGT]?B free", "FREE free", text)
         text = re.sub(r'"(bytes_free|seconds)": [\d.]+', r'"\1": NUMBER', text)
-        text = re.sub(r"in [\d.]+ m?s \([\d.]+ [kMGT]?B/s\)", "in SECONDS (RATE)", text)
+        text = re.sub(r"in [\d.]+ m?s\b", "in SECONDS", text)
+        text = re.sub(r"\([\d.]+ [kMGT]?B/s\)", "(RATE)", text)
         return text.replace(f"-1, {platform.machine()}", "-1, ARCH")
 
     def _digest(self, found: str) -> str:
