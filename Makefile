@@ -1,7 +1,8 @@
 # make demo      build, make a small image, convert it, verify it, say what was done; IMAGE=app.tar takes yours
 # make test      build, then lint, types, stubs and the suite
 # make interop   build, then the tests against real daemons and tools
-# make faults    conversions killed, or one call failing, at every call they make: nothing half may be there
+# make faults    conversions killed, or one call failing, at every call they make: nothing half may be there;
+#                and with sources that fail, memory, threads or descriptors that run out: told by name
 # make damage    20,000 damaged images, and archives cut at every block: all refused, or what the whole image is
 # make sameness  the encoders at other addresses, in other company, with stale memory poisoned: always the same bytes
 # make sanitize  kernels under AddressSanitizer and UndefinedBehaviorSanitizer, bounds checked, by the suites that use them
@@ -38,6 +39,7 @@ interop: build
 
 faults: build
 	$(PY) tests/crash/faulty_runs.py
+	$(PY) tests/crash/short_runs.py
 
 sameness: build
 	$(PY) tests/campaigns/sameness.py

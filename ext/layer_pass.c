@@ -178,7 +178,7 @@ struct occy_pool {
 static int pieces_for(int workers) { return 2 * workers + 2; }
 static int chunks_for(int workers) { return 2 * workers + 6; }
 
-static size_t buffer_memory(int workers)
+size_t occy_pool_buffer_size(int workers)
 {
     return (size_t)pieces_for(workers) * (OCCY_ZSTD_HISTORY + PIECE_MAX + ENCODED_MAX) +
            (size_t)chunks_for(workers) * CHUNK;
@@ -1192,7 +1192,7 @@ struct occy_pool *occy_pool_create(int workers)
     pool->worker = calloc((size_t)workers, sizeof *pool->worker);
     pool->pieces = calloc((size_t)pool->piece_count, sizeof *pool->pieces);
     pool->chunks = calloc((size_t)pool->chunk_count, sizeof *pool->chunks);
-    pool->memory_size = buffer_memory(workers);
+    pool->memory_size = occy_pool_buffer_size(workers);
     /* pages that no stage touches cost nothing */
     pool->memory = mmap(NULL, pool->memory_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                         -1, 0);

@@ -58,6 +58,8 @@ struct occy_pass;
 /* Start *workers* threads (1 to OCCY_POOL_MAX_WORKERS).  NULL with errno set when it cannot. */
 #define OCCY_POOL_MAX_WORKERS 256
 struct occy_pool *occy_pool_create(int workers);
+/* Bytes of buffers that so many workers share. */
+size_t occy_pool_buffer_size(int workers);
 /* Stop every pass, end and join every thread, release the buffers and the eventfd.  Passes stay readable until they
  * are freed. */
 void occy_pool_stop(struct occy_pool *pool);

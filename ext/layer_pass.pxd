@@ -46,6 +46,7 @@ cdef extern from "layer_pass.h" nogil:
     occy_pool *occy_pool_create(int workers) noexcept
     void occy_pool_stop(occy_pool *pool) noexcept
     void occy_pool_free(occy_pool *pool) noexcept
+    size_t occy_pool_buffer_size(int workers) noexcept
     int occy_pool_event_fd(const occy_pool *pool) noexcept
     occy_pass *occy_pass_start(occy_pool *pool, const occy_pass_options *options) noexcept
     void occy_pass_free(occy_pass *layer) noexcept

@@ -30,6 +30,16 @@ cdef dict OUTPUTS = {
 MAX_WORKERS = OCCY_POOL_MAX_WORKERS
 
 
+def buffer_size(int workers):
+    """buffer_size(workers)
+--
+
+"""
+    if not 1 <= workers <= OCCY_POOL_MAX_WORKERS:
+        raise ValueError(f"workers: expected 1 to {OCCY_POOL_MAX_WORKERS}, found {workers}")
+    return occy_pool_buffer_size(workers)
+
+
 @cython.final
 cdef class Pool:
     """Pool(workers)

@@ -21,6 +21,7 @@
 #else
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
+#include <zstd_errors.h>
 #endif
 
 #include "zstd_jobs.h"
@@ -107,6 +108,12 @@ struct occy_zstd_encoder *occy_zstd_encoder_create(int level)
     return encoder;
 }
 
+/* A context makes its tables when it begins a frame, which is where memory may be missing. */
+static int status_of(size_t error)
+{
+    return ZSTD_getErrorCode(error) == ZSTD_error_memory_allocation ? OCCY_NO_MEMORY : OCCY_ENCODER;
+}
+
 #if OCCY_ZSTD_HAVE_JOBS
 int occy_zstd_job(struct occy_zstd_encoder *encoder, const uint8_t *piece, size_t history, size_t length,
                   int first, int last, uint8_t *target, size_t capacity, size_t *written)
@@ -122,18 +129,18 @@ int occy_zstd_job(struct occy_zstd_encoder *encoder, const uint8_t *piece, size_
                                                 ZSTD_dtlm_fast, NULL, &encoder->params,
                                                 ZSTD_CONTENTSIZE_UNKNOWN);
     if (ZSTD_isError(size))
-        return OCCY_ENCODER;
+        return status_of(size);
     if (!first) {
         /* makes the frame header, which the next call overwrites */
         size = ZSTD_compressContinue_public(context, target, capacity, piece, 0);
         if (ZSTD_isError(size))
-            return OCCY_ENCODER;
+            return status_of(size);
         ZSTD_invalidateRepCodes(context);
     }
     size = last ? ZSTD_compressEnd_public(context, target, capacity, piece, length)
                 : ZSTD_compressContinue_public(context, target, capacity, piece, length);
     if (ZSTD_isError(size))
-        return OCCY_ENCODER;
+        return status_of(size);
     if (first)
         target[4] |= 4; /* Content_Checksum_flag (RFC 8878 3.1.1.1.1): the sum is appended by the caller */
     *written = size;
@@ -162,7 +169,9 @@ int occy_zstd_stream(struct occy_zstd_encoder *encoder, const uint8_t *piece, si
     }
     /* flushed piece by piece, so that what is written depends on the piece size alone */
     left = ZSTD_compressStream2(encoder->context, &out, &in, last ? ZSTD_e_end : ZSTD_e_flush);
-    if (ZSTD_isError(left) || left != 0)
+    if (ZSTD_isError(left))
+        return status_of(left);
+    if (left != 0)
         return OCCY_ENCODER;
     if (last)
         encoder->started = 0;

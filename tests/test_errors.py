@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import inspect
+import os
 import pickle
 import re
 
@@ -25,6 +27,7 @@ SAMPLES: list[tuple[OccyError, type[Exception], int, list[str]]] = [
     (errors.AmbiguousReference("there", "two", ("a", "b"), "choose"), errors.UsageError, 2, ["two", "a, b", "choose"]),
     (errors.UnknownTarget("x", ("docker", "podman")), errors.UsageError, 2, ["'x'", "docker, podman"]),
     (errors.NotFound("there", "tag x"), LookupError, 3, ["there", "tag x"]),
+    (errors.MissingFile("there", "x.tar"), FileNotFoundError, 3, ["there", "x.tar", "No such file"]),
     (errors.MissingBlob("there", ONE), errors.NotFound, 3, [str(ONE)]),
     (errors.MissingPlatform("there", "a/b", ("c/d",)), errors.NotFound, 3, ["a/b", "c/d"]),
     (errors.IntegrityError("there", "broken"), ValueError, 4, ["broken"]),
@@ -75,7 +78,10 @@ SAMPLES: list[tuple[OccyError, type[Exception], int, list[str]]] = [
     (errors.RedirectRefused("source", "there", 307, "elsewhere"), errors.TransportError, 7, ["elsewhere"]),
     (errors.OutputError("/out", errno.ENOSPC, "write"), OccyError, 1, ["/out", "write", "No space left"]),
     (errors.PlanStale("there", "changed"), OccyError, 1, ["changed"]),
+    (errors.ResourceError("there", "memory", "too much", "less"), OccyError, 1, ["not enough memory", "(less)"]),
+    (errors.InputError("there", errno.EIO, "/in", "again"), OSError, 11, ["/in", "Input/output", "(again)"]),
 ]
+OF_THE_SYSTEM = [errors.MissingFile, errors.OutputError, errors.InputError]
 samples = pytest.mark.parametrize(
     ("error", "parent", "code", "words"), SAMPLES, ids=[type(error).__name__ for error, *_ in SAMPLES]
 )
@@ -93,7 +99,8 @@ def test_every_error_that_is_promised_exists() -> None:
     TarTruncated TarFormatError TarAmbiguous PathError UnsafePath UnsafeLink UnsafeWhiteout UnsafeInode Unsupported
     UnsupportedFormat
     UnsupportedMediaType ForeignLayerRefused LimitError TarLimitError DecompressionBomb WindowTooLarge ManifestTooLarge
-    ConfigTooLarge TransportError RegistryError DaemonError AuthRealmRefused RedirectRefused OutputError PlanStale"""
+    ConfigTooLarge TransportError RegistryError DaemonError AuthRealmRefused RedirectRefused OutputError PlanStale
+    InputError MissingFile ResourceError"""
     assert [name for name in promised.split() if not hasattr(errors, name)] == []
 
 
@@ -101,8 +108,73 @@ def test_every_error_that_is_promised_exists() -> None:
 def test_tree_and_exit_code(error: OccyError, parent: type[Exception], code: int, words: list[str]) -> None:
     assert isinstance(error, parent)
     assert isinstance(error, OccyError)
-    assert not isinstance(error, OSError)
+    assert isinstance(error, OSError) == (type(error) in OF_THE_SYSTEM)
     assert error.exit_code == code
+
+
+@pytest.mark.parametrize("kind", OF_THE_SYSTEM)
+def test_an_error_of_the_system_has_what_one_looks_for(kind: type[OccyError]) -> None:
+    (error,) = (sample for sample, *_ in SAMPLES if type(sample) is kind)
+    for each in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert isinstance(each, OSError)
+        assert each.errno in (errno.ENOENT, errno.EIO, errno.ENOSPC)
+        assert each.strerror == os.strerror(each.errno)
+        assert each.filename in ("x.tar", "/in", "/out")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOENT, errors.MissingFile),
+        (errno.ENOTDIR, errors.MissingFile),
+        (errno.ENOMEM, errors.ResourceError),
+        (errno.EIO, errors.InputError),
+        (errno.EACCES, errors.InputError),
+        (errno.EPERM, errors.InputError),
+        (errno.EMFILE, errors.InputError),
+        (errno.ENFILE, errors.InputError),
+        (errno.ELOOP, errors.InputError),
+        (errno.ESTALE, errors.InputError),
+        (errno.EISDIR, errors.InputError),
+        (errno.ETIMEDOUT, errors.InputError),
+    ],
+)
+def test_only_what_is_not_there_is_not_found(number: int, kind: type[OccyError]) -> None:
+    found = errors.unreadable(OSError(number, os.strerror(number)), "there", "x")
+    assert type(found) is kind
+    with pytest.raises(kind) as caught, errors.read_errors("there", "x"):
+        raise OSError(number, os.strerror(number))
+    assert str(caught.value) == str(found)
+    assert errors.unreadable(OSError("no number"), "there").args[1] == errno.EIO
+    named = errors.OutputError("/out", errno.ENOSPC, "write")
+    with pytest.raises(errors.OutputError) as kept, errors.read_errors("there", "x"):
+        raise named
+    assert kept.value is named
+
+
+@pytest.mark.parametrize(
+    ("error", "resource"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (OSError(errno.EMFILE, "Too many open files"), "open files"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "open files"),
+        (OSError(errno.EIO, "Input/output error"), None),
+        (RuntimeError("a defect"), None),
+        (ImportError("no such module"), None),
+        (errors.InputError("there", errno.EMFILE), None),
+    ],
+)
+def test_what_ran_out_is_named(error: Exception, resource: str | None) -> None:
+    found = errors.exhausted(error)
+    assert (found.resource if found else None) == resource
+    with pytest.raises(errors.ResourceError if resource else type(error)) as caught, errors.resource_errors():
+        raise error
+    if found:
+        assert found.remedy
+        assert caught.value.__cause__ is error
 
 
 @samples

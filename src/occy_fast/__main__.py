@@ -6,7 +6,11 @@ import os
 import sys
 from typing import NoReturn
 
-from occy_fast.cli import main
+try:
+    from occy_fast.cli import main
+except MemoryError:
+    os.write(2, b"occy-fast: not enough memory to begin with\n")
+    os._exit(1)
 
 
 def run() -> NoReturn:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference, UsageError
+from occy_fast.errors import BadReference, UsageError, resource_errors
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.access import USUAL_ACCESS, Access
@@ -67,11 +67,14 @@ def open_image(
     Args:
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
     Raises:
-        UsageError, NotFound, IntegrityError, LimitError, PathError, Unsupported.
+        UsageError, NotFound, InputError, ResourceError, IntegrityError, LimitError, PathError, Unsupported.
     """
     check_access(access, locator)
-    with open_source(locator, limits_of_call(limits), access) as source:
-        yield source.read()
+    with ExitStack() as opened:
+        with resource_errors():
+            source = opened.enter_context(open_source(locator, limits_of_call(limits), access))
+            contents = source.read()
+        yield contents
 
 
 def make_goal(
@@ -122,6 +125,7 @@ def _parse_platforms(platforms: Iterable[str | Platform]) -> tuple[Platform, ...
     return tuple(parse_platform(platform) if isinstance(platform, str) else platform for platform in named)
 
 
+@resource_errors()
 def plan(
     source: str,
     destination: str,
@@ -164,7 +168,8 @@ def plan(
     Returns:
         A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
     Raises:
-        UsageError, NotFound, IntegrityError, Unsupported, LimitError, PathError, TransportError.
+        UsageError, NotFound, InputError, ResourceError, IntegrityError, Unsupported, LimitError, PathError,
+        TransportError.
     """
     goal = make_goal(
         encoding=encoding,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOTDIR
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from occy_fast.words import printable
 
@@ -57,6 +60,9 @@ class OccyError(Exception):
         self.args = values
         for name, value in zip(self.fields, values, strict=True):
             setattr(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args                 # OSError's own would cut them
 
     def at(self, where: str) -> Self:
         """Return the same error, seen from the place that knows *where* it happened."""
@@ -149,19 +155,31 @@ class UnknownTarget(UsageError):
 
 
 class NotFound(OccyError, LookupError):
-    """What was asked for is not there, or cannot be read, where *errno* says why."""
+    """What was asked for is not there."""
 
     exit_code = 3
-    fields: ClassVar[tuple[str, ...]] = ("where", "what", "errno", "remedy")
+    fields: ClassVar[tuple[str, ...]] = ("where", "what", "remedy")
     what: str
-    errno: int | None
 
-    def __init__(self, where: str, what: str, errno: int | None = None, remedy: str | None = None) -> None:
-        self._keep(where, what, errno, remedy)
+    def __init__(self, where: str, what: str, remedy: str | None = None) -> None:
+        self._keep(where, what, remedy)
 
     def describe(self) -> str:
-        what = _shown(self.what)
-        return f"{what} not found" if self.errno is None else f"{what}: {os.strerror(self.errno)}"
+        return f"{_shown(self.what)} not found"
+
+
+class MissingFile(NotFound, FileNotFoundError):
+    """There is no such file, or no such directory on the way to it: *errno* is ENOENT or ENOTDIR."""
+
+    fields = ("where", "what", "errno", "remedy")
+    errno: int
+
+    def __init__(self, where: str, what: str, errno: int = ENOENT, remedy: str | None = None) -> None:
+        self._keep(where, what, errno, remedy)
+        self.filename, self.strerror = self.what, os.strerror(errno)
+
+    def describe(self) -> str:
+        return f"{_shown(self.what)}: {os.strerror(self.errno)}"
 
 
 class MissingBlob(NotFound):
@@ -556,7 +574,7 @@ class RedirectRefused(TransportError):
 # ---------------------------------------------------------------------------------------------------------- the rest: 1
 
 
-class OutputError(OccyError):
+class OutputError(OccyError, OSError):
     """The destination could not be written."""
 
     exit_code = 1
@@ -568,6 +586,7 @@ class OutputError(OccyError):
 
     def __init__(self, path: str, errno: int, operation: str) -> None:
         self._keep(path, errno, operation)
+        self.filename, self.strerror = self.path, os.strerror(errno)
 
     def describe(self) -> str:
         place = f"{_shown(self.path)}: " if self.path else ""
@@ -578,8 +597,97 @@ class OutputError(OccyError):
         return self if self.path else super().at(where)
 
 
+LESS_MEMORY: Final = "fewer workers (--jobs), a lower level, or more memory (ulimit -v, the container's limit)"
+MORE_THREADS: Final = "fewer workers (--jobs), a higher limit (ulimit -u, the container's pids limit), or memory for stacks"
+_UNMAPPED: Final = "failed to map segment"           # a library that a module needs, as the dynamic loader says it
+
+
+class ResourceError(OccyError):
+    """Memory, threads or open files of this process ran out; *resource* is which of them."""
+
+    exit_code = 1
+    fields = ("where", "resource", "problem", "remedy")
+    resource: str
+    problem: str
+
+    def __init__(self, where: str, resource: str, problem: str = "", remedy: str | None = None) -> None:
+        self._keep(where, resource, problem, remedy)
+
+    def describe(self) -> str:
+        text = f"not enough {_shown(self.resource)}"
+        return f"{text}: {_shown(self.problem)}" if self.problem else text
+
+
 class PlanStale(OccyError):
     """The world changed under the plan."""
 
     exit_code = 1
     problem: str
+
+
+# ---------------------------------------------------------------------------------------------------------- input: 11
+
+
+class InputError(OccyError, OSError):
+    """It is there, and cannot be read: the disk fails, access is denied, no descriptor is left."""
+
+    exit_code = 11
+    fields = ("where", "errno", "path", "remedy")
+    errno: int
+    path: str
+
+    def __init__(self, where: str, errno: int, path: str = "", remedy: str | None = None) -> None:
+        self._keep(where, errno, path, remedy)
+        self.filename, self.strerror = self.path or self.where, os.strerror(errno)
+
+    def describe(self) -> str:
+        place = f"{_shown(self.path)}: " if self.path and self.path not in self.where else ""
+        return f"{place}cannot be read: {os.strerror(self.errno)}"
+
+
+def unreadable(error: OSError, where: str, path: str = "", remedy: str | None = None) -> OccyError:
+    """Return what *error* means, which opening or reading *path* has met; an error of ours is itself."""
+    if isinstance(error, OccyError):
+        return error
+    if error.errno in (ENOENT, ENOTDIR):
+        return MissingFile(where, path or "file", error.errno, remedy)
+    if error.errno == ENOMEM:
+        return ResourceError(where, "memory", "the system has none left to read with")
+    return InputError(where, error.errno or EIO, path, remedy)
+
+
+def exhausted(error: BaseException) -> ResourceError | None:
+    """Return what *error* means where memory, threads or open files ran out and nothing nearer has said so."""
+    if isinstance(error, OccyError):
+        return None
+    text = str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == ENOMEM or (isinstance(error, ImportError) and _UNMAPPED in text):
+        return ResourceError("", "memory", "", LESS_MEMORY)
+    if isinstance(error, RuntimeError) and "can't start new thread" in text:
+        return ResourceError("", "threads", "none can be started", MORE_THREADS)
+    if number in (EMFILE, ENFILE):
+        return ResourceError("", "open files", os.strerror(number), "allow more of them (ulimit -n)")
+    return None
+
+
+@contextmanager
+def resource_errors() -> Iterator[None]:
+    """Turn what Python raises when memory, threads or open files run out into a ResourceError."""
+    try:
+        yield
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        if (found := exhausted(error)) is None:
+            raise
+        raise found from error
+
+
+@contextmanager
+def read_errors(where: str, path: str = "") -> Iterator[None]:
+    """Turn an OSError of a source into MissingFile or InputError."""
+    try:
+        yield
+    except OccyError:                                # it is named already
+        raise
+    except OSError as error:
+        raise unreadable(error, where, path) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 
@@ -17,11 +18,12 @@ from occy_fast.errors import (
     CorruptStream,
     DaemonError,
     DigestMismatch,
+    InputError,
     LimitError,
     ManifestTooLarge,
-    NotFound,
     OccyError,
     OutputError,
+    ResourceError,
     TarTruncated,
     UnknownTarget,
     Unsupported,
@@ -89,7 +91,10 @@ def test_what_is_not_known_has_no_line() -> None:
         (UnknownTarget("x", ("y",)), "occy-fast targets"),
         (OutputError("/none/out", 2, "open"), "mkdir -p"),
         (OutputError("/file/out", 20, "open"), "a file is in the way"),
-        (NotFound("a.tar", "a.tar", 13), "look at who may read it"),
+        (InputError("a.tar", errno.EACCES), "look at who may read it"),
+        (InputError("a.tar", errno.EIO), "look at the disk"),
+        (InputError("a.tar", errno.EMFILE), "ulimit -n"),
+        (OutputError("out", errno.ENFILE, "create"), "ulimit -n"),
         (OutputError("/out", 28, "write"), "make room there"),
         (DaemonError("destination", "docker-daemon:a", None, "it hung up", True), "--retries N"),
     ],
@@ -101,8 +106,20 @@ def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
     assert words in str(error_document(error, 1)["remedy"])
 
 
+def test_what_ran_out_is_no_defect() -> None:
+    for error in (MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")):
+        printed: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("occy_fast.cli.failure.print_note", printed.append)
+            assert report_failure(error, Voice()) == ResourceError.exit_code == 1
+        (text,) = printed
+        assert text.startswith("occy-fast: ResourceError: not enough ")
+        assert "try:" in text
+        assert "defect" not in text
+
+
 def test_what_an_error_says_itself_counts() -> None:
-    assert error_lines(NotFound("a", "b", 13, "c"))[-1] == "  try:   c"
+    assert error_lines(InputError("a", 13, "b", "c"))[-1] == "  try:   c"
 
 
 def test_an_errno_is_put_into_words() -> None:

@@ -141,7 +141,7 @@ def test_only_what_is_used_is_imported(arguments: list[str], absent: set[str], a
 def test_the_exit_code_reaches_the_shell_and_nothing_reaches_stdout(tmp_path: Path) -> None:
     done = run("inspect", tmp_path / "nothing.tar")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("occy-fast: NotFound: not found\n")
+    assert done.stderr.startswith("occy-fast: MissingFile: not found\n")
 
 
 def test_a_reader_that_leaves_early_is_no_failure(archive: Path) -> None:

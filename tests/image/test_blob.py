@@ -16,9 +16,10 @@ from occy_fast.errors import (
     BadArchive,
     ConfigTooLarge,
     DigestMismatch,
+    InputError,
     LimitError,
     MissingBlob,
-    NotFound,
+    MissingFile,
     PlanStale,
     SizeMismatch,
     Unsupported,
@@ -127,7 +128,7 @@ def test_a_file_may_change_where_no_check_is_wanted(file: Path) -> None:
     touched(file)
     assert region.read() == DATA[:10]
     file.unlink()
-    with pytest.raises(NotFound):
+    with pytest.raises(MissingFile):
         region.open()
 
 
@@ -164,7 +165,7 @@ def test_a_file_that_cannot_be_read(file: Path, monkeypatch: pytest.MonkeyPatch,
     region = whole(file)
     with nothing_left(), monkeypatch.context() as patch:
         patch.setattr(os, call, refuse)
-        with pytest.raises(NotFound, match="file: Input/output error"):
+        with pytest.raises(InputError, match="cannot be read: Input/output error"):
             region.read()
 
 

@@ -20,7 +20,16 @@ import pytest
 import zstandard
 
 import occy_fast
-from occy_fast.errors import Cancelled, CorruptStream, DecompressionBomb, NotFound, OutputError, Unsupported, UsageError
+from occy_fast.errors import (
+    Cancelled,
+    CorruptStream,
+    DecompressionBomb,
+    InputError,
+    MissingFile,
+    OutputError,
+    Unsupported,
+    UsageError,
+)
 from occy_fast.running.recompress import recompress
 
 TAR = b"".join(hashlib.sha256(str(number % 900).encode()).digest() * 7 for number in range(9000))
@@ -139,7 +148,7 @@ def test_limits() -> None:
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(MissingFile):
         recompress(tmp_path / "absent", None, "gzip")
     with pytest.raises(UsageError, match="is a directory"):
         recompress(tmp_path, None, "gzip")
@@ -170,7 +179,9 @@ def test_a_pipe_by_its_path_is_read_to_its_end(tmp_path: Path, codec: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["file above", "refused", "broken"])
-def test_what_cannot_be_read_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_what_cannot_be_read_is_told_from_what_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     path = tmp_path / "layer"
     path.write_bytes(lzma.compress(TAR))
     call, original = {"refused": "open", "broken": "pread"}.get(kind, ""), os.open
@@ -182,7 +193,8 @@ def test_what_cannot_be_read_is_not_found(tmp_path: Path, monkeypatch: pytest.Mo
 
     if call:
         monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(NotFound, match=r"file: (Input|Not a directory)"):
+    expected = (MissingFile, "Not a directory") if kind == "file above" else (InputError, "Input/output error")
+    with pytest.raises(expected[0], match=expected[1]):
         recompress(path / "below" if kind == "file above" else path, None, "gzip")
 
 

@@ -13,7 +13,15 @@ from outputs import tree
 
 from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
 from occy_fast import api
-from occy_fast.errors import CorruptStream, DecompressionBomb, DigestMismatch, MissingBlob, NotFound, TarError
+from occy_fast.errors import (
+    CorruptStream,
+    DecompressionBomb,
+    DigestMismatch,
+    InputError,
+    MissingBlob,
+    NotFound,
+    TarError,
+)
 from occy_fast.streams.layer_pass import Outcome, Run
 
 
@@ -217,11 +225,11 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Run, "wait", failing)
     report = api.verify(f"oci:{layout}")
     (finding,) = report.errors
-    assert isinstance(finding.error, NotFound)
+    assert isinstance(finding.error, InputError)
     assert "Input/output error" in finding.problem
-    assert (report.layers, report.exit_code) == (2, 3)
+    assert (report.layers, report.exit_code) == (2, 11)
     calls.clear()
-    with pytest.raises(NotFound, match="Input/output error"):
+    with pytest.raises(InputError, match="Input/output error"):
         api.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image_builders import docker_archive, make_image, oci_archive, oci_layout
-from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.errors import BadReference, InputError, NotFound, Unsupported, UnsupportedFormat, UsageError
 from occy_fast.transports.archive_stream import ArchiveStream
 from occy_fast.transports.locate import STREAM, TRANSPORTS, Locator, open_destination, open_source, parse_locator
 
@@ -180,5 +180,5 @@ def test_a_layout_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "lstat", refuse)
-    with pytest.raises(NotFound, match="Permission denied"):
+    with pytest.raises(InputError, match="Permission denied"):
         open_source(str(tmp_path))

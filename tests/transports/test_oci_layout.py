@@ -22,6 +22,7 @@ from occy_fast import errors
 from occy_fast.errors import (
     BadArchive,
     DigestMismatch,
+    InputError,
     LimitError,
     MissingBlob,
     NotFound,
@@ -480,7 +481,7 @@ def test_no_error_of_the_system_escapes_from_reading(
         return original(path, *arguments, **more)
 
     monkeypatch.setattr(os, name, refuse)
-    with pytest.raises(NotFound, match="Permission denied"):
+    with pytest.raises(InputError, match="Permission denied"):
         read(layout)
 
 

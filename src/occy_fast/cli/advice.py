@@ -7,10 +7,10 @@ from occy_fast.errors import (
     ConfigTooLarge,
     CorruptStream,
     DigestMismatch,
+    InputError,
     LimitError,
     ManifestTooLarge,
     MissingBlob,
-    NotFound,
     OccyError,
     OutputError,
     SizeMismatch,
@@ -62,8 +62,16 @@ def advice(error: OccyError) -> str:
             return "a name is REPOSITORY[:TAG], the repository in small letters"
         case MissingBlob():
             return "copy or save it again: not all of it is there"
-        case NotFound(errno=13):
+        case InputError(errno=1 | 13):
             return "look at who may read it (ls -l), or run as somebody who may"
+        case InputError(errno=23 | 24) | OutputError(errno=23 | 24):
+            return "allow more open files (ulimit -n)"
+        case InputError(errno=5 | 116):
+            return "look at the disk or mount it is on (dmesg), and try again"
+        case InputError(errno=40):
+            return "name the file itself: the links to it lead in a circle"
+        case InputError(errno=21):
+            return "name a file: this is a directory"
         case OutputError(errno=28):
             return "make room there, or name another place"
         case OutputError(errno=13 | 1 | 30):

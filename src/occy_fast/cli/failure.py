@@ -9,7 +9,7 @@ import click
 from occy_fast.cli.advice import advice
 from occy_fast.cli.answer import Voice, format_json, print_note
 from occy_fast.cli.stopping import Stopped
-from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, UsageError
+from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, ResourceError, UsageError, exhausted
 from occy_fast.words import printable
 
 MEANINGS = {
@@ -21,6 +21,7 @@ MEANINGS = {
     5: "not supported",
     6: "a limit is exceeded",
     7: "a registry or daemon failed",
+    11: "it is there, and cannot be read",
     130: "interrupted",
 }
 
@@ -30,6 +31,7 @@ _KEYS = {"name": "given"}  # `name` is the error's own
 
 def report_failure(error: BaseException, voice: Voice) -> int:
     """Print what *error* means, as text or JSON, and return the exit code."""
+    error = exhausted(error) or error
     code = exit_code(error)
     if voice.json:
         print_note(format_json({"error": error_document(error, code)}))
@@ -103,6 +105,8 @@ def nearest_words(word: str, known: list[str]) -> str:
 def _meaning(error: OccyError) -> str:
     if isinstance(error, OutputError):
         return "the destination could not be written"
+    if isinstance(error, ResourceError):
+        return f"not enough {error.resource}"
     if isinstance(error, PlanStale):
         return "the world changed under the plan"
     if isinstance(error, Cancelled):
@@ -144,8 +148,6 @@ def _foreign_lines(error: BaseException) -> list[str]:
                 f"  where: {printable(os.fsdecode(error.filename) if not isinstance(error.filename, int) else 'fd')}"
             )
         return lines
-    if isinstance(error, MemoryError):
-        return ["occy-fast: MemoryError: not enough memory", "  try: fewer workers (--jobs 1)"]
     if isinstance(error, ImportError):  # a demand in OCCY_FAST_KERNELS that is not met, or a broken installation
         return [f"occy-fast: ImportError: {printable(str(error))}"]
     first = str(error).strip().split("\n")[0]

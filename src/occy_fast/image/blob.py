@@ -14,11 +14,12 @@ from occy_fast.errors import (
     DigestMismatch,
     LimitError,
     MissingBlob,
-    NotFound,
     OccyError,
     PlanStale,
     SizeMismatch,
     Unsupported,
+    read_errors,
+    unreadable,
 )
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
@@ -56,22 +57,22 @@ class FileRegion:
 
         Raises:
             PlanStale: it is gone, or another one.
-            NotFound: it cannot be read; or it is not there, and no check was wanted.
+            MissingFile: it is not there, and no check was wanted.
+            InputError: it cannot be read.
             BadArchive: it is no regular file, or ends before the region does.
         """
         try:
             # O_NONBLOCK: a FIFO in the place of a file must not block; regular files ignore it
             fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno in (ENOENT, ENOTDIR):
-                if self.inode is not None:
-                    raise PlanStale(self.path, "the file is gone") from error
-                raise NotFound(self.path, "file") from error
+            if error.errno in (ENOENT, ENOTDIR) and self.inode is not None:
+                raise PlanStale(self.path, "the file is gone") from error
             if error.errno in (ELOOP, ENXIO):
                 raise BadArchive(self.path, "a link or socket, where a regular file should be") from error
-            raise _unreadable(self.path, error) from error
+            raise unreadable(error, self.path) from error
         try:
-            status = os.fstat(fd)
+            with read_errors(self.path):
+                status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise BadArchive(self.path, "no regular file")
             if self.inode is not None and identity_of(status) != self.inode:
@@ -119,24 +120,18 @@ class OpenRegion:
 
         Raises:
             PlanStale: the file became shorter than the region.
-            NotFound: the system cannot read it.
+            InputError: the system cannot read it.
         """
         end = self.size if length is None else min(self.size, start + length)
         pieces: list[bytes] = []
         while start < end:
-            try:
+            with read_errors(self.path):
                 piece = os.pread(self.fd, min(_PIECE, end - start), self.offset + start)
-            except OSError as error:
-                raise _unreadable(self.path, error) from error
             if not piece:
                 raise PlanStale(self.path, "the file became shorter while it was read")
             pieces.append(piece)
             start += len(piece)
         return b"".join(pieces)
-
-
-def _unreadable(path: str, error: OSError) -> NotFound:
-    return NotFound(path, "file", error.errno)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +146,9 @@ class InlineBytes:
         return len(self.data)
 
     def open(self) -> OpenRegion:
-        """Open the bytes as an unnamed file in memory."""
-        fd = os.memfd_create("occy-fast", os.MFD_CLOEXEC)
+        """Open the bytes as an unnamed file in memory. Raises InputError."""
+        with read_errors("bytes in a document"):
+            fd = os.memfd_create("occy-fast", os.MFD_CLOEXEC)
         try:
             rest = memoryview(self.data)
             while rest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import IntEnum
 from typing import NoReturn
 
@@ -84,7 +83,7 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
         case Status.NO_MEMORY:
             raise MemoryError
         case Status.READ:
-            raise OSError(value, f"cannot read at byte {offset}: {os.strerror(value)}")
+            raise errors.InputError(where, value)
         case Status.WRITE:
             raise errors.OutputError(where, value, f"write at byte {offset}")
         case Status.CANCELLED:

@@ -21,6 +21,7 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedFormat,
     UsageError,
+    resource_errors,
 )
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.blob import PassedBytes
@@ -82,6 +83,7 @@ class Checked:
         return 5 if self.errors else 0
 
 
+@resource_errors()
 def check(
     locator: str,
     targets: Iterable[str],

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale
+from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale, resource_errors
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
@@ -43,6 +43,7 @@ Outcomes = dict[tuple[object, ...], LayerOutcome]
 """What became of each different work, by `work_of`."""
 
 
+@resource_errors()
 def execute(
     plan: Plan | RulePlan,
     *,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, NotFound, SizeMismatch
+from occy_fast.errors import DigestMismatch, SizeMismatch, read_errors
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_foreign
@@ -30,13 +30,10 @@ def open_blob(
     """Open *blob* for a pass that is to see what *codec* encodes; *stack* keeps it open.
 
     The second value takes the blob's digest where the pass does not, and is complete when the pass has ended. Buffers
-    hold the decoded tar where the pass cannot decode it. Raises MissingBlob, NotFound, SizeMismatch, PlanStale,
-    BadArchive.
+    hold the decoded tar where the pass cannot decode it. Raises MissingBlob, MissingFile, InputError, SizeMismatch,
+    PlanStale, BadArchive.
     """
-    try:
-        region = stack.enter_context(blob.open(where))
-    except OSError as error:
-        raise NotFound(where, "its bytes", error.errno) from error
+    region = stack.enter_context(blob.open(where))
     if region.size != blob.size:
         raise SizeMismatch(where, blob.size, region.size)
     if codec in NATIVE and (blob.digest is None or blob.digest.algorithm == "sha256"):
@@ -60,10 +57,11 @@ def prove_blob(blob: Blob, outcome: Outcome, hasher: _Hash | None, where: str) -
 
 
 def _read(region: OpenRegion, where: str, digest: _Hash) -> Iterator[bytes]:
-    """Yield a region's bytes in steps of a mebibyte, feeding *digest* on the way. Raises SizeMismatch."""
+    """Yield a region's bytes in steps of a mebibyte, feeding *digest* on the way. Raises SizeMismatch, InputError."""
     done = 0
     while done < region.size:
-        data = os.pread(region.fd, min(STEP, region.size - done), region.offset + done)
+        with read_errors(where, region.path):
+            data = os.pread(region.fd, min(STEP, region.size - done), region.offset + done)
         if not data:
             raise SizeMismatch(where, region.size, done)
         digest.update(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from occy_fast.errors import resource_errors
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.running.limits import limits_of_call
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
+@resource_errors()
 def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS) -> dict[str, Any]:
     """Describe every image a locator selects, from headers and documents alone.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import Cancelled, NotFound, OccyError
+from occy_fast.errors import Cancelled, OccyError, unreadable
 from occy_fast.running.progress import LayerProgress, Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ class Lanes:
             self.finish(lane.position, outcome.size_in, outcome.size_out)
         except Cancelled:
             raise
-        except OSError as error:
-            self._fail(lane, NotFound(lane.where, "its bytes", error.errno), error)
         except OccyError as error:
             self._fail(lane, error)
+        except OSError as error:                     # of what feeds the pass
+            self._fail(lane, unreadable(error, lane.where), error)
         else:
             self._active.popleft()
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from occy_fast.errors import (
     BadReference,
     Cancelled,
+    InputError,
     LimitError,
     MissingBlob,
     NotFound,
     OccyError,
+    ResourceError,
     TransportError,
     Unsupported,
     UnsupportedFormat,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.transports.base import Source
     from occy_fast.transports.locate import Locator
+
+_INNOCENT = (NotFound, InputError, UsageError, LimitError, TransportError, ResourceError, Cancelled)
 
 
 class Seen(NamedTuple):
@@ -72,7 +76,7 @@ class Look:
     def take(self) -> Seen:
         """Look; what comes by once is seen as it comes, and only then.
 
-        Raises UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError.
+        Raises UsageError, NotFound, InputError, Unsupported, LimitError, Cancelled, TransportError.
         """
         where = parse_locator(self.locator)
         with open_source(self.locator, self.limits, self.access, lenient=True, workers=self.workers) as source:
@@ -115,6 +119,9 @@ class Look:
         if not self.deep:
             return Seen(shape, contents)
         report = prove(contents, passed, self.workers, False, self.progress, self.cancel, self.limits)
+        for finding in report.errors:
+            if isinstance(finding.error, InputError):    # of the disk, and not of the image
+                raise finding.error
         return Seen(shape, contents, report=report)
 
 
@@ -126,9 +133,9 @@ def _unread(shape: Shape | None, error: OccyError, where: Locator) -> Seen:
 
 
 def _of_the_image(error: OccyError) -> OccyError:
-    """Return what an image is guilty of; raise what it is not: a wrong locator, a limit, a failing daemon, a cancel."""
+    """Return what an image is guilty of; raise what it is not: a wrong locator, a limit, a failing disk or daemon."""
     if isinstance(error, MissingBlob | BadReference):    # a NotFound and a UsageError that stand in the image
         return error
-    if isinstance(error, NotFound | UsageError | LimitError | TransportError | Cancelled):
+    if isinstance(error, _INNOCENT):
         raise error
     return error

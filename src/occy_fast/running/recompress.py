@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import BinaryIO
 
-from occy_fast.errors import CorruptStream, NotFound, OutputError, UsageError
+from occy_fast.errors import CorruptStream, OccyError, OutputError, UsageError, read_errors, resource_errors
 from occy_fast.running.feed import NATIVE
 from occy_fast.running.limits import limits_of_call
 from occy_fast.spec.encoding import Encoding, parse_encoding
@@ -33,6 +33,7 @@ Readable = str | os.PathLike[str] | int | bytes | bytearray | memoryview | Binar
 Writable = str | os.PathLike[str] | int | BinaryIO | None
 
 
+@resource_errors()
 def recompress(
     source: Readable,
     destination: Writable,
@@ -67,7 +68,8 @@ def recompress(
         DecompressionBomb: there is more tar than *max_layer*, or more than 1000 times the source of a layer
             that is not *trusted*.
         OutputError: the destination cannot be written.
-        NotFound: there is no such path, or it cannot be read.
+        MissingFile: there is no such path.
+        InputError: the source is there, and cannot be read.
         Unsupported: the encoding is not offered, or a device or pipe stands where a file is to be replaced.
         UsageError: a path is a directory, or the limit cannot be.
     """
@@ -119,14 +121,16 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
         view = memoryview(source).cast("B")
         return _codec(bytes(view[:SNIFF_SIZE]), where), FeedSource([view])
     if isinstance(source, str | os.PathLike):
-        with _read_errors(where):
+        with read_errors(where):
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
         open_files.callback(os.close, fd)
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
+        with read_errors(where):
+            is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+        if is_directory:
             raise UsageError(f"{where} is a directory", "name the file that holds the layer")
         source = fd
     if isinstance(source, int):
-        with _read_errors(where):
+        with read_errors(where):
             if stat.S_ISREG(os.fstat(source).st_mode):
                 offset = os.lseek(source, 0, os.SEEK_CUR)
                 return _codec(os.pread(source, SNIFF_SIZE, offset), where), FdSource(source, offset)
@@ -134,17 +138,6 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
         return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where), where)
     file = source
     return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where), where)
-
-
-@contextmanager
-def _read_errors(where: str) -> Iterator[None]:
-    """Turn an OSError of the source into a NotFound."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise NotFound(where, "file") from None
-    except OSError as error:
-        raise NotFound(where, "file", error.errno) from error
 
 
 def _codec(head: bytes, where: str) -> str:
@@ -168,7 +161,7 @@ def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, FeedSourc
 
 def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:
     while True:
-        with _read_errors(where):
+        with read_errors(where):
             block = read()
         if not block:
             return
@@ -177,7 +170,7 @@ def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:
 
 def _read_all(fd: int, offset: int, where: str) -> Iterator[bytes]:
     while True:
-        with _read_errors(where):
+        with read_errors(where):
             block = os.pread(fd, STEP, offset)
         if not block:
             return
@@ -215,6 +208,8 @@ def _write_all(write: Callable[[memoryview], int | None], data: bytes, name: str
     while len(rest):
         try:
             written = write(rest)
+        except OccyError:
+            raise
         except OSError as error:
             raise OutputError(name, error.errno or 0, "write") from error
         rest = rest[len(rest) if written is None else written :]

@@ -13,10 +13,12 @@ from occy_fast.errors import (
     Cancelled,
     DigestMismatch,
     OccyError,
+    ResourceError,
     TarError,
     TransportError,
     Unsupported,
     UsageError,
+    resource_errors,
 )
 from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from occy_fast.streams.layer_pass import Outcome
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
-_WORST_FIRST = (4, 3, 6, 5, 7, 1)
+_WORST_FIRST = (4, 3, 11, 6, 5, 7, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Report:
         return next((code for code in _WORST_FIRST if code in codes), max(codes, default=0))
 
 
+@resource_errors()
 def verify(
     locator: str,
     *,
@@ -95,7 +98,8 @@ def verify(
         access: how a daemon is reached.
         workers, progress, cancel, max_layer, limits: as execute takes them.
     Raises:
-        UsageError, NotFound, Cancelled, TransportError, and nothing that an image could be guilty of.
+        UsageError, NotFound, InputError, ResourceError, Cancelled, TransportError, and nothing that an image could be
+        guilty of.
     """
     check_workers(workers)
     held = limits_of_call(limits, max_layer)
@@ -128,7 +132,7 @@ def _verify_once(
                 contents = source.read()
         except OccyError as error:
             asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
-            if asked or isinstance(error, Cancelled | TransportError):
+            if asked or isinstance(error, Cancelled | TransportError | ResourceError):
                 raise
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
         return prove(contents, passed, workers, strict, progress, cancel, limits)
@@ -228,6 +232,8 @@ class _Verification:
             self.size += layer.size
 
         def fail(error: OccyError) -> None:
+            if isinstance(error, ResourceError):     # which says nothing of the image
+                raise error
             self.findings.append(_finding(error, where))
             if isinstance(error, TarError) and scan:
                 self.begin(lanes, pool, position, layer, scan=False)

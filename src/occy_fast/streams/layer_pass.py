@@ -6,12 +6,13 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import EAGAIN, EMFILE, ENFILE, ENOMEM
 from types import TracebackType
 from typing import Final, Self
 
-from occy_fast.errors import Cancelled, OccyError, OutputError
+from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError
 from occy_fast.kernels import SIDE, gzip_blocks, layer_pass, zstd_blocks
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
@@ -187,7 +188,10 @@ class WorkerPool:
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = default_workers() if workers is None else workers
-        self._pool = layer_pass.Pool(self.workers)
+        try:
+            self._pool = layer_pass.Pool(self.workers)
+        except (OSError, MemoryError) as error:
+            raise _no_pool(error, self.workers) from error
         self._pumped: list[Run] = []
 
     def __enter__(self) -> Self:
@@ -204,16 +208,33 @@ class WorkerPool:
 
         Raises:
             Unsupported: the encoder does not offer that level.
+            ResourceError: there is no memory for it.
         """
         if any(isinstance(end, FdSource | FdSink) and end.fd < 0 for end in (job.source, job.sink)):
             raise ValueError("a descriptor below 0 is no file")
         encode = None if job.encode is None or job.encode.codec == "none" or job.sink is None else job.encode
         identity = None if encode is None else encoder_identity(encode)
-        limits = job.limits
         output = "source" if job.copy_source else "encoded" if encode is not None else "tar"
         source = job.source if isinstance(job.source, FdSource) else FdSource(-1)
         sink = job.sink if isinstance(job.sink, FdSink) else FdSink(-1)
-        started = self._pool.start(
+        with _memory_errors(job, identity, self.workers):
+            started = self._start(job, encode, identity, output, source, sink)
+        run = Run(self, started, job, identity)
+        if isinstance(job.source, FeedSource) or isinstance(job.sink, DrainSink):
+            self._pumped.append(run)
+        return run
+
+    def _start(
+        self,
+        job: LayerPass,
+        encode: Encoding | None,
+        identity: EncoderIdentity | None,
+        output: str,
+        source: FdSource,
+        sink: FdSink,
+    ) -> layer_pass.Pass:
+        limits = job.limits
+        return self._pool.start(
             decode=job.decode,
             encode="none" if encode is None else encode.codec,
             level=0 if identity is None else identity.level or 0,
@@ -233,10 +254,6 @@ class WorkerPool:
             max_sparse_map=limits.tar_sparse_map,
             max_extensions=limits.tar_extension_count,
         )
-        run = Run(self, started, job, identity)
-        if isinstance(job.source, FeedSource) or isinstance(job.sink, DrainSink):
-            self._pumped.append(run)
-        return run
 
     def _fileno(self) -> int:
         return self._pool.fileno()
@@ -245,6 +262,39 @@ class WorkerPool:
         """Feed and drain every run that needs it, so that any may be waited for first; whether anything moved."""
         self._pumped = [run for run in self._pumped if not run.ended]
         return sum(run._pump() for run in self._pumped) > 0
+
+
+def _no_pool(error: OSError | MemoryError, workers: int) -> ResourceError:
+    """Return why *workers* could not be begun with."""
+    number = ENOMEM if isinstance(error, MemoryError) else error.errno
+    if number == EAGAIN:                             # of pthread_create alone, also where a stack finds no room
+        return ResourceError("", "threads", f"{_count(workers)} cannot be started", MORE_THREADS)
+    if number in (EMFILE, ENFILE):
+        return ResourceError("", "open files", os.strerror(number), "allow more of them (ulimit -n)")
+    return ResourceError("", "memory", f"the buffers of {_count(workers)} take {_memory(workers, None)}", LESS_MEMORY)
+
+
+@contextmanager
+def _memory_errors(job: LayerPass, identity: EncoderIdentity | None, workers: int) -> Iterator[None]:
+    """Turn a MemoryError into a ResourceError that says what *job* takes."""
+    try:
+        yield
+    except MemoryError as error:
+        at = "" if identity is None else f" at {identity.codec}:{identity.level}"
+        problem = f"{_count(workers)}{at} take up to {_memory(workers, identity)}"
+        raise ResourceError(job.where, "memory", problem, LESS_MEMORY) from error
+
+
+def _memory(workers: int, identity: EncoderIdentity | None) -> str:
+    """Say how much a pool takes, with an encoder for every worker."""
+    size = layer_pass.buffer_size(workers)
+    if identity is not None and identity.codec == "zstd" and identity.level is not None:
+        size += workers * zstd_blocks.encoder_size(identity.level)
+    return f"{-(-size // (1 << 20))} MiB"
+
+
+def _count(workers: int) -> str:
+    return "1 worker" if workers == 1 else f"{workers} workers"
 
 
 class Run:
@@ -294,14 +344,16 @@ class Run:
             cancelled: asked as often; when it says so, the layer stops.
 
         Raises:
-            OccyError: whatever is wrong with the layer, seen from `LayerPass.where`.
-            OSError: the source cannot be read.
+            OccyError: whatever is wrong with the layer, seen from `LayerPass.where`; InputError where its file cannot
+                be read, ResourceError where memory ran out.
+            OSError: what feeds the pass raised it.
             Cancelled: it was stopped.
         """
         try:
-            self._work(progress, cancelled)
-            self._raise_failure()
-            tar, source, output, *sizes = self._pass.result()
+            with _memory_errors(self._job, self._identity, self._pool.workers):
+                self._work(progress, cancelled)
+                self._raise_failure()
+                tar, source, output, *sizes = self._pass.result()
         except OutputError as error:
             path = self._job.sink.path if isinstance(self._job.sink, FdSink) else self._job.where
             raise OutputError(error.path or path, error.errno, error.operation) from None

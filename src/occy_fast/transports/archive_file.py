@@ -7,7 +7,7 @@ import stat
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import NotFound, TarError, UnsupportedFormat
+from occy_fast.errors import TarError, UnsupportedFormat, read_errors, unreadable
 from occy_fast.image.blob import identity_of
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
@@ -26,15 +26,17 @@ class ArchiveFile:
     def __init__(
         self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
     ) -> None:
-        """Open the file; the arguments are DockerArchiveReader's. Raises NotFound, UnsupportedFormat."""
+        """Open the file; the arguments are DockerArchiveReader's. Raises MissingFile, InputError, UnsupportedFormat."""
         self.locator = locator.text
         self._wanted, self._limits, self._lenient, self._workers = locator, limits, lenient, workers
         self._fd = -1
-        try:
+        with read_errors(locator.text, locator.path):
             self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFound(locator.text, locator.path, error.errno) from error
-        status = os.fstat(self._fd)
+            try:
+                status = os.fstat(self._fd)
+            except OSError:
+                self.close()
+                raise
         if not stat.S_ISREG(status.st_mode):
             self.close()
             directory = stat.S_ISDIR(status.st_mode)
@@ -48,7 +50,8 @@ class ArchiveFile:
     def read(self) -> Contents:
         """Read the selected images: headers, documents, and the first bytes of each layer.
 
-        Raises NotFound, UnsupportedFormat, AmbiguousReference, IntegrityError, PathError, LimitError, BadReference.
+        Raises NotFound, InputError, UnsupportedFormat, AmbiguousReference, IntegrityError, PathError, LimitError,
+        BadReference.
         """
         if not self._size:
             raise UnsupportedFormat(self.locator, "an empty file", "look at what was to write it")
@@ -59,10 +62,12 @@ class ArchiveFile:
             )
             return reader.read(members)
         except TarError as error:
-            check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator, error)
+            with read_errors(self.locator, self._path):
+                head = os.pread(self._fd, SNIFF_SIZE, 0)
+            check_foreign(head, self.locator, error)
             raise
         except OSError as error:
-            raise NotFound(self.locator, "archive", error.errno) from error
+            raise unreadable(error, self.locator, self._path) from error
 
     def close(self) -> None:
         if self._fd >= 0:

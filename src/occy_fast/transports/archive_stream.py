@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from occy_fast.errors import (
     Cancelled,
     LimitError,
+    MissingFile,
     NotFound,
     TarError,
     TarTruncated,
     UsageError,
+    read_errors,
+    unreadable,
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
 from occy_fast.spec.limits import LIMITS, Limits
@@ -43,7 +46,10 @@ Watcher = Callable[["Entry", bytes | None, bytes | None], None]
 
 
 def comes_by_once(locator: Locator) -> bool:
-    """Tell whether what an archive's locator names can be read only once, from its begin to its end."""
+    """Tell whether an archive that a locator names can be read only once, from its begin to its end.
+
+    Raises InputError.
+    """
     if locator.path == STREAM:
         return True
     try:
@@ -52,8 +58,11 @@ def comes_by_once(locator: Locator) -> bool:
             return stat.S_ISFIFO(mode)
         with open(locator.path, "rb", buffering=0) as file:
             return sniff(file.read(SNIFF_SIZE)).codec != "none"
-    except OSError:                                  # whoever opens it says so
-        return False
+    except OSError as error:
+        found = unreadable(error, locator.text, locator.path)
+        if isinstance(found, MissingFile):           # whoever opens it says so
+            return False
+        raise found from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,8 @@ class ArchiveStream:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
 
         Raises:
-            NotFound: there is no such archive, or it cannot be read.
+            NotFound: there is no such archive.
+            InputError: it cannot be read.
             UsageError: standard input is a terminal.
             TarError, CorruptStream, LimitError: the archive is broken, or ends early: also between two members.
             Cancelled: *cancel* was set.
@@ -209,17 +219,13 @@ class ArchiveStream:
                 raise UsageError("standard input is a terminal", "pipe an archive into it, as docker save writes one")
             return 0
         self._close_file()
-        try:
+        with read_errors(self.locator, self._wanted.path):
             self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFound(self.locator, self._wanted.path, error.errno) from error
         return self._fd
 
     def _buffers(self, fd: int, cancel: threading.Event | None) -> Generator[memoryview]:
-        try:
+        with read_errors(self.locator, "" if self._wanted.path == STREAM else self._wanted.path):
             yield from read_descriptor(fd, cancelled=None if cancel is None else cancel.is_set)
-        except OSError as error:
-            raise NotFound(self.locator, "archive", error.errno) from error
         if cancel is not None and cancel.is_set():
             raise Cancelled(self.locator)
 

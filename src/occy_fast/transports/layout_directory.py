@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from occy_fast.errors import BadArchive, BadManifest, NotFound, UnsupportedFormat
+from occy_fast.errors import BadArchive, BadManifest, OccyError, UnsupportedFormat, unreadable
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
@@ -37,7 +37,7 @@ class LayoutDirectory:
             self.fd = -1
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """Read a small file at the top of the layout; None if there is none. Raises BadArchive."""
+        """Read a small file at the top of the layout; None if there is none. Raises BadArchive, InputError."""
         where = f"{self.locator}: {name}"
         try:
             fd = os.open(name, _FILE, dir_fd=self.fd)
@@ -70,7 +70,7 @@ class LayoutDirectory:
         return None if raw is None else Index.parse(raw, f"{self.locator}: index.json", None, limit, deepest)
 
     def find(self, digest: Digest) -> FileRegion | None:
-        """Find a blob's file; None if it is not there. Raises BadArchive, NotFound."""
+        """Find a blob's file; None if it is not there. Raises BadArchive, InputError."""
         where = f"{self.locator}: {blob_name(digest)}"
         directory = self.directory(f"blobs/{digest.algorithm}")
         if directory is None:
@@ -86,7 +86,7 @@ class LayoutDirectory:
         return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
 
     def directory(self, name: str) -> int | None:
-        """Open "blobs" or a directory in it, once; None if it is not there. Raises BadArchive."""
+        """Open "blobs" or a directory in it, once; None if it is not there. Raises BadArchive, InputError."""
         if name in self._directories:
             return self._directories[name]
         parent, _, last = name.rpartition("/")
@@ -118,9 +118,9 @@ def blob_name(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def _unsafe(error: OSError, where: str, name: str) -> BadArchive | NotFound:
+def _unsafe(error: OSError, where: str, name: str) -> OccyError:
     if error.errno == errno.ELOOP:
         return BadArchive(where, "a symbolic link, and none is followed below a layout")
     if error.errno == errno.ENOTDIR:
         return BadArchive(where, "not a directory")
-    return NotFound(where, name, error.errno)
+    return unreadable(error, where, name)

@@ -114,7 +114,8 @@ class OciLayoutStage:
             raise OutputError(self._path, error.errno or errno.EIO, "open the directory") from error
         target = LayoutDirectory(fd, os.path.realpath(self._path), self._locator)
         try:
-            entries = {name for name in os.listdir(fd) if not is_temporary_name(name)}
+            with output_errors(self._path, "list"):
+                entries = {name for name in os.listdir(fd) if not is_temporary_name(name)}
             if entries and "oci-layout" not in entries:
                 remedy = "name a new directory, an empty one or a layout"
                 raise UnsupportedFormat(self._locator, "a directory that is neither empty nor an OCI layout", remedy)

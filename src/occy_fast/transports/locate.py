@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference, NotFound, Unsupported, UnsupportedFormat, UsageError
+from occy_fast.errors import BadReference, Unsupported, UnsupportedFormat, UsageError, unreadable
 from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
@@ -227,25 +227,25 @@ def _parse_selector(transport: str, selector: str, text: str) -> str:
 
 
 def _is_layout(locator: Locator) -> bool:
-    """Tell whether a mere path is a layout's; else it is an archive's, and its members tell which."""
+    """Tell whether a mere path is a layout's; else it is an archive's, and its members tell which.
+
+    Raises MissingFile, InputError, UnsupportedFormat.
+    """
     path = locator.path
     if path == STREAM:
         return False
-    if os.path.isdir(path):
-        try:
-            os.lstat(os.path.join(path, "oci-layout"))
-        except PermissionError as error:
-            raise NotFound(locator.text, path, error.errno) from error
-        except OSError:
-            pass
-        else:
-            return True
-        raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy())
     try:
-        os.stat(path)
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            return False
     except OSError as error:
-        raise NotFound(locator.text, path, error.errno, _whole_path(path)) from error
-    return False
+        raise unreadable(error, locator.text, path, _whole_path(path)) from error
+    try:
+        os.lstat(os.path.join(path, "oci-layout"))
+    except FileNotFoundError:
+        raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy()) from None
+    except OSError as error:
+        raise unreadable(error, locator.text, path) from error
+    return True
 
 
 def _whole_path(path: str) -> str | None:

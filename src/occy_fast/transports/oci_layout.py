@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat
+from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat, unreadable
 from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.planning.capabilities import Capabilities
@@ -31,7 +31,7 @@ class OciLayoutSource:
     """Reads images from a layout."""
 
     def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
-        """Open the directory. Raises NotFound, UnsupportedFormat."""
+        """Open the directory. Raises MissingFile, InputError, UnsupportedFormat."""
         self.locator = locator.text
         self._limits = limits
         self._wanted = locator
@@ -41,11 +41,11 @@ class OciLayoutSource:
             remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
-            raise NotFound(locator.text, locator.path, error.errno) from error
+            raise unreadable(error, locator.text, locator.path) from error
         self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
 
     def read(self) -> Contents:
-        """Read the selected images. Raises NotFound, IntegrityError, LimitError, PathError."""
+        """Read the selected images. Raises NotFound, InputError, IntegrityError, LimitError, PathError."""
         self._layout.check_version()
         index = self._layout.read_index()
         if index is None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import OutputError, PlanStale, SizeMismatch, Unsupported
+from occy_fast.errors import OccyError, OutputError, PlanStale, SizeMismatch, Unsupported, read_errors
 from occy_fast.image.blob import identity_of
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ _FICLONE = 0x40049409
 _TEMPORARY_NAME = re.compile(r"\.occy-fast-[0-9a-f]{16}\.part")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ATTEMPTS = 16
+_REMOVAL_DEPTH = 3                  # blobs, blobs/sha256, and the listing of that
 _NO_REFLINK = frozenset(
     {errno.EOPNOTSUPP, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
 )
-_NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM})
+# EIO: the kernel does not say which of the two files fails; reading and writing one after the other does.
+_NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES})
 
@@ -41,6 +43,8 @@ def output_errors(path: str, operation: str) -> Iterator[None]:
     """Turn an OSError into an OutputError that names *path* and *operation*."""
     try:
         yield
+    except OccyError:                                # it is named already
+        raise
     except OSError as error:
         raise OutputError(path, error.errno or errno.EIO, operation) from error
 
@@ -214,7 +218,10 @@ class StagedFile:
 
 
 class StagedDirectory:
-    """A directory under a temporary name, locked as long as its writer lives."""
+    """A directory under a temporary name, locked as long as its writer lives.
+
+    It keeps descriptors in reserve for its own removal, which may come because there are no others.
+    """
 
     def __init__(self, parent_fd: int, path: str) -> None:
         """Make a directory that serves *path*, inside *parent_fd*, which stays the caller's."""
@@ -222,9 +229,12 @@ class StagedDirectory:
         self.name = ""
         self.fd = -1
         self._parent_fd = parent_fd
+        self._reserve: list[int] = []
         try:
             with output_errors(path, "create"):
                 self._make()
+                for _ in range(_REMOVAL_DEPTH):
+                    self._reserve.append(os.dup(self.fd))
         except BaseException:
             self.close()
             raise
@@ -254,13 +264,35 @@ class StagedDirectory:
 
     def close(self) -> None:
         """Remove the directory with all it holds, if it was not renamed."""
+        while self._reserve:
+            os.close(self._reserve.pop())
         if self.name:
             with suppress(OSError):
-                shutil.rmtree(self.name, dir_fd=self._parent_fd)
+                try:
+                    os.rmdir(self.name, dir_fd=self._parent_fd)      # empty, it takes no descriptor
+                except OSError:
+                    if self.fd < 0:
+                        raise
+                    _empty_directory(self.fd)
+                    os.rmdir(self.name, dir_fd=self._parent_fd)
             self.name = ""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _empty_directory(fd: int) -> None:
+    """Remove all that a directory holds; each level below takes a descriptor, and listing one more."""
+    for name in os.listdir(fd):
+        try:
+            os.unlink(name, dir_fd=fd)
+        except (IsADirectoryError, PermissionError):  # POSIX lets unlink say either of a directory
+            below = open_directory(name, fd, follow=False)
+            try:
+                _empty_directory(below)
+            finally:
+                os.close(below)
+            os.rmdir(name, dir_fd=fd)
 
 
 def _lock_or_lose(fd: int) -> bool:
@@ -290,7 +322,9 @@ def _opened(origin: FileRegion, size: int) -> Iterator[OpenRegion]:
         raise SizeMismatch(origin.path, size, origin.size)
     with origin.open() as region:
         yield region
-        if origin.inode is not None and identity_of(os.fstat(region.fd)) != origin.inode:
+        with read_errors(origin.path):
+            status = os.fstat(region.fd)
+        if origin.inode is not None and identity_of(status) != origin.inode:
             raise PlanStale(origin.path, "the file changed while it was copied")
 
 

@@ -15,12 +15,13 @@ from occy_fast.errors import (
     CorruptStream,
     LimitError,
     ManifestTooLarge,
-    NotFound,
     OccyError,
     TarError,
     TarTruncated,
     Unsupported,
     UnsupportedFormat,
+    read_errors,
+    unreadable,
 )
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.shape import Link, ListedImage, ListedLayer, Shape
@@ -46,7 +47,8 @@ def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
     a whole no more is told than that: an Onlooker tells the rest when it comes by.
 
     Raises:
-        UsageError, NotFound: there is no such thing to be looked at.
+        UsageError, MissingFile: there is no such thing to be looked at.
+        InputError: it cannot be read.
         Unsupported: it is a pipe, which would be gone afterwards.
         LimitError: more members than allowed.
     """
@@ -58,14 +60,16 @@ def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
     try:
         fd = os.open(where.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise NotFound(locator, where.path, error.errno) from error
+        raise unreadable(error, locator, where.path) from error
     try:
-        status = os.fstat(fd)
+        with read_errors(locator, where.path):
+            status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
             return Shape("layout")
         if not stat.S_ISREG(status.st_mode):
             raise Unsupported(locator, "a pipe or device cannot be looked at before it is read", SAVE_FIRST)
-        codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
+        with read_errors(locator, where.path):
+            codec = sniff(os.pread(fd, SNIFF_SIZE, 0)).codec
         if codec != "none":
             return Shape("docker-archive", codec)
         return _archive(fd, status.st_size, locator, limits)
@@ -182,7 +186,8 @@ class _Members:
         if member.size > limit:
             raise too_large(f"{self._where}: {path}", "document size", limit, member.size)
         if member.seen is None:
-            return os.pread(self._fd, member.size, member.offset)
+            with read_errors(self._where):
+                return os.pread(self._fd, member.size, member.offset)
         if member.content is None:
             raise Unsupported(f"{self._where}: {path}", "it came by once, and was not kept", SAVE_FIRST)
         return member.content
@@ -191,7 +196,8 @@ class _Members:
         """Return what a file's first bytes are, and whether decoders skip them."""
         if member.seen is not None:
             return member.seen
-        head = os.pread(self._fd, min(SNIFF_SIZE, member.size), member.offset)
+        with read_errors(self._where):
+            head = os.pread(self._fd, min(SNIFF_SIZE, member.size), member.offset)
         return sniff(head).codec, begins_skippable(head)
 
 
@@ -226,11 +232,12 @@ def _archive(fd: int, size: int, where: str, limits: Limits) -> Shape:
     except LimitError:
         raise
     except TarError as error:
-        kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if error.offset < SNIFF_SIZE else ""
+        with read_errors(where):
+            kind = foreign_kind(os.pread(fd, SNIFF_SIZE, 0)) if error.offset < SNIFF_SIZE else ""
         problem = f"{kind}, where an archive is expected" if kind else _problem(error)
         return Shape("broken", problem=problem, reason=_reason(error))
     except OSError as error:
-        raise NotFound(where, "archive", error.errno) from error
+        raise unreadable(error, where) from error
     return _shape(members, "none")
 
 

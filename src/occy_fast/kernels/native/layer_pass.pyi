@@ -2,6 +2,7 @@ from typing import Final, final
 
 MAX_WORKERS: Final[int]
 
+def buffer_size(workers: int) -> int: ...
 @final
 class Pool:
     def __init__(self, workers: int) -> None: ...

@@ -27,6 +27,13 @@ _CODECS: Final = ("none", "gzip", "zstd")
 _OUTPUTS: Final = ("nothing", "source", "tar", "encoded")
 
 
+def buffer_size(workers: int) -> int:
+    """Return how many bytes of buffers a pool of *workers* has; the twin in Python takes them as it goes."""
+    if not 1 <= workers <= MAX_WORKERS:
+        raise ValueError(f"workers: expected 1 to {MAX_WORKERS}, found {workers}")
+    return _QUEUE
+
+
 class Pool:
     """Workers that run passes, and the buffers they share.
 
@@ -179,7 +186,7 @@ class Pass:
                 next(self._steps)
             except StopIteration:
                 self._ended = True
-            except (OccyError, OSError, MemoryError) as error:
+            except (OccyError, MemoryError) as error:
                 self._error, self._ended = error, True
         return self._ended
 
@@ -217,7 +224,7 @@ class Pass:
             CorruptStream, TarError, DecompressionBomb, WindowTooLarge: the source is bad.
             SizeMismatch: the source file ends before *source_size*.
             OutputError: the sink cannot be written.
-            OSError: the source cannot be read.
+            InputError: the source cannot be read.
             Cancelled: the pass or its pool was stopped.
         """
         if not self._ended:
@@ -245,7 +252,10 @@ class Pass:
                 yield b""
         while size < 0 or self._source_total < size:
             room = _CHUNK if size < 0 else min(_CHUNK, size - self._source_total)
-            block = os.pread(fd, room, offset + self._source_total)
+            try:
+                block = os.pread(fd, room, offset + self._source_total)
+            except OSError as error:
+                raise_status(Status.READ, offset + self._source_total, 0, error.errno or 0)
             if not block and size >= 0:
                 raise_status(Status.SHORT_READ, self._source_total, size, self._source_total)
             if not block:
