@@ -319,7 +319,7 @@ def built_isal(tree: Path) -> Path:
         raise BuildError("nasm is missing, and ISA-L needs it on x86-64: apt-get install nasm")
     # ISA-L's makefile takes flags from this variable alone: it overwrites CFLAGS.
     flags = ["-fPIC", "-fvisibility=hidden", *without_paths(), *machine_flags(), *coverage_flags()]
-    flags += ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+    flags += ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
     command = ["make", "-f", "Makefile.unx", f"-j{len(os.sched_getaffinity(0))}", "units=crc igzip"]
     command += [f"CC={shlex.join(compiler())}", f"{'CFLAGS_aarch64' if on_arm else 'CFLAGS_'}={shlex.join(flags)}"]
     command += ["isa-l.h", "bin/isa-l.a"]
