@@ -598,7 +598,9 @@ class OutputError(OccyError, OSError):
 
 
 LESS_MEMORY: Final = "fewer workers (--jobs), a lower level, or more memory (ulimit -v, the container's limit)"
-MORE_THREADS: Final = "fewer workers (--jobs), a higher limit (ulimit -u, the container's pids limit), or memory for stacks"
+MORE_THREADS: Final = (
+    "fewer workers (--jobs), a higher limit (ulimit -u, the container's pids limit), or more memory for their stacks"
+)
 _UNMAPPED: Final = "failed to map segment"           # a library that a module needs, as the dynamic loader says it
 
 

@@ -44,10 +44,12 @@ class Command:
     piped: str = ""
 
 
+_ARCHIVE = "docker-archive:{top}/out.tar"
+
 COMMANDS = (
     Command("layout, recoded", ("convert", "oci:{new}", "oci:{top}/out:app", "-c", "zstd:9", "-j", "3")),
     Command("layout, copied into a layout", ("convert", "oci:{new}", "oci:{top}/out:app", "-j", "2")),
-    Command("layout, into an archive", ("convert", "oci:{new}", "docker-archive:{top}/out.tar", "-c", "gzip:1", "-j", "2")),
+    Command("layout, into an archive", ("convert", "oci:{new}", _ARCHIVE, "-c", "gzip:1", "-j", "2")),
     Command("archive, into a layout", ("convert", "{archive}", "oci:{top}/out", "-c", "zstd:1", "-j", "2")),
     Command("packed archive", ("convert", "{packed}", "oci:{top}/out", "-c", "gzip:1", "-j", "2")),
     Command("piped archive", ("convert", "-", "oci:{top}/out", "-j", "2"), "{archive}"),
@@ -129,7 +131,8 @@ class Campaign:
             ("memory", MEMORY, errno.ENOMEM, True),
             ("thread", THREADS, errno.EAGAIN, True),
         ):
-            calls = self._attempt(name, f"{name}: a clean run", self._arming(kind, 0, number, lasting=lasting), frozenset())
+            counting = self._arming(kind, 0, number, lasting=False)
+            calls = self._attempt(name, f"{name}: a clean run", counting, frozenset())
             for when in range(1, calls + 1, every):
                 what = f"{name}: {errno.errorcode[number]} {'from' if lasting else 'at'} call {when} of {calls}"
                 self._attempt(name, what, self._arming(kind, when, number, lasting=lasting), _EXPECTED[kind])

@@ -30,6 +30,7 @@ from occy_fast.transports.staging import (
     clean_stale,
     copy_region,
     is_temporary_name,
+    keep_mode,
     link_region,
     locked,
     open_directory,
@@ -291,7 +292,18 @@ class OciLayoutStage:
     def _move(self, name: str, at: int, new_name: str, made: list[tuple[int, str]]) -> None:
         if not _lexists(new_name, at):
             made.append((at, new_name))
+        else:
+            self._keep_mode(name, at, new_name)
         os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
+
+    def _keep_mode(self, name: str, at: int, new_name: str) -> None:
+        """Give a staged blob the mode of the one it replaces; a link to the source's file has the source's."""
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._staging.fd)
+        try:
+            if os.fstat(fd).st_nlink == 1 and keep_mode(fd, new_name, at):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
 
     def _sync_staging(self) -> None:
         for name in (*(f"blobs/{algorithm}" for algorithm in self._algorithms()), "blobs"):
@@ -312,9 +324,11 @@ class OciLayoutStage:
         return name, os.open(name, flags, 0o666, dir_fd=self._staging.fd)
 
     def _write_part(self, name: str, data: bytes) -> None:
-        """Write a small durable file at the top of the staging directory."""
+        """Write a small durable file at the top of the staging directory, for who may read what it replaces."""
         part, fd = self._open_part()
         try:
+            if self._target is not None:
+                keep_mode(fd, name, self._target.fd)
             write_all(fd, data, 0)
             os.fsync(fd)
         finally:

@@ -27,6 +27,7 @@ LOCK_SECONDS = 60.0
 _FICLONE = 0x40049409
 _TEMPORARY_NAME = re.compile(r"\.occy-fast-[0-9a-f]{16}\.part")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ACCESS_LIST = "system.posix_acl_access"
 _ATTEMPTS = 16
 _REMOVAL_DEPTH = 3                  # blobs, blobs/sha256, and the listing of that
 _NO_REFLINK = frozenset(
@@ -76,6 +77,61 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
+
+
+def keep_mode(fd: int, name: str, directory_fd: int) -> bool:
+    """Let those read and write *fd* who may the regular file *name*, which it replaces; return whether it changed.
+
+    Permission bits and an access list are kept, setuid, setgid and sticky bits never. The owner stays where this
+    process may say so; where the group cannot, the bits of its own go, as they would be another group's. Raises OSError.
+    """
+    try:
+        old = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(old.st_mode):
+        return False
+    new, wanted = os.fstat(fd), _access_list_at(name, directory_fd)
+    if _permissions(new) == _permissions(old) and wanted == _access_list(fd):
+        return False
+    mode = old.st_mode & 0o777
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.fchown(fd, old.st_uid, old.st_gid)
+        except PermissionError:
+            with suppress(PermissionError):
+                os.fchown(fd, -1, old.st_gid)
+    if os.fstat(fd).st_gid != old.st_gid:
+        mode &= ~0o070
+    try:
+        if wanted is not None:
+            os.setxattr(fd, _ACCESS_LIST, wanted)
+        elif _access_list(fd) is not None:           # of the directory, which gives one to new files
+            os.removexattr(fd, _ACCESS_LIST)
+    except OSError:                                  # with a list, the group's bits are of all whom it names
+        mode &= ~0o070
+    os.fchmod(fd, mode)
+    return True
+
+
+def _permissions(status: os.stat_result) -> tuple[int, int, int]:
+    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+
+
+def _access_list(place: int | str) -> bytes | None:
+    """Return the POSIX access list of a file, as its attribute has it; None for none."""
+    try:
+        return os.getxattr(place, _ACCESS_LIST)
+    except OSError:                                  # the file has none, or the file system knows none
+        return None
+
+
+def _access_list_at(name: str, directory_fd: int) -> bytes | None:
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        return _access_list(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 def new_temporary_name() -> str:
@@ -159,6 +215,11 @@ class StagedFile:
             self.fd = self._open_unnamed()
             if self.fd < 0:
                 self.fd = self._open_named()
+            try:                                     # before the first byte: others may open what has a name
+                keep_mode(self.fd, os.path.basename(path), directory_fd)
+            except BaseException:
+                self.close()
+                raise
 
     def _open_unnamed(self) -> int:
         flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
@@ -186,6 +247,8 @@ class StagedFile:
 
     def publish(self, name: str) -> None:
         """Make the file durable and give it its *name*, in place of whatever has it now. Raises OutputError."""
+        with output_errors(self.path, "set the mode of"):
+            keep_mode(self.fd, name, self._directory_fd)
         with output_errors(self.path, "fsync"):
             os.fsync(self.fd)
         with output_errors(self.path, "link"):
