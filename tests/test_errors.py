@@ -245,6 +245,10 @@ URLS = [
     "https://hunter2@registry.example/v2/",
     "https://bucket.example/blob?X-Amz-Signature=hunter2&x=1",
     "https://user:hunter2@bucket.example/blob?token=hunter2",
+    "https://user:sl/hunter2@registry.example/v2/",
+    "https://user:h@sh-hunter2@registry.example/v2/",
+    "https://:hunter2@registry.example/v2/",
+    "tcp://user:q?hunter2@daemon.example/",
 ]
 
 
@@ -260,8 +264,18 @@ def test_no_secret_of_a_url_survives(url: str) -> None:
             assert "example/" in text
 
 
-def test_a_plain_url_stays() -> None:
-    assert "https://x.example/a/b@sha256:0" in str(errors.BadReference("https://x.example/a/b@sha256:0", "it is a URL"))
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example/a/b@sha256:0",
+        "https://x.example:5000/a/b@sha256:0",
+        "https://[::1]:5000/a/b@sha256:0",
+        "https://[::1]/a:1@sha256:0",
+        "unix:///run/user@1000/docker.sock",
+    ],
+)
+def test_a_plain_url_stays(url: str) -> None:
+    assert url in str(errors.BadReference(url, "it is a URL"))
 
 
 @samples

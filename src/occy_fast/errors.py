@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
     from occy_fast.spec.digest import Digest
 
-_USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
+# A password may hold what should have been escaped: a slash behind `USER:` begins a path only where a port ends before.
+_USERINFO = re.compile(r"(?<=://)(?:[^/?#\s]*@|(?!\[)[^/?#\s@]+:(?![0-9]*[/?#])[^\s@]*@)")
 _QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
 _LONGEST_FIELD = 300
 
 
-def _without_secrets(field: Any) -> Any:
-    """Drop user names, passwords and signed queries from the URLs in *field*."""
+def without_secrets(field: Any) -> Any:
+    """Drop user names, passwords and signed queries from the URLs in *field*, a text or a tuple of them."""
     if isinstance(field, str) and "://" in field:
         return _QUERY.sub(r"\1?…", _USERINFO.sub("…@", field))
     if isinstance(field, tuple):
-        return tuple(_without_secrets(item) for item in field)
+        return tuple(without_secrets(item) for item in field)
     return field
 
 
@@ -56,7 +57,7 @@ class OccyError(Exception):
         self._keep(where, problem, remedy)
 
     def _keep(self, *values: object) -> None:
-        values = tuple(_without_secrets(value) for value in values)
+        values = tuple(without_secrets(value) for value in values)
         self.args = values
         for name, value in zip(self.fields, values, strict=True):
             setattr(self, name, value)

@@ -37,7 +37,8 @@ def mode(path: Path) -> int:
 @pytest.mark.parametrize("place", DESTINATIONS)
 @pytest.mark.parametrize("unnamed", [True, False])
 @pytest.mark.parametrize(
-    ("before", "after"), [(0o600, 0o600), (0o640, 0o640), (0o664, 0o664), (0o444, 0o444), (0o6755, 0o755), (0o1666, 0o666)]
+    ("before", "after"),
+    [(0o600, 0o600), (0o640, 0o640), (0o664, 0o664), (0o444, 0o444), (0o6755, 0o755), (0o1666, 0o666)],
 )
 def test_an_archive_keeps_its_mode(
     tmp_path: Path,

@@ -83,7 +83,7 @@ def keep_mode(fd: int, name: str, directory_fd: int) -> bool:
     """Let those read and write *fd* who may the regular file *name*, which it replaces; return whether it changed.
 
     Permission bits and an access list are kept, setuid, setgid and sticky bits never. The owner stays where this
-    process may say so; where the group cannot, the bits of its own go, as they would be another group's. Raises OSError.
+    process may say so; where the group cannot, its bits go, as they would be another group's. Raises OSError.
     """
     try:
         old = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)

@@ -30,7 +30,7 @@ def test_addresses(text: str, environ: dict[str, str], expected: Endpoint) -> No
     assert parse_endpoint(str(expected), environ) == expected
 
 
-@pytest.mark.parametrize("text", ["unix://", "tcp://", "npipe:////./pipe", "tcp://h:x", "tcp://h/path", "tcp://u@h"])
+@pytest.mark.parametrize("text", ["unix://", "tcp://", "npipe:////./pipe", "tcp://h:x", "tcp://h/path", "tcp://u@h", "tcp://:p@h"])
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(UsageError):
         parse_endpoint(text, {})

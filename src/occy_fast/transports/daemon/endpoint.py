@@ -83,7 +83,7 @@ def parse_endpoint(text: str, environ: Mapping[str, str]) -> Endpoint:
         host, port = url.hostname, url.port
     except ValueError:
         host = port = None
-    if not host or url.path.strip("/") or url.query or url.username:
+    if not host or url.path.strip("/") or url.query or "@" in url.netloc:
         raise UsageError(f"'{text}' is no address of a daemon", _FORMS)
     certificates = environ.get("DOCKER_CERT_PATH") or None
     tls = scheme[1] == "https" or (scheme[1] == "tcp" and bool(environ.get("DOCKER_TLS_VERIFY") or certificates))
