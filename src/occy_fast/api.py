@@ -154,7 +154,7 @@ def plan(
             demands that no layer changes; None changes only what the destination cannot hold.
         format: "oci", "docker" or "keep".
         platforms: such as "linux/arm64"; none, or "all", takes all that the destination can hold.
-        verify: "blobs" or "layers".
+        verify: "blobs"; "layers"; or "destination", which also reads what is there already, and replaces it if damaged.
         link: blobs may be hard links to the source's files.
         strict: refuse layers whose tars readers are known to disagree about; each is read for it.
         attestations: "keep" brings them along where the destination can hold them, "drop" leaves them out.

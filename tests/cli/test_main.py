@@ -42,7 +42,7 @@ def archive(tmp_path: Path) -> Path:
         ("convert a b --compression gz:2", "not 'gz:2'", "--compression gzip:2"),
         ("convert a b --compression zstd:x", "no number", "zstd:1"),
         ("convert a b --format dokcer", "--format is one of oci, docker, keep, not 'dokcer'", "--format docker"),
-        ("convert a b --verify layer", "--verify is one of blobs, layers, not 'layer'", "--verify layers"),
+        ("convert a b --verify layer", "--verify is one of blobs, layers, destination, not 'layer'", "--verify layers"),
         ("convert a b --jobs 0", "not '0'", "leave it out"),
         ("convert a b --jobs 1e9", "not '1e9'", "leave it out"),
         ("convert a b --platform linux", "'linux' is no platform", "linux/amd64"),

@@ -173,6 +173,35 @@ copies 1.0 MB; shares 2.0 MB; verifies blobs
 note: 1 layer copied, not linked: no whole file on the destination's file system
 """,
     ),
+    "what is there is proved there": (
+        lambda: printed(
+            contents(image("a", "b.gzip", "c.zstd")),
+            goal(verify="destination", link=True),
+            facts=replace(
+                FACTS, present=frozenset({digest("a"), digest("b.gzip")}), links=frozenset({digest("b.gzip")})
+            ),
+        ),
+        """\
+oci:in -> oci:out
+without a name
+  linux/amd64: oci manifest kept, config kept (299 B)
+    1  sha256:ca978112ca1b    1.0 MB  skip              there already, if proved there; else copy; its tar is verified
+    2  sha256:2f4f42861352    1.0 MB  skip              there already, if proved there; else link; its tar is verified
+    3  sha256:f4816ab7ffd3    1.0 MB  copy              zstd, kept; its tar is verified
+copies 1.0 MB; verifies layers, and what the destination has
+note: 1 layer copied, not linked: no whole file on the destination's file system
+""",
+    ),
+    "nothing is there in an archive, and nothing to be proved": (
+        lambda: printed(contents(image("a")), goal(verify="destination"), archive=True),
+        """\
+oci:in -> docker-archive:out.tar
+without a name
+  linux/amd64: oci manifest kept, config kept (151 B)
+    1  sha256:ca978112ca1b    1.0 MB  copy              none, kept
+copies 1.0 MB; verifies layers, and what the destination has
+""",
+    ),
     "links are not made unasked": (
         lambda: printed(contents(image("a")), goal(), facts=replace(FACTS, links=frozenset({digest("a")}))),
         """\
@@ -724,6 +753,21 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         lambda: plan_of(
             contents(image("a.gzip", label="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),
             goal(verify="layers"),
+        ),
+        Unsupported,
+        "--verify blobs",
+    ),
+    "a daemon gives nothing back to be proved": (
+        lambda: make_plan(
+            contents(image("a")), goal(verify="destination"), DAEMON, FACTS, destination="docker-daemon:app:1"
+        ),
+        Unsupported,
+        "--verify layers",
+    ),
+    "the tar in an encrypted layer is to be verified at the destination": (
+        lambda: plan_of(
+            contents(image("a.gzip", label="application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),
+            goal(verify="destination"),
         ),
         Unsupported,
         "--verify blobs",

@@ -80,11 +80,11 @@ SCHEMA = 1
 )
 @click.option(
     "--verify",
-    type=Word(["blobs", "layers"]),
+    type=Word(["blobs", "layers", "destination"]),
     default="blobs",
     show_default=True,
     help="blobs: every byte that is moved against its digest, and the diff_id of every layer that is decoded;"
-    " layers: decode the others too.",
+    " layers: decode the others too; destination: also read what is there already, and replace what is damaged.",
 )
 @click.option(
     "--strict/--no-strict",
@@ -310,7 +310,7 @@ def _row(outcome: LayerOutcome) -> tuple[str, ...]:
 
     before, after = _encodings(outcome)
     return (
-        outcome.kind,
+        "replaced" if outcome.replaced else outcome.kind,
         before,
         format_size(outcome.size_in),
         after,
@@ -331,6 +331,7 @@ def _layer_document(outcome: LayerOutcome) -> dict[str, Any]:
     source = outcome.step.layer.digest
     return {
         "step": outcome.kind,
+        "replaced": outcome.replaced,
         "source_digest": None if source is None else str(source),
         "digest": str(outcome.digest),
         "diff_id": None if outcome.diff_id is None else str(outcome.diff_id),

@@ -226,6 +226,8 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already" if step.chain is None else "unpacked there already"
+        if step.otherwise is not None:
+            why = f"there already, if proved there; else {_verb(step.otherwise)}"
     elif isinstance(step, Adopt):
         why = "the source's own file; copied where that cannot be"
     elif not is_tar(step.layer):
@@ -278,7 +280,8 @@ def _totals(plan: Plan) -> str:
     if plan.free is not None:
         short = ", which may not do" if estimate_written(plan) > plan.free else ""
         parts.append(f"{format_size(plan.free)} free{short}")
-    parts.append(f"verifies {plan.goal.verify}" + (", reads tars strictly" if plan.goal.strict else ""))
+    proved = "layers, and what the destination has" if plan.goal.verify == "destination" else plan.goal.verify
+    parts.append(f"verifies {proved}" + (", reads tars strictly" if plan.goal.strict else ""))
     return "; ".join(parts)
 
 
@@ -312,6 +315,7 @@ def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
     return {
         "step": type(step).__name__.lower(),
         "how": step.how if isinstance(step, Adopt) else None,
+        "otherwise": _verb(step.otherwise) if isinstance(step, Skip) and step.otherwise is not None else None,
         "digest": None if layer.digest is None else str(layer.digest),
         "diff_id": None if layer.diff_id is None else str(layer.diff_id),
         "size": layer.size,

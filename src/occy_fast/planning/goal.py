@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from occy_fast.targets.target import Target
 
 Format = Literal["keep", "oci", "docker"]
-Verify = Literal["blobs", "layers"]
+Verify = Literal["blobs", "layers", "destination"]
 Keep = Literal["keep"]
 Attestations = Literal["keep", "drop"]
 ArchiveLayout = Literal["universal", "docker-20.10"]
 
 FORMATS: tuple[Format, ...] = ("keep", "oci", "docker")
-VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers")
+VERIFY_MODES: tuple[Verify, ...] = ("blobs", "layers", "destination")
 ATTESTATION_MODES: tuple[Attestations, ...] = ("keep", "drop")
 ARCHIVE_LAYOUTS: tuple[ArchiveLayout, ...] = ("universal", "docker-20.10")
 
@@ -34,7 +34,8 @@ class Goal:
         format: the family of manifests.
         platforms: which images of an index; empty takes all that the destination can hold.
         verify: "blobs" checks every blob that is moved against its digest, "layers" the tars inside against their
-            diff_ids as well.
+            diff_ids as well, "destination" also what is there already and would be skipped: it is read there, and what
+            is damaged is replaced.
         strict: refuse layers whose tars readers are known to disagree about, whatever becomes of them.
         link: blobs may be hard links to the source's files, which then share their fate.
         attestations: "keep" brings what BuildKit states of an image along with it, wherever the destination can hold
@@ -54,6 +55,11 @@ class Goal:
     archive_layout: ArchiveLayout = "universal"
     target: Target | None = None
     names: tuple[str, ...] = ()
+
+    @property
+    def proves_layers(self) -> bool:
+        """Tell whether the tars inside are to be proved, wherever they are."""
+        return self.verify != "blobs"
 
     def __post_init__(self) -> None:
         if not (self.encoding is None or self.encoding == "keep" or isinstance(self.encoding, Encoding)):

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
-    from occy_fast.planning.goal import Goal
+    from occy_fast.planning.goal import Goal, Verify
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
@@ -75,8 +75,14 @@ def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
         return Recode(layer, encoding, encoder.identity if encoder else None, goal.strict)
     decode, strict = needs_decoding(layer, goal), goal.strict and layer.diff_id is not None
     if layer.digest in facts.present:
-        wanted = strict or (goal.verify == "layers" and layer.diff_id is not None)
-        return Skip(layer, decode or wanted, strict)  # nothing else reads it
+        wanted = strict or (goal.proves_layers and layer.diff_id is not None)
+        otherwise = _move(layer, goal, facts, decode, strict) if goal.verify == "destination" else None
+        return Skip(layer, decode or wanted, strict, None, otherwise)  # nothing else reads it
+    return _move(layer, goal, facts, decode, strict)
+
+
+def _move(layer: Layer, goal: Goal, facts: Facts, decode: bool, strict: bool) -> Adopt | Copy:
+    """Choose the cheapest way to bring a layer there as it is."""
     if goal.link and layer.digest in facts.links:
         return Adopt(layer, "link", decode, strict)
     if layer.digest in facts.reflinks:
@@ -92,7 +98,7 @@ def needs_decoding(layer: Layer, goal: Goal) -> bool:
     return (
         layer.diff_id is not None
         and layer.encoding.codec != "none"
-        and (goal.verify == "layers" or goal.strict or layer.digest is None)
+        and (goal.proves_layers or goal.strict or layer.digest is None)
     )
 
 
@@ -137,6 +143,9 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
         raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
     if goal.names and capabilities.refs:
         raise Unsupported(destination, "an image has one name there", "name it behind the path")
+    if goal.verify == "destination" and capabilities.streams:
+        problem = "what a daemon has cannot be read back, so that nothing would prove what is skipped"
+        raise Unsupported(destination, problem, "--verify layers proves what is sent")
     if len(goal.platforms) > 1 and not capabilities.multi_platform:
         raise AmbiguousReference(
             destination,
@@ -477,7 +486,7 @@ class _Planner:
         for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}"):
             if finding.error is not None:
                 raise finding.error
-        goal = replace(self.goal, encoding=None, verify="blobs")
+        goal = _for_bytes(self.goal)
         return BlobPlan(opaque, layer_step(layer_of(opaque), goal, self.facts))
 
     def _image(self, image: Image) -> ImagePlan:
@@ -485,13 +494,13 @@ class _Planner:
         for finding in validate(image, where, self.limits):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
-        if self.goal.verify == "layers":             # who wants proof is not served by an edited config
+        if self.goal.proves_layers:                  # who wants proof is not served by an edited config
             called, digest = image.called_config, image.config_blob.digest
             if called is not None and digest is not None and called != digest:
                 raise DigestMismatch(f"{where}: config, by its name", called, digest)
         original = image.manifest.family if image.manifest else None
         if image.artifact:  # its manifest has words of its own: it travels as it is
-            goal = replace(self.goal, encoding=None, verify="blobs", strict=False)
+            goal = _for_bytes(self.goal)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
         family = self._family_for(image, original)
@@ -531,23 +540,23 @@ class _Planner:
         if meaning is None or not is_tar(layer):
             if isinstance(self.goal.encoding, Encoding):
                 raise UnsupportedMediaType(place, layer.words, "such a layer cannot be recoded; keep the compression")
-            if (self.goal.verify == "layers" or self.goal.strict) and layer.diff_id is not None:
+            if (self.goal.proves_layers or self.goal.strict) and layer.diff_id is not None:
                 remedy = "the tar inside cannot be read: --verify blobs, and no --strict"
                 raise UnsupportedMediaType(place, layer.words, remedy)
-            return layer_step(layer, replace(self.goal, encoding=None, verify="blobs", strict=False), self.facts)
+            return layer_step(layer, _for_bytes(self.goal), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"
         comparable = digest is not None and digest.algorithm == diff_id.algorithm
         if layer.encoding.codec == "none" and digest is not None and comparable and digest != diff_id:
             raise DigestMismatch(f"{place}: diff_id", diff_id, digest)
         if chain is not None and chain in self.facts.chains:
-            return Skip(layer, self.goal.verify == "layers" or self.goal.strict, self.goal.strict, chain)
+            return Skip(layer, self.goal.proves_layers or self.goal.strict, self.goal.strict, chain)
         goal = narrow(layer, self.goal, family, self.capabilities, self.destination)
         if goal is self.goal and "leading-skippable-frame" in self.refused and digest in self.facts.skippable:
             codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
             goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
-        if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.verify == "layers"):
+        if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.proves_layers):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
         if not isinstance(step, Recode) and meaning.codec != layer.encoding.codec:
             raise MediaTypeConflict(place, layer.media_type, f"{layer.encoding.codec} bytes")
@@ -643,6 +652,12 @@ class _Planner:
                 one_file = f"{self._kind()} is one file, which shares none of its layers"
                 why = f"{self._kind()} takes bytes, and no files" if self.capabilities.streams else one_file
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
+
+
+def _for_bytes(goal: Goal) -> Goal:
+    """Return *goal* as it is for what has no tar inside: it stays as it is, and its digest is all there is to prove."""
+    verify: Verify = "destination" if goal.verify == "destination" else "blobs"
+    return replace(goal, encoding=None, verify=verify, strict=False)
 
 
 def _has_word_for(family: str, codec: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.errors import Unsupported
@@ -89,6 +89,11 @@ class RulePlan:
         """Return the rule of one of KINDS."""
         return self.rules[KINDS.index(kind)]
 
+    @property
+    def _present(self) -> frozenset[Digest]:
+        """What may be taken for there: nothing that would have to be proved, as what comes by is written anyway."""
+        return frozenset() if self.goal.verify == "destination" else self.facts.present
+
     def held(self) -> Callable[[str], bool]:
         """Return what tells by a member's name whether it will be a layer that the destination has, as announced."""
         find = saved_names(self.announced)
@@ -96,7 +101,7 @@ class RulePlan:
         missing = {
             diff_id for diff_id, chain in zip(self.announced, chains, strict=True) if chain not in self.facts.chains
         }
-        kept = self.facts.present if self.rule_for("none").act == "copy" else frozenset()
+        kept = self._present if self.rule_for("none").act == "copy" else frozenset()
 
         def is_held(name: str) -> bool:
             diff_id = find(name)
@@ -110,7 +115,7 @@ class RulePlan:
             contents,
             self.goal,
             self.capabilities,
-            self.facts,
+            replace(self.facts, present=self._present),
             destination=self.destination,
             reference=self.reference,
             limits=limits,

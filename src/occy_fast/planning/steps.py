@@ -25,14 +25,16 @@ AdoptHow = Literal["link", "reflink"]
 class Skip:
     """The destination has the blob: nothing is written. With *decode* the source's is proved all the same.
 
-    With *chain* it has the layer unpacked, and knows it by that chain_id. Here and in the other steps, *strict* refuses
-    a tar that readers are known to disagree about.
+    With *chain* it has the layer unpacked, and knows it by that chain_id. With *otherwise*, the destination's blob is
+    read and proved in place of the source's; where it is damaged, that step replaces it. Here and in the other steps,
+    *strict* refuses a tar that readers are known to disagree about.
     """
 
     layer: Layer
     decode: bool = False
     strict: bool = False
     chain: Digest | None = None
+    otherwise: Adopt | Copy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def work_of(step: LayerStep) -> tuple[object, ...]:
     if isinstance(step, Recode):
         return (Recode, layer.diff_id or layer.digest, step.encoding, step.strict)
     chain = step.chain if isinstance(step, Skip) else None
-    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict, chain)
+    proof = type(step.otherwise) if isinstance(step, Skip) else None
+    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict, chain, proof)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import ConfigTooLarge, DigestMismatch, OutputError, PlanStale, resource_errors
+from occy_fast.errors import (
+    ConfigTooLarge,
+    DigestMismatch,
+    InputError,
+    IntegrityError,
+    LimitError,
+    MissingBlob,
+    NotFound,
+    OccyError,
+    OutputError,
+    PlanStale,
+    resource_errors,
+)
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
@@ -29,6 +41,8 @@ from occy_fast.transports.locate import STREAM, open_destination, parse_locator
 from occy_fast.transports.stream_output import temporary_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from occy_fast.image.image import Layer
     from occy_fast.image.publication import Publication, Published
     from occy_fast.planning.steps import LayerStep, Plan
@@ -38,6 +52,9 @@ if TYPE_CHECKING:
     from occy_fast.streams.layer_pass import Outcome
     from occy_fast.transports.base import Sink, Stage, StreamSink
 
+
+# What makes a blob at the destination one to be replaced: wrong bytes, or none that can be had.
+_DAMAGE = (IntegrityError, LimitError, InputError, NotFound, PlanStale)
 
 Outcomes = dict[tuple[object, ...], LayerOutcome]
 """What became of each different work, by `work_of`."""
@@ -119,13 +136,17 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began:
         config_digest=_first_image(publication).config.digest,
         layers=layers,
         names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
-        size_in=sum(step.layer.size for step in plan.steps if not isinstance(step, Skip) or step.decode),
+        size_in=sum(step.layer.size for step in plan.steps if _reads(step)),
         size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
         seconds=time.monotonic() - began,
         plan=plan,
     )
     log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
     return result
+
+
+def _reads(step: LayerStep) -> bool:
+    return not isinstance(step, Skip) or step.decode or step.otherwise is not None
 
 
 def check_space(plan: Plan) -> None:
@@ -162,6 +183,8 @@ class _Execution:
 
     def _begin(self, position: int, step: LayerStep) -> None:
         match step:
+            case Skip(layer, otherwise=Adopt() | Copy()):
+                self._prove_there(position, step)
             case Skip(layer, decode, _, chain):
                 digest = layer.digest or (layer.diff_id if chain else None)
                 if digest is None or (chain is None and not self._stage.has(digest, layer.size)):
@@ -178,9 +201,53 @@ class _Execution:
             case Recode():
                 self._read(position, step, self._stage.open_blob(None))
 
-    def _read(self, position: int, step: LayerStep, sink: Sink | StreamSink | None) -> None:
-        """Start the one read of a layer; its end proves the bytes, then keeps them."""
-        layer, where = step.layer, self._where(step.layer)
+    def _prove_there(self, position: int, step: Skip) -> None:
+        """Start reading the destination's blob; where it is damaged, the plan's other step replaces it."""
+        layer = step.layer
+        assert layer.digest is not None, "only what has a digest is found at a destination"
+        where = f"{self._plan.destination}: layer {layer.digest}"
+
+        def fail(error: OccyError) -> None:
+            if not isinstance(error, _DAMAGE):
+                raise error
+            log.warning("%s; to be replaced", error if error.where else error.at(where))
+            self._replace(position, step)
+
+        try:
+            found = self._stage.find_blob(layer.digest, layer.size)
+            if found is None:
+                raise MissingBlob(where, layer.digest)
+        except _DAMAGE as error:
+            fail(error)
+            return
+        there = replace(step, layer=replace(layer, blob=replace(layer.blob, address=found)))
+        self._read(position, there, None, where, fail)
+
+    def _replace(self, position: int, step: Skip) -> None:
+        """Bring the source's blob in place of what the destination has."""
+        match step.otherwise:
+            case Adopt():
+                self._read(position, step.otherwise, None, replaces=step)
+            case Copy(layer):
+                self._read(position, step.otherwise, self._stage.open_blob(layer.size), replaces=step)
+
+    def _read(
+        self,
+        position: int,
+        step: LayerStep,
+        sink: Sink | StreamSink | None,
+        where: str = "",
+        fail: Callable[[OccyError], None] | None = None,
+        replaces: Skip | None = None,
+    ) -> None:
+        """Start the one read of a layer; its end proves the bytes, then keeps them.
+
+        Args:
+            where: what to call it; empty takes its name at the source.
+            fail: is told what is wrong with it, in place of an error.
+            replaces: the step whose proof has failed, as which it counts.
+        """
+        layer, where = step.layer, where or self._where(step.layer)
         decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
         diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
         if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
@@ -204,7 +271,7 @@ class _Execution:
             elif isinstance(step, Adopt):
                 self._adopt(step, digest)
             source_files.close()
-            self._record(step, digest, layer.diff_id, size, outcome)
+            self._record(replaces or step, digest, layer.diff_id, size, outcome, replaced=replaces is not None)
 
         try:
             source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
@@ -221,10 +288,13 @@ class _Execution:
                     where=where,
                 )
             )
-        except BaseException:
+        except BaseException as error:
             drop()
-            raise
-        self._lanes.begin(position, where, run, end, drop)
+            if fail is None or not isinstance(error, OccyError):
+                raise
+            fail(error)
+            return
+        self._lanes.begin(position, where, run, end, drop, fail)
 
     def _adopt(self, step: Adopt, digest: Digest) -> None:
         layer, address = step.layer, step.layer.blob.address
@@ -234,10 +304,17 @@ class _Execution:
             self._stage.adopt(digest, layer.size, address, "copy")
 
     def _record(
-        self, step: LayerStep, digest: Digest, diff_id: Digest | None, size: int, outcome: Outcome | None = None
+        self,
+        step: LayerStep,
+        digest: Digest,
+        diff_id: Digest | None,
+        size: int,
+        outcome: Outcome | None = None,
+        *,
+        replaced: bool = False,
     ) -> None:
         identity = outcome.identity if outcome else None
-        self._outcomes[work_of(step)] = LayerOutcome(step, digest, diff_id, step.layer.size, size, identity)
+        self._outcomes[work_of(step)] = LayerOutcome(step, digest, diff_id, step.layer.size, size, identity, replaced)
         log.debug("%s: %s, %s", self._where(step.layer), type(step).__name__.lower(), digest)
 
     def _where(self, layer: Layer) -> str:

@@ -70,6 +70,7 @@ class Lanes:
 
         What goes wrong is raised, or told to *fail*, and then the others go on.
         """
+        self._done.pop(position, None)               # one that failed may be begun again, in another way
         self._active.append(_Lane(position, where, run, end, drop, fail))
         while len(self._active) >= MOST:
             self._end_oldest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from occy_fast.planning.steps import Skip
+
 if TYPE_CHECKING:
     from occy_fast.planning.steps import LayerStep, Plan
     from occy_fast.spec.digest import Digest
@@ -21,6 +23,7 @@ class LayerOutcome:
         size_in: bytes of the source's blob.
         size_out: bytes of the destination's.
         identity: who encoded it, where it was recoded.
+        replaced: the destination had a damaged blob under that digest, or has lost it since; this one is in its place.
     """
 
     step: LayerStep
@@ -29,11 +32,13 @@ class LayerOutcome:
     size_in: int
     size_out: int
     identity: EncoderIdentity | None = None
+    replaced: bool = False
 
     @property
     def kind(self) -> str:
-        """Return the step's name: "skip", "adopt", "copy" or "recode"."""
-        return type(self.step).__name__.lower()
+        """Return the name of what was done: "skip", "adopt", "copy" or "recode"."""
+        step = self.step.otherwise if self.replaced and isinstance(self.step, Skip) else self.step
+        return type(step).__name__.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,9 @@ class ArchiveStage(ABC):
                 found = len(self._documents[digest])
         return found is not None and (size is None or found == size)
 
+    def find_blob(self, digest: Digest, size: int) -> FileRegion | None:  # noqa: ARG002
+        return None                                  # an archive is written anew, and has nothing before
+
     def open_blob(self, size: int | None) -> _RegionSink:
         with self._mutex:
             if self._tar.growing:

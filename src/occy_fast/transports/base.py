@@ -86,6 +86,12 @@ class Stage(Protocol):
         With *size*, a file of another size does not count.
         """
 
+    def find_blob(self, digest: Digest, size: int) -> FileRegion | None:
+        """Find a blob that the destination had before, to be read and relied upon; None where it has none to be read.
+
+        Where it is another by then, and nothing was staged in its place, publish raises PlanStale.
+        """
+
     def open_blob(self, size: int | None) -> Sink | StreamSink:
         """Open a Sink; a known *size* (bytes) is reserved, and such Sinks may be written side by side.
 

@@ -15,6 +15,7 @@ from occy_fast.errors import (
     ManifestTooLarge,
     MissingBlob,
     OutputError,
+    PlanStale,
     SizeMismatch,
     UnsupportedFormat,
 )
@@ -85,6 +86,7 @@ class OciLayoutStage:
         self._path, self._locator = os.path.realpath(path) if os.path.islink(path) else path, locator
         self._mutex = threading.Lock()
         self._staged: dict[Digest, int] = {}
+        self._relied: dict[Digest, FileRegion] = {}
         self._sinks: dict[str, _FileSink] = {}
         self._counter = 0
         self._target: LayoutDirectory | None = None
@@ -137,6 +139,14 @@ class OciLayoutStage:
             found = None if self._target is None else self._target.find(digest)
         return found is not None and (size is None or found.size == size)
 
+    def find_blob(self, digest: Digest, size: int) -> FileRegion | None:
+        with self._mutex:
+            found = None if self._target is None else self._target.find(digest)
+            if found is None or found.size != size:
+                return None
+            self._relied[digest] = found
+            return found
+
     def open_blob(self, size: int | None) -> _FileSink:
         with self._mutex, output_errors(self._path, "create a blob in"):
             name, fd = self._open_part()
@@ -160,8 +170,9 @@ class OciLayoutStage:
             raise
 
     def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
-        if self.has(digest, size):
-            return True
+        with self._mutex:                            # what the layout has already may be damaged
+            if self._staged.get(digest) == size:
+                return True
         if how == "link":
             return self._adopt_link(digest, size, origin)
         sink = self.open_blob(size)
@@ -255,7 +266,7 @@ class OciLayoutStage:
         return raw
 
     def _check_blobs(self, publication: Publication) -> None:
-        """Raise MissingBlob or SizeMismatch unless every layer, and what is no image, is staged or there."""
+        """Raise MissingBlob, SizeMismatch or PlanStale unless every layer, and what is no image, is staged or there."""
         for descriptor in publication.blobs():
             digest, size = descriptor.digest, descriptor.size
             found = self._staged.get(digest)
@@ -263,6 +274,8 @@ class OciLayoutStage:
                 region = None if self._target is None else self._target.find(digest)
                 if region is None:
                     raise MissingBlob(f"{self._locator}: {blob_name(digest)}", digest)
+                if region != self._relied.get(digest, region):
+                    raise PlanStale(f"{self._locator}: {blob_name(digest)}", "it has changed since it was proved")
                 found = region.size
             if found != size:
                 raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, found)
@@ -294,7 +307,8 @@ class OciLayoutStage:
             made.append((at, new_name))
         else:
             self._keep_mode(name, at, new_name)
-        os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
+        with output_errors(f"{self._path}/{name}", "replace"):
+            os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
 
     def _keep_mode(self, name: str, at: int, new_name: str) -> None:
         """Give a staged blob the mode of the one it replaces; a link to the source's file has the source's."""

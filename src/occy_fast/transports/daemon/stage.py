@@ -115,6 +115,9 @@ class DaemonStage:
             found = member.size if member else len(self._documents[digest]) if digest in self._documents else None
         return found is not None and (size is None or found == size)
 
+    def find_blob(self, digest: Digest, size: int) -> FileRegion | None:  # noqa: ARG002
+        return None                                  # a daemon gives no blob back
+
     def open_blob(self, size: int | None) -> _Passage | _Spool:
         if size is None:
             with output_errors(temporary_directory(), "create a temporary file in"):
