@@ -85,6 +85,7 @@ def test_what_is_not_known_has_no_line() -> None:
     [
         (LimitError("a.tar", "members of an archive", 5, 6), "set OCCY_FAST_MAX_MEMBER_COUNT higher"),
         (ManifestTooLarge("a.tar", "document size", 5, 6), "OCCY_FAST_MAX_MANIFEST or OCCY_FAST_MAX_DOCKER_MANIFEST"),
+        (ManifestTooLarge("oci:o: index.json", "size of a document to be written", 5, 6), "fewer images"),
         (TarTruncated("a.tar", 7, "it stops"), "it is cut short"),
         (BadReference("Foo:1", "capitals"), "the repository in small letters"),
         (BadReference("Foo:1", "capitals", "a.tar: manifest.json"), "--target NAME"),

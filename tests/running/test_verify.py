@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +240,70 @@ def test_progress_tells_of_every_layer(tmp_path: Path) -> None:
     reports: list[Any] = []
     api.verify(f"oci:{layout}", progress=reports.append)
     assert [(each.kind, each.state) for each in reports[-1].layers] == [("verify", "done")] * 2
+
+
+def overwritten(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda blob: bytes(len(blob)),
+        lambda blob: b"\xff" * len(blob),
+        lambda blob: overwritten(blob, 4),
+        lambda blob: overwritten(blob, len(blob) // 2),
+        lambda blob: overwritten(blob, len(blob) - 1),
+        lambda blob: blob[: len(blob) // 2].ljust(len(blob), b"\0"),
+        lambda blob: gzip.compress(bytes(1 << 22), 9)[: len(blob)].ljust(len(blob), b"\0"),
+    ],
+    ids=["zeros", "ones", "head", "middle", "tail", "cut", "bomb"],
+)
+def test_a_wrong_blob_is_a_wrong_digest_and_nothing_else(
+    tmp_path: Path, codec: str, wrong: Callable[[bytes], bytes]
+) -> None:
+    image = make_image("one", "two", codec=codec, size=20_000)
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    blob_of(layout, image.blobs[0]).write_bytes(wrong(image.blobs[0]))
+    report = api.verify(f"oci:{layout}", max_layer=1 << 20)
+    assert [type(finding.error) for finding in report.errors] == [DigestMismatch]
+    assert (report.layers, report.exit_code) == (1, 4)
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_what_is_wrong_inside_the_right_blob_is_told(tmp_path: Path, codec: str) -> None:
+    """The digest holds: the tar was bad, or the stream, when the image was made."""
+    tar = bytearray(make_tar([("file", b"x" * 600)]))
+    tar[148:156] = b"0000000\0"
+    layout = oci_layout(tmp_path / "tar", [make_image(tars=[bytes(tar)], codec=codec)], ["app"])
+    (finding,) = api.verify(f"oci:{layout}").errors
+    assert isinstance(finding.error, TarError)
+    if codec == "none":
+        return
+    image = make_image("one", codec=codec)
+    cut = image.blobs[0][:-2]
+    manifest = json.loads(image.manifest)
+    manifest["layers"][0] |= {"digest": "sha256:" + sha256(cut), "size": len(cut)}
+    layout = oci_layout(tmp_path / "cut", [image])
+    blob_of(layout, cut).write_bytes(cut)
+    raw = dumps(manifest)
+    blob_of(layout, raw).write_bytes(raw)
+    index = json.loads((layout / "index.json").read_bytes())
+    index["manifests"][0] |= {"digest": "sha256:" + sha256(raw), "size": len(raw)}
+    (layout / "index.json").write_bytes(dumps(index))
+    (finding,) = api.verify(f"oci:{layout}").errors
+    assert isinstance(finding.error, CorruptStream)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_wrong_tar_in_an_archive_is_a_wrong_digest(tmp_path: Path, packed: bool) -> None:
+    """Its digest is its diff_id, in a file and as it comes by."""
+    image = make_image("one", "two")
+    archive = docker_archive(tmp_path / "a.tar", [image])
+    data = archive.read_bytes()
+    at = data.index(image.tars[0][:512])
+    data = data[: at + 148] + b"0000000\0" + data[at + 156 :]
+    archive.write_bytes(gzip.compress(data) if packed else data)
+    report = api.verify(str(archive))
+    assert [type(finding.error) for finding in report.errors] == [DigestMismatch]

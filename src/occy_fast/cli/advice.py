@@ -45,6 +45,8 @@ _LIMITS = {
 def advice(error: OccyError) -> str:
     """Return what the reader of *error* can do; empty where nothing is known."""
     match error:
+        case LimitError(limit="size of a document to be written"):
+            return "write fewer images into one place: nobody reads such a document again"
         case LimitError():
             variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in limit_names(error))
             return f"if you trust where it comes from, set {variables} higher" if variables else ""
@@ -93,6 +95,6 @@ def _is_of_a_daemon(place: str) -> bool:
 
 def limit_names(error: LimitError) -> tuple[str, ...]:
     """Return the keywords of Limits that *error* may stand for; none where the limit cannot be raised."""
-    if isinstance(error, ManifestTooLarge):
+    if isinstance(error, ManifestTooLarge) and "written" not in error.limit:
         return ("manifest", "docker_manifest")
     return ("config",) if isinstance(error, ConfigTooLarge) else _LIMITS.get(error.limit, ())

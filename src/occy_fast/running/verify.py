@@ -12,8 +12,11 @@ from occy_fast.errors import (
     BadReference,
     Cancelled,
     DigestMismatch,
+    IntegrityError,
+    LimitError,
     OccyError,
     ResourceError,
+    SizeMismatch,
     TarError,
     TransportError,
     Unsupported,
@@ -203,14 +206,30 @@ class _Verification:
                 layers.append(Layer(blob, blob.media_type, Encoding("none"), None))
         return list({_claim(layer): layer for layer in layers}.values())
 
-    def begin(self, lanes: Lanes, pool: WorkerPool, position: int, layer: Layer, *, scan: bool) -> None:
-        """Read one layer to its end; one whose tar is bad is read again, so that its digests are told as well."""
+    def begin(
+        self,
+        lanes: Lanes,
+        pool: WorkerPool,
+        position: int,
+        layer: Layer,
+        *,
+        scan: bool,
+        decode: bool = True,
+        held: tuple[OccyError, ...] = (),
+    ) -> None:
+        """Read one layer to its end; what is bad inside is read again, to learn whether it is the right blob at all.
+
+        Args:
+            scan: look at the headers of the tar.
+            decode: look into the blob.
+            held: what is wrong inside, and is told unless the blob is a wrong one, of which it would only follow.
+        """
         address = layer.blob.address
         if address is None or address.size != layer.size:  # told already, and nothing to be read
             lanes.finish(position)
             return
         where = f"{self._contents.locator}: layer {layer.digest or layer.diff_id}"
-        tar = is_tar(layer)
+        tar = is_tar(layer) and decode
         if tar and layer.diff_id is not None and layer.diff_id.algorithm != "sha256":
             problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
             self.findings.append(Finding("error", where, problem, Unsupported(where, problem)))
@@ -228,21 +247,26 @@ class _Verification:
                 assert layer.diff_id is not None
                 raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
             files.close()
-            self.proved += 1
-            self.size += layer.size
+            self._tell(*held)
+            if decode:
+                self.proved += 1
+                self.size += layer.size
 
         def fail(error: OccyError) -> None:
             if isinstance(error, ResourceError):     # which says nothing of the image
                 raise error
-            self.findings.append(_finding(error, where))
             if isinstance(error, TarError) and scan:
-                self.begin(lanes, pool, position, layer, scan=False)
+                self.begin(lanes, pool, position, layer, scan=False, held=(error,))
+            elif codec != "none" and layer.digest is not None and _is_inside(error):
+                self.begin(lanes, pool, position, layer, scan=False, decode=False, held=(*held, error))
+            else:
+                self._tell(*(() if _is_wrong(error, layer, where) else held), error)
 
         try:
             source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
         except OccyError as error:
             files.close()
-            self.findings.append(_finding(error, where))
+            self._tell(*held, error)
             lanes.finish(position)
             return
         run = pool.start(
@@ -257,17 +281,21 @@ class _Verification:
         )
         lanes.begin(position, where, run, end, files.close, fail)
 
+    def _tell(self, *errors: OccyError) -> None:
+        self.findings += [_finding(error, error.where or self._contents.locator) for error in errors]
+
     def _prove_passed(self, layer: Layer, passed: Passed, where: str, *, tar: bool) -> None:
         """Compare a layer with what was seen of it as it came by; of a bad tar, the digests are told as well."""
-        if tar and passed.error is not None:
-            self.findings.append(_finding(passed.error, where))
-            if passed.outcome is None:
-                return
+        held = (passed.error,) if tar and passed.error is not None else ()
+        if held and passed.outcome is None:
+            self._tell(*held)
+            return
         try:
             prove_passed(layer if tar else replace(layer, diff_id=None), passed.address, where)
         except OccyError as error:
-            self.findings.append(_finding(error, where))
+            self._tell(*(() if _is_wrong(error, layer, where) else held), error)
             return
+        self._tell(*held)
         self.proved += 1
         self.size += layer.size
 
@@ -284,6 +312,16 @@ class _Verification:
                 if name not in seen:
                     seen.add(name)
                     yield node
+
+
+def _is_inside(error: OccyError) -> bool:
+    """Tell whether an error is of what a blob decodes to, and may follow from its being a wrong blob."""
+    return isinstance(error, IntegrityError | LimitError) and not isinstance(error, DigestMismatch | SizeMismatch)
+
+
+def _is_wrong(error: OccyError, layer: Layer, where: str) -> bool:
+    """Tell whether an error says that this is not the blob at all; without a digest, its diff_id tells."""
+    return isinstance(error, DigestMismatch | SizeMismatch) and (error.where == where or layer.digest is None)
 
 
 def _claim(layer: Layer) -> Hashable:

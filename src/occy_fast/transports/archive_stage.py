@@ -222,7 +222,7 @@ class ArchiveStage(ABC):
     def check_size(self, name: str, document: bytes, limit: int) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
         if len(document) > limit:
-            raise ManifestTooLarge(f"{self._locator}: {name}", "document size", limit, len(document))
+            raise ManifestTooLarge(f"{self._locator}: {name}", "size of a document to be written", limit, len(document))
 
     def _check_blobs(self, publication: Publication) -> None:
         for descriptor in publication.blobs():

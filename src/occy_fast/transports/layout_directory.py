@@ -105,12 +105,20 @@ class LayoutDirectory:
 
 def check_layout_file(raw: bytes, where: str, limits: Limits = LIMITS) -> None:
     """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
+    check_layout_size(len(raw), where)
     document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)
     version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
     if not isinstance(version, str):
         raise BadManifest(where, "imageLayoutVersion is no text")
     if version != "1.0.0":
         raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+
+
+def check_layout_size(size: int, where: str) -> None:
+    """Refuse what no limit would make an oci-layout file. Raises BadManifest."""
+    if size > LAYOUT_LIMIT:
+        problem = f"{LAYOUT_LIMIT >> 10} KiB and more, where some thirty bytes are expected"
+        raise BadManifest(where, problem, f"write {LAYOUT_FILE.decode()} into it")
 
 
 def blob_name(digest: Digest) -> str:

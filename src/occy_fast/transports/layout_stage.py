@@ -262,7 +262,8 @@ class OciLayoutStage:
         """Make the new index.json. Raises ManifestTooLarge for one that nobody here would read again."""
         raw = merged_index(index, publication)
         if len(raw) > MANIFEST_LIMIT:
-            raise ManifestTooLarge(f"{self._locator}: index.json", "document size", MANIFEST_LIMIT, len(raw))
+            where, limit = f"{self._locator}: index.json", "size of a document to be written"
+            raise ManifestTooLarge(where, limit, MANIFEST_LIMIT, len(raw))
         return raw
 
     def _check_blobs(self, publication: Publication) -> None:

@@ -11,7 +11,7 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.transports.archive_stage import ArchiveStage, place_notes
 from occy_fast.transports.documents import MANIFEST_LIMIT
-from occy_fast.transports.layout_directory import LAYOUT_FILE, LAYOUT_LIMIT, blob_name, check_layout_file
+from occy_fast.transports.layout_directory import LAYOUT_FILE, blob_name, check_layout_file, check_layout_size
 from occy_fast.transports.layout_stage import merged_index
 from occy_fast.transports.oci_layout import layout_contents
 from occy_fast.transports.stream_output import stream_notes
@@ -42,8 +42,7 @@ class OciArchiveReader:
         layout = members.find("oci-layout", follow=False)
         if layout is None:
             raise self._foreign(members)
-        if layout.size > LAYOUT_LIMIT:
-            raise BadManifest(where, f"{layout.size} bytes, where some thirty are expected")
+        check_layout_size(layout.size, where)
         check_layout_file(layout.read(), where, self._limits)
         where = f"{self.locator}: index.json"
         region = members.find("index.json", follow=False)
