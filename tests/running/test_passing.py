@@ -350,7 +350,11 @@ def test_verified_as_in_a_file(tmp_path: Path, codec: str, era: Era) -> None:
             passing = api.verify(f"docker-archive:{pipe}")
         assert bool(passing.errors) is (name != "whole")
         assert passing.exit_code == at_rest.exit_code
-        assert {type(finding.error) for finding in passing.findings} == {type(f.error) for f in at_rest.findings}, name
+        told, found = ({type(each.error) for each in report.findings} for report in (passing, at_rest))
+        if told == {CorruptStream}:              # what has gone by cannot be read again for the digest of it all
+            assert found in ({CorruptStream}, {DigestMismatch}), name
+        else:
+            assert told == found, name
         assert (passing.images, passing.layers, passing.size) == (at_rest.images, at_rest.layers, at_rest.size), name
 
 
