@@ -36,7 +36,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -
 
 
 def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    text = answer(capsys, "check", "app.tar", "--target", "docker-20.10.24", "-t", "podman-4.3", code=5)
+    text = answer(capsys, "check", "app.tar", "--target", "docker-20.10.24", "-t", "podman-4.3", code=10)
     assert text == (
         "app.tar\n"
         "docker-20.10.24 (as docker-20.10): it will fail\n"
@@ -48,7 +48,7 @@ def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_findings_are_json(capsys: pytest.CaptureFixture[str]) -> None:
-    document = json.loads(answer(capsys, "check", "app.tar", "-t", "docker-20.10", "--json", code=5))
+    document = json.loads(answer(capsys, "check", "app.tar", "-t", "docker-20.10", "--json", code=10))
     assert (document["schema"], document["exit_code"], document["unread"]) == (1, 5, None)
     assert document["findings"][1] == {
         "target": "docker-20.10",
@@ -63,7 +63,7 @@ def test_findings_are_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_quiet_is_the_exit_code_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(capsys, "check", "app.tar", "-t", "docker-20.10", "--quiet", code=5) == ""
+    assert answer(capsys, "check", "app.tar", "-t", "docker-20.10", "--quiet", code=10) == ""
     assert answer(capsys, "check", "app.tar", "-t", "docker-29", "--quiet") == ""
 
 
@@ -83,7 +83,7 @@ def test_a_terminal_gets_a_table_in_colours() -> None:
         out = b""
         while piece := _read(primary):
             out += piece
-        assert process.wait() == 5
+        assert process.wait() == 10
     os.close(primary)
     assert b"\x1b[1;31merror" in out
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.decode())

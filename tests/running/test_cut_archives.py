@@ -204,7 +204,7 @@ def test_what_the_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path.write_bytes(raw[: borders(raw)[-3]])
     assert main(["inspect", str(path)]) == 4
     assert "copy or save it again: it is cut short" in capsys.readouterr().err
-    assert main(["check", str(path), "--target", "docker-20.10"]) == 5
+    assert main(["check", str(path), "--target", "docker-20.10"]) == 10
     assert capsys.readouterr().out.splitlines() == [
         str(path),
         "docker-20.10: it is broken, whoever reads it",

@@ -53,8 +53,8 @@ def check(
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
     Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
-    first bytes and documents are read, layers only with --deep. The exit code is 5 where the image would fail at one of
-    the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
+    first bytes and documents are read, layers only with --deep. The exit code is 10 where the image would fail at one
+    of the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
     """
     from occy_fast import api
     from occy_fast.cli.progress import Watch

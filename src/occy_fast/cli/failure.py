@@ -21,6 +21,7 @@ MEANINGS = {
     5: "not supported",
     6: "a limit is exceeded",
     7: "a registry or daemon failed",
+    10: "it would fail at a target",
     11: "it is there, and cannot be read",
     130: "interrupted",
 }

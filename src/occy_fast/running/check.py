@@ -79,8 +79,10 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """Return 5 where the image fails at one of the targets, else 0."""
-        return 5 if self.errors else 0
+        """Return 10 where the image fails at one of the targets, else the code of why it was not looked into, or 0."""
+        if self.errors:
+            return 10
+        return self.unread.exit_code if self.unread is not None else 0
 
 
 @resource_errors()
