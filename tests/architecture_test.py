@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "occy_fast"
 
 # An import may go to the left only.
-ORDER = ["words", "log", "errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning"]
+ORDER = ["version", "words", "log", "errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning"]
 ORDER += ["transports", "running", "api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}}
 FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
@@ -80,6 +80,14 @@ def test_imports_point_one_way(path: Path) -> None:
     anywhere = {found for module in imports_of(path) if (found := part_of(module)) in ORDER}
     allowed |= FOR_TYPES_ALONE.get(part, set())
     assert anywhere <= allowed, f"{name_of(path)} may not import {sorted(anywhere - allowed)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_nothing_inside_imports_the_public_names(path: Path) -> None:
+    """They stand above every part: `from occy_fast import X` is for a part X alone."""
+    fronts = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in fronts if node.module == "occy_fast" and not node.level for alias in node.names}
+    assert names <= set(ORDER)
 
 
 def test_every_part_exists() -> None:

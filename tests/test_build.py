@@ -259,7 +259,7 @@ def test_import_loads_nothing_heavy() -> None:
 
 def test_a_name_is_loaded_when_it_is_used() -> None:
     code = "import sys, occy_fast as o; o.OccyError; print([name for name in sys.modules if 'occy_fast.' in name])"
-    assert python(code).stdout == "['occy_fast.words', 'occy_fast.errors']\n"
+    assert python(code).stdout == "['occy_fast.version', 'occy_fast.words', 'occy_fast.errors']\n"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -6,7 +6,8 @@ import platform
 from dataclasses import dataclass
 from typing import cast
 
-from occy_fast import __version__, kernels
+from occy_fast import kernels
+from occy_fast.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
