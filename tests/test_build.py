@@ -20,7 +20,7 @@ import pytest
 import occy_fast
 from occy_fast import kernels
 from occy_fast.spec.encoding import Encoding
-from occy_fast.streams.layer_pass import encoder_identity
+from occy_fast.streams.encoders import encoder_identity
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(Path(kernels.build_facts.__file__ or "").parent.glob("*.so"))

@@ -17,7 +17,7 @@ from occy_fast.cli.failure import MEANINGS
 from occy_fast.cli.options import ExampleCommand
 from occy_fast.spec.encoding import DEFAULT_LEVELS, Encoding
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.streams.layer_pass import encoder_identity
+from occy_fast.streams.encoders import encoder_identity
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 LINES = [line.removeprefix("$ ") for line in README.splitlines() if line.removeprefix("$ ").startswith("occy-fast ")]

@@ -14,7 +14,8 @@ import pytest
 
 from occy_fast.kernels import SIDE, zstd_blocks
 from occy_fast.spec.encoding import parse_encoding
-from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool, encoder_identity
+from occy_fast.streams.encoders import encoder_identity
+from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool
 
 SIZES = {"nothing": 0, "small": 1000, "gzip edge": 1 << 20, "zstd edge": 4 << 20, "pieces": 13_654_321}
 RECORDS = {"few records": 240, "records": 1_400_000}

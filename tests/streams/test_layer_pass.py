@@ -1,4 +1,4 @@
-"""streams.layer_pass: feeding, draining, waiting, and the processors a process may use."""
+"""streams.layer_pass: feeding, draining and waiting."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from leaks import nothing_left
-from occy_fast.errors import Cancelled, CorruptStream, OutputError, Unsupported
+from occy_fast.errors import Cancelled, CorruptStream, OutputError
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
-from occy_fast.streams import layer_pass
+from occy_fast.streams.encoders import encoder_identity
 from occy_fast.streams.layer_pass import (
     DrainSink,
     FdSink,
@@ -25,12 +25,9 @@ from occy_fast.streams.layer_pass import (
     FeedSource,
     LayerPass,
     WorkerPool,
-    encoder_identity,
 )
 
 CONTENT = b"".join(hashlib.sha256(bytes([number % 251, number >> 8])).digest() * 9 for number in range(12_000))
-
-V1 = "cpu,cpuacct/x/cpu.cfs_"
 
 
 def digest(content: bytes) -> Digest:
@@ -128,40 +125,3 @@ def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
         with nothing_left(), pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
             pool.start(LayerPass(FdSource(file.fileno())))
             raise ZeroDivisionError
-
-
-def test_identities_name_what_bytes_depend_on() -> None:
-    gzip, zstd = encoder_identity(Encoding("gzip")), encoder_identity(Encoding("zstd", 7))
-    assert (gzip.codec, gzip.level, gzip.segment, gzip.architecture) == ("gzip", 2, 1 << 20, os.uname().machine)
-    assert (zstd.codec, zstd.level, zstd.segment, zstd.architecture) == ("zstd", 7, 4 << 20, "")
-    assert zstd.engine.endswith(f"-{layer_pass.ENGINE_VERSION}")
-    with pytest.raises(Unsupported):
-        encoder_identity(Encoding("gzip", 9))
-
-
-def test_workers_follow_the_affinity() -> None:
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        assert layer_pass.default_workers() == 1
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-@pytest.mark.parametrize(
-    ("own", "files", "quota"),
-    [
-        ("0::/a/b\n", {"a/cpu.max": "150000 100000", "a/b/cpu.max": "max 100000"}, 1.5),
-        ("0::/a/b\n", {"a/cpu.max": "400000 100000", "a/b/cpu.max": "50000 100000"}, 0.5),
-        ("0::/\n", {}, None),
-        ("5:cpu,cpuacct:/x\n1:name=systemd:/y\n", {f"{V1}quota_us": "300000", f"{V1}period_us": "100000"}, 3.0),
-        ("5:cpu,cpuacct:/x\n", {f"{V1}quota_us": "-1", f"{V1}period_us": "100000"}, None),
-    ],
-)  # fmt: skip
-def test_workers_follow_the_cgroup(tmp_path: Path, own: str, files: dict[str, str], quota: float | None) -> None:
-    for name, text in files.items():
-        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "fs" / name).write_text(text + "\n")
-    (tmp_path / "own").write_text(own)
-    assert layer_pass._cgroup_quota(str(tmp_path / "fs"), str(tmp_path / "own")) == quota
-    assert layer_pass._cgroup_quota(str(tmp_path / "fs"), str(tmp_path / "absent")) is None

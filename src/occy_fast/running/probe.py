@@ -17,7 +17,8 @@ from occy_fast.planning.steps import layer_of
 from occy_fast.running.limits import check_workers, limits_of_call
 from occy_fast.running.marking import marks_for, selected, shape_of, skippable_layers
 from occy_fast.spec.encoding import Encoding
-from occy_fast.streams.layer_pass import default_workers, encoder_identity
+from occy_fast.streams.encoders import encoder_identity
+from occy_fast.streams.processors import default_workers
 from occy_fast.targets.judge import refused
 from occy_fast.transports.base import UnpackingDestination
 from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator

@@ -13,13 +13,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError
-from occy_fast.kernels import SIDE, gzip_blocks, layer_pass, zstd_blocks
+from occy_fast.kernels import layer_pass, zstd_blocks
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.limits import LIMITS, Limits
-
-ENGINE_VERSION: Final = 1
-"""Grows when the same tar, encoding, library and piece size would give other bytes."""
+from occy_fast.streams.encoders import encoder_identity
+from occy_fast.streams.processors import default_workers
 
 RATIO_FLOOR: Final = 256 << 20
 """A layer that nothing vouches for may grow past this many bytes only in proportion to its source."""
@@ -114,70 +113,6 @@ class Counters:
     source: int
     tar: int
     output: int
-
-
-def encoder_identity(encoding: Encoding) -> EncoderIdentity:
-    """Return everything that the bytes of *encoding* depend on besides the tar.
-
-    Raises:
-        Unsupported: the encoder does not offer that level.
-    """
-    encoding = encoding.check_level()
-    engine = f"{SIDE}-{ENGINE_VERSION}"
-    level = encoding.effective_level
-    if encoding.codec == "gzip":
-        return EncoderIdentity(
-            codec="gzip",
-            library=gzip_blocks.CODEC,
-            version=gzip_blocks.version(),
-            level=level,
-            segment=gzip_blocks.PIECE,
-            engine=engine,
-            architecture=gzip_blocks.architecture(),
-            reproducible=gzip_blocks.REPRODUCIBLE,
-        )
-    if encoding.codec == "zstd":
-        return EncoderIdentity("zstd", zstd_blocks.CODEC, zstd_blocks.version(), level, zstd_blocks.PIECE, engine)
-    return EncoderIdentity("none", "", "", None, None, engine)
-
-
-def default_workers() -> int:
-    """Return the processors this process may use: its affinity, within its cgroup's quota."""
-    allowed = len(os.sched_getaffinity(0))
-    quota = _cgroup_quota()
-    if quota is not None:
-        allowed = min(allowed, max(1, int(quota + 0.5)))
-    return min(allowed, layer_pass.MAX_WORKERS)
-
-
-def _cgroup_quota(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
-    """Return the processors that the tightest cgroup above this process grants, None where none does."""
-    try:
-        lines = _text(own).splitlines()
-    except OSError:
-        return None
-    quotas = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        names = ("cpu.max",) if not controllers else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        base = f"{root}/{controllers}".rstrip("/")
-        parts = [part for part in path.split("/") if part]
-        for depth in range(len(parts) + 1):
-            place = "/".join((base, *parts[:depth]))
-            try:
-                words = " ".join(_text(f"{place}/{name}") for name in names).split()
-            except OSError:
-                continue
-            if len(words) == 2 and words[0] not in ("max", "-1"):
-                quotas.append(int(words[0]) / int(words[1]))
-    return min(quotas, default=None)
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
 
 
 class WorkerPool:
