@@ -17,7 +17,8 @@ from status cimport (
     check,
 )
 
-from occy_fast.kernels.tar_records import check_limits, tar_error
+from occy_fast.kernels.pass_options import PassOptions
+from occy_fast.kernels.tar_records import tar_error
 
 cdef dict CODECS = {"none": OCCY_CODEC_NONE, "gzip": OCCY_CODEC_GZIP, "zstd": OCCY_CODEC_ZSTD}
 cdef dict OUTPUTS = {
@@ -71,44 +72,33 @@ cdef class Pool:
     def fileno(self):
         return occy_pool_event_fd(self.pool)
 
-    def start(self, *, decode="none", encode="none", output="nothing", int level=0, int source_fd=-1,
-              long long source_offset=0, long long source_size=-1, int sink_fd=-1, long long sink_offset=0,
-              int scan_tar=0, unsigned long long max_tar=0, unsigned long long max_ratio=0,
-              unsigned long long ratio_floor=0, int window_log_max=27, max_header=65536, max_extension=1048576,
-              max_sparse_map=1048576, max_extensions=16):
-        cdef occy_pass_options options
-        memset(&options, 0, sizeof(options))
-        options.decode = CODECS[decode]
-        options.encode = CODECS[encode]
-        options.output = OUTPUTS[output]
-        options.level = level
-        options.source_fd = source_fd
-        options.source_offset = source_offset
-        options.source_size = source_size
-        options.sink_fd = sink_fd
-        options.sink_offset = sink_offset
-        options.scan_tar = scan_tar
-        options.max_tar = max_tar
-        options.max_ratio = max_ratio
-        options.ratio_floor = ratio_floor
-        options.window_log_max = window_log_max
-        if (output == "encoded") != (encode != "none"):
-            raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
-        if encode == "gzip" and level not in (1, 2) or encode == "zstd" and not 1 <= level <= 19:
-            raise ValueError(f"level: {encode} has no level {level}")
-        if not 10 <= window_log_max <= 31:
-            raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
-        if not 10 <= max_header < 1 << 32:
-            raise ValueError(f"max_header: expected 10 to {(1 << 32) - 1}, found {max_header}")
-        check_limits(max_extension, max_sparse_map, max_extensions)
-        options.max_header = max_header
-        options.max_extension = max_extension
-        options.max_sparse_map = max_sparse_map
-        options.max_extensions = max_extensions
+    def start(self, options):
+        cdef occy_pass_options wanted
+        if not isinstance(options, PassOptions):
+            raise TypeError(f"options: expected PassOptions, found {type(options).__name__}")
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.decode = CODECS[options.decode]
+        wanted.encode = CODECS[options.encode]
+        wanted.output = OUTPUTS[options.output]
+        wanted.level = options.level
+        wanted.source_fd = options.source_fd
+        wanted.source_offset = options.source_offset
+        wanted.source_size = options.source_size
+        wanted.sink_fd = options.sink_fd
+        wanted.sink_offset = options.sink_offset
+        wanted.scan_tar = options.scan_tar
+        wanted.max_tar = options.max_tar
+        wanted.max_ratio = options.max_ratio
+        wanted.ratio_floor = options.ratio_floor
+        wanted.window_log_max = options.window_log_max
+        wanted.max_header = options.max_header
+        wanted.max_extension = options.max_extension
+        wanted.max_sparse_map = options.max_sparse_map
+        wanted.max_extensions = options.max_extensions
         cdef Pass started = Pass(self)
-        started.source_size = source_size
+        started.source_size = wanted.source_size
         with nogil:
-            started.layer = occy_pass_start(self.pool, &options)
+            started.layer = occy_pass_start(self.pool, &wanted)
         if started.layer == NULL:
             raise MemoryError()
         return started

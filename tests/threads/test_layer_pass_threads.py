@@ -15,6 +15,7 @@ import pytest
 from leaks import nothing_left
 from occy_fast.errors import Cancelled, CorruptStream, OccyError
 from occy_fast.kernels import layer_pass
+from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass, Run, WorkerPool
 
@@ -118,7 +119,7 @@ def test_a_failing_sink_leaves_nothing_to_collect_badly() -> None:
 def test_close_beside_a_feeder() -> None:
     for _ in range(20):
         pool = layer_pass.Pool(2)
-        started = pool.start()
+        started = pool.start(PassOptions())
 
         def feed(started: layer_pass.Pass = started) -> None:
             while not started.ended:

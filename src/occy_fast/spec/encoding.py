@@ -17,7 +17,9 @@ READABLE: Final = (*RECODABLE, "xz", "bzip2")
 DEFAULT_LEVELS: Final = {"gzip": 2, "zstd": 3}
 """The levels of the encoder where none is asked for."""
 
-_LEVELS: Final = {"gzip": range(1, 3), "zstd": range(1, 20)}
+LEVELS: Final = {"gzip": range(1, 3), "zstd": range(1, 20)}
+"""The levels of our encoders."""
+
 _LEVEL = re.compile(r"-?[0-9]{1,3}", re.ASCII)
 
 
@@ -48,7 +50,7 @@ class Encoding:
             raise Unsupported("", f"layers are not encoded as {self.codec}", f"use one of {', '.join(RECODABLE)}")
         if self.level is None:
             return self
-        levels = _LEVELS.get(self.codec)
+        levels = LEVELS.get(self.codec)
         if levels is None:
             raise Unsupported("", f"{self.codec} has no levels, not even {self.level}", f"write {self.codec}")
         if self.level not in levels:

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError
 from occy_fast.kernels import layer_pass, zstd_blocks
+from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.limits import LIMITS, Limits
@@ -149,46 +150,12 @@ class WorkerPool:
             raise ValueError("a descriptor below 0 is no file")
         encode = None if job.encode is None or job.encode.codec == "none" or job.sink is None else job.encode
         identity = None if encode is None else encoder_identity(encode)
-        output = "source" if job.copy_source else "encoded" if encode is not None else "tar"
-        source = job.source if isinstance(job.source, FdSource) else FdSource(-1)
-        sink = job.sink if isinstance(job.sink, FdSink) else FdSink(-1)
         with _memory_errors(job, identity, self.workers):
-            started = self._start(job, encode, identity, output, source, sink)
+            started = self._pool.start(_options(job, identity))
         run = Run(self, started, job, identity)
         if isinstance(job.source, FeedSource) or isinstance(job.sink, DrainSink):
             self._pumped.append(run)
         return run
-
-    def _start(
-        self,
-        job: LayerPass,
-        encode: Encoding | None,
-        identity: EncoderIdentity | None,
-        output: str,
-        source: FdSource,
-        sink: FdSink,
-    ) -> layer_pass.Pass:
-        limits = job.limits
-        return self._pool.start(
-            decode=job.decode,
-            encode="none" if encode is None else encode.codec,
-            level=0 if identity is None else identity.level or 0,
-            output="nothing" if job.sink is None else output,
-            source_fd=source.fd,
-            source_offset=source.offset,
-            source_size=source.size,
-            sink_fd=sink.fd,
-            sink_offset=sink.offset,
-            scan_tar={None: 0, "lenient": 1, "strict": 2}[job.scan_tar],
-            max_tar=job.max_tar,
-            max_ratio=limits.ratio if job.bounded_ratio else 0,
-            ratio_floor=RATIO_FLOOR,
-            window_log_max=limits.zstd_window.bit_length() - 1,
-            max_header=limits.gzip_header,
-            max_extension=limits.tar_extension,
-            max_sparse_map=limits.tar_sparse_map,
-            max_extensions=limits.tar_extension_count,
-        )
 
     def _fileno(self) -> int:
         return self._pool.fileno()
@@ -197,6 +164,34 @@ class WorkerPool:
         """Feed and drain every run that needs it, so that any may be waited for first; whether anything moved."""
         self._pumped = [run for run in self._pumped if not run.ended]
         return sum(run._pump() for run in self._pumped) > 0
+
+
+def _options(job: LayerPass, identity: EncoderIdentity | None) -> PassOptions:
+    """Return *job* as the kernel takes it, encoded by whom *identity* names."""
+    limits = job.limits
+    source = job.source if isinstance(job.source, FdSource) else FdSource(-1)
+    sink = job.sink if isinstance(job.sink, FdSink) else FdSink(-1)
+    output = "source" if job.copy_source else "encoded" if identity is not None else "tar"
+    return PassOptions(
+        decode=job.decode,
+        encode="none" if identity is None else identity.codec,
+        level=0 if identity is None else identity.level or 0,
+        output="nothing" if job.sink is None else output,
+        source_fd=source.fd,
+        source_offset=source.offset,
+        source_size=source.size,
+        sink_fd=sink.fd,
+        sink_offset=sink.offset,
+        scan_tar={None: 0, "lenient": 1, "strict": 2}[job.scan_tar],
+        max_tar=job.max_tar,
+        max_ratio=limits.ratio if job.bounded_ratio else 0,
+        ratio_floor=RATIO_FLOOR,
+        window_log_max=limits.zstd_window.bit_length() - 1,
+        max_header=limits.gzip_header,
+        max_extension=limits.tar_extension,
+        max_sparse_map=limits.tar_sparse_map,
+        max_extensions=limits.tar_extension_count,
+    )
 
 
 def _no_pool(error: OSError | MemoryError, workers: int) -> ResourceError:

@@ -1,5 +1,7 @@
 from typing import Final, final
 
+from occy_fast.kernels.pass_options import PassOptions
+
 MAX_WORKERS: Final[int]
 
 def buffer_size(workers: int) -> int: ...
@@ -7,28 +9,7 @@ def buffer_size(workers: int) -> int: ...
 class Pool:
     def __init__(self, workers: int) -> None: ...
     def fileno(self) -> int: ...
-    def start(
-        self,
-        *,
-        decode: str = "none",
-        encode: str = "none",
-        output: str = "nothing",
-        level: int = 0,
-        source_fd: int = -1,
-        source_offset: int = 0,
-        source_size: int = -1,
-        sink_fd: int = -1,
-        sink_offset: int = 0,
-        scan_tar: int = 0,
-        max_tar: int = 0,
-        max_ratio: int = 0,
-        ratio_floor: int = 0,
-        window_log_max: int = 27,
-        max_header: int = 65536,
-        max_extension: int = 1048576,
-        max_sparse_map: int = 1048576,
-        max_extensions: int = 16,
-    ) -> Pass: ...
+    def start(self, options: PassOptions) -> Pass: ...
     def close(self) -> None: ...
 
 @final

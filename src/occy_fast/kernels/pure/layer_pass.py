@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from occy_fast.errors import Cancelled, OccyError, TarError
+from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.kernels.pure import gzip_blocks, zstd_blocks
 from occy_fast.kernels.pure.crc import crc32_combine
 from occy_fast.kernels.pure.inflate import Inflate
@@ -15,7 +16,6 @@ from occy_fast.kernels.pure.sha256 import Sha256
 from occy_fast.kernels.pure.tar_scan import TarScan
 from occy_fast.kernels.pure.unzstd import Unzstd
 from occy_fast.kernels.status import Status, raise_status
-from occy_fast.kernels.tar_records import check_limits
 
 MAX_WORKERS: Final = 256
 """The most threads one pool can have."""
@@ -23,8 +23,6 @@ MAX_WORKERS: Final = 256
 _CHUNK: Final = 256 << 10
 _TAR_PIECE: Final = 1 << 20
 _QUEUE: Final = 4 << 20
-_CODECS: Final = ("none", "gzip", "zstd")
-_OUTPUTS: Final = ("nothing", "source", "tar", "encoded")
 
 
 def buffer_size(workers: int) -> int:
@@ -61,60 +59,17 @@ class Pool:
             os.eventfd_write(self._event, 1)
         return self._event
 
-    def start(
-        self,
-        *,
-        decode: str = "none",
-        encode: str = "none",
-        output: str = "nothing",
-        level: int = 0,
-        source_fd: int = -1,
-        source_offset: int = 0,
-        source_size: int = -1,
-        sink_fd: int = -1,
-        sink_offset: int = 0,
-        scan_tar: int = 0,
-        max_tar: int = 0,
-        max_ratio: int = 0,
-        ratio_floor: int = 0,
-        window_log_max: int = 27,
-        max_header: int = 65536,
-        max_extension: int = 1048576,
-        max_sparse_map: int = 1048576,
-        max_extensions: int = 16,
-    ) -> Pass:
+    def start(self, options: PassOptions) -> Pass:
         """Begin one layer and return its pass.
 
-        Args:
-            decode, encode: ``none``, ``gzip`` or ``zstd``.
-            output: ``nothing``, ``source`` (the bytes as they come), ``tar`` or ``encoded``.
-            source_fd: a regular file, read with pread; -1: `Pass.feed` gives the bytes.
-            source_size: bytes from *source_offset*; -1: up to the end of the file.
-            sink_fd: a regular file, written with pwrite; -1: `Pass.drain` takes the output.
-            scan_tar: read the tar's headers: 0 not at all, 1 as Go does, 2 strictly.
-            max_tar: bytes of tar allowed; 0 for any.
-            max_ratio: tar bytes for each source byte once the tar is past *ratio_floor*; 0 for any.
-            window_log_max: of a zstd source.
-            max_header: of a gzip source, as Inflate takes it.
-            max_extension, max_sparse_map, max_extensions: of the tar, as TarScan takes them.
+        Raises:
+            TypeError: *options* are not PassOptions, whose values are known to hold.
+            MemoryError: there is no memory for it.
         """
-        if (output == "encoded") != (encode != "none"):
-            raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
-        if (encode == "gzip" and level not in (1, 2)) or (encode == "zstd" and not 1 <= level <= 19):
-            raise ValueError(f"level: {encode} has no level {level}")
-        if not 10 <= window_log_max <= 31:
-            raise ValueError(f"window_log_max: expected 10 to 31, found {window_log_max}")
-        if not 10 <= max_header < 1 << 32:
-            raise ValueError(f"max_header: expected 10 to {(1 << 32) - 1}, found {max_header}")
-        check_limits(max_extension, max_sparse_map, max_extensions)
-        if decode not in _CODECS or encode not in _CODECS or output not in _OUTPUTS:
-            raise KeyError(f"{decode}, {encode}, {output}")
+        if not isinstance(options, PassOptions):
+            raise TypeError(f"options: expected PassOptions, found {type(options).__name__}")
         started = Pass(self)
-        started._begin(
-            decode, encode, output, level, (source_fd, source_offset, source_size), (sink_fd, sink_offset), scan_tar,
-            (max_tar, max_ratio, ratio_floor), (window_log_max, max_header),
-            (max_extension, max_sparse_map, max_extensions),
-        )  # fmt: skip
+        started._begin(options)
         self._passes.append(started)
         if self._closed:
             started.cancel()
@@ -137,36 +92,25 @@ class Pass:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def _begin(
-        self,
-        decode: str,
-        encode: str,
-        output: str,
-        level: int,
-        source: tuple[int, int, int],
-        sink: tuple[int, int],
-        scan_tar: int,
-        limits: tuple[int, int, int],
-        decoder_limits: tuple[int, int],
-        scan_limits: tuple[int, int, int],
-    ) -> None:
-        self._decode, self._encode, self._output = decode, encode, output
-        self._source, self._sink, self._limits = source, sink, limits
+    def _begin(self, options: PassOptions) -> None:
+        self._options = options
         self._tar_sha, self._source_sha, self._output_sha = Sha256(), Sha256(), Sha256()
-        self._gzip = gzip_blocks.GzipSegments(level) if encode == "gzip" else None
-        self._zstd = zstd_blocks.ZstdPieces(level) if encode == "zstd" else None
+        self._gzip = gzip_blocks.GzipSegments(options.level) if options.encode == "gzip" else None
+        self._zstd = zstd_blocks.ZstdPieces(options.level) if options.encode == "zstd" else None
         self._decoder: Inflate | Unzstd | None = None
-        if decode != "none":
-            window_log_max, max_header = decoder_limits
-            gzip = decode == "gzip"
-            self._decoder = Inflate(max_header=max_header) if gzip else Unzstd(window_log_max=window_log_max)
+        if options.decode == "gzip":
+            self._decoder = Inflate(max_header=options.max_header)
+        elif options.decode == "zstd":
+            self._decoder = Unzstd(window_log_max=options.window_log_max)
         self._scan: TarScan | None = None
-        if scan_tar:
-            extension, sparse_map, extensions = scan_limits
+        if options.scan_tar:
             self._scan = TarScan(
-                strict=scan_tar > 1, max_extension=extension, max_sparse_map=sparse_map, max_extensions=extensions
+                strict=options.scan_tar > 1,
+                max_extension=options.max_extension,
+                max_sparse_map=options.max_sparse_map,
+                max_extensions=options.max_extensions,
             )
-        self._size = zstd_blocks.PIECE if encode == "zstd" else _TAR_PIECE
+        self._size = zstd_blocks.PIECE if options.encode == "zstd" else _TAR_PIECE
         self._crc, self._first = 0, True
         self._source_total = self._tar_total = self._output_total = 0
         self._queue: deque[bytes] = deque()
@@ -232,15 +176,16 @@ class Pass:
         if self._error is not None:
             raise self._error
         tar = self._tar_sha.copy().digest()
-        source = tar if self._decode == "none" else self._source_sha.copy().digest()
-        output = {"encoded": self._output_sha.copy().digest(), "source": source}.get(self._output, tar)
+        source = tar if self._options.decode == "none" else self._source_sha.copy().digest()
+        output = {"encoded": self._output_sha.copy().digest(), "source": source}.get(self._options.output, tar)
         return tar, source, output, self._source_total, self._tar_total, self._output_total
 
     # one buffer for each `next`, so that the caller stays in control
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield source bytes; nothing, where a feeder has not given any yet."""
-        fd, offset, size = self._source
+        options = self._options
+        fd, offset, size = options.source_fd, options.source_offset, options.source_size
         while fd < 0:
             if self._queue:
                 block = self._queue.popleft()
@@ -270,7 +215,7 @@ class Pass:
                 yield block
                 continue
             self._source_sha.update(block)
-            if self._output == "source":
+            if self._options.output == "source":
                 yield from self._write(block)
             left, produced = memoryview(block), len(room)
             while len(left) or produced == len(room):
@@ -310,7 +255,7 @@ class Pass:
             self._tar_error = error
 
     def _check_limits(self, tar: int) -> None:
-        max_tar, max_ratio, ratio_floor = self._limits
+        max_tar, max_ratio, ratio_floor = self._options.max_tar, self._options.max_ratio, self._options.ratio_floor
         if max_tar and tar > max_tar:
             raise_status(Status.BOMB, tar, max_tar, tar)
         if max_ratio and tar > ratio_floor and tar // max_ratio > self._source_total:
@@ -320,11 +265,11 @@ class Pass:
         self._tar_total += len(piece)
         self._tar_sha.update(piece)
         self._check_tar(piece)
-        if self._output == "encoded":
+        if self._options.output == "encoded":
             encoded = self._encoded(piece, last)
             self._output_sha.update(encoded)
             yield from (None for _ in self._write(encoded))
-        elif self._output == "tar" or (self._output == "source" and self._decoder is None):
+        elif self._options.output == "tar" or (self._options.output == "source" and self._decoder is None):
             yield from (None for _ in self._write(piece))
         self._first = False
 
@@ -339,7 +284,7 @@ class Pass:
         return head + segment + (gzip_blocks.trailer(self._crc, self._tar_total) if last else b"")
 
     def _write(self, output: bytes) -> Iterator[bytes]:
-        fd, offset = self._sink
+        fd, offset = self._options.sink_fd, self._options.sink_offset
         if fd < 0:
             while sum(map(len, self._drain)) >= _QUEUE:
                 yield b""
