@@ -6,7 +6,13 @@
  * ready, so every core is busy as long as any stage is, and no stage owns a thread.  Several
  * passes may be under way; earlier ones go first.
  *
- * Every function may be called from any thread; a pass is fed and drained by one caller.  Nothing here touches Python. */
+ * Who may call what.  From any thread, at any time between start and free: occy_pass_start, occy_pass_cancel,
+ * occy_pass_ended, occy_pass_counters, and occy_pass_result_of once the pass has ended.  From one thread at a time, the
+ * caller of that pass: occy_pass_feed, occy_pass_end_feed, occy_pass_drainable, occy_pass_drain; other passes of the pool
+ * do not matter.  Once, by whoever made it, with nothing else under way on that pass or pool: occy_pass_free,
+ * occy_pool_free.  occy_pool_stop is the exception: once, but beside anything that other threads do with its passes.
+ *
+ * Nothing here touches Python. */
 #ifndef OCCY_LAYER_PASS_H
 #define OCCY_LAYER_PASS_H
 
@@ -14,6 +20,7 @@
 #include <stdint.h>
 
 enum occy_codec { OCCY_CODEC_NONE = 0, OCCY_CODEC_GZIP = 1, OCCY_CODEC_ZSTD = 2 };
+#define OCCY_CODECS 3
 
 /* What a pass writes: nothing, the source as it came, the tar, or the tar encoded. */
 enum occy_output {
@@ -76,7 +83,7 @@ void occy_pass_free(struct occy_pass *pass);
 void occy_pass_cancel(struct occy_pass *pass);
 int occy_pass_ended(struct occy_pass *pass);
 /* Only after it has ended. */
-const struct occy_pass_result *occy_pass_outcome(const struct occy_pass *pass);
+const struct occy_pass_result *occy_pass_result_of(const struct occy_pass *pass);
 /* Bytes of source, tar and output so far: plain counters, may be polled. */
 void occy_pass_counters(const struct occy_pass *pass, uint64_t counters[3]);
 

@@ -191,7 +191,7 @@ cdef class Pass:
 
     def result(self):
         self.check()
-        cdef const occy_pass_result *result = occy_pass_outcome(self.layer)
+        cdef const occy_pass_result *result = occy_pass_result_of(self.layer)
         if not occy_pass_ended(self.layer):
             raise RuntimeError("the pass has not ended")
         if OCCY_TAR_HEADER <= result.status <= OCCY_TAR_LIMIT:

@@ -50,11 +50,11 @@ int occy_zstd_stream(struct occy_zstd_encoder *encoder, const uint8_t *piece, si
                      uint8_t *target, size_t capacity, size_t *written);
 #endif
 
-#if OCCY_ZSTD_HAVE_JOBS
 /* The content checksum: the low 32 bits of XXH64 of everything in the frame. */
 struct occy_zstd_checksum {
     uint64_t opaque[12];
 };
+#if OCCY_ZSTD_HAVE_JOBS
 void occy_zstd_checksum_init(struct occy_zstd_checksum *checksum);
 void occy_zstd_checksum_update(struct occy_zstd_checksum *checksum, const uint8_t *bytes, size_t length);
 uint32_t occy_zstd_checksum_final(const struct occy_zstd_checksum *checksum);

@@ -134,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     }
     length = drive(pool, pass, bytes, size, output, MOST + (MOST >> 3) + 4096, &choices);
-    result = occy_pass_outcome(pass);
+    result = occy_pass_result_of(pass);
 
     if (options.decode == OCCY_CODEC_NONE) {
         memcpy(tar, bytes, size);
