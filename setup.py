@@ -56,7 +56,11 @@ C_SOURCES: dict[str, list[str]] = {
     "sha256_arm.c": [],
     "sha256_ni.c": [],
     "sha256_scalar.c": ["-O3"],
+    "tar_number.c": [],
+    "tar_pax.c": [],
+    "tar_record.c": [],
     "tar_scan.c": [],
+    "tar_sparse.c": [],
     "unzstd.c": [],
     "zstd_jobs.c": ["-Wno-maybe-uninitialized"],     # compiles the pinned zstd.c as part of itself
 }

@@ -133,6 +133,16 @@ def test_every_native_kernel_is_in_the_table() -> None:
     assert sorted(kernels.KERNELS) == NATIVE
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "ext").glob("*.[ch]")), ids=lambda path: path.name)
+def test_c_is_read_a_screen_at_a_time(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 700
+    bodies = [number for number, line in enumerate(lines, 1) if line == "{"]
+    for opened in bodies:
+        length = lines[opened:].index("}") + 2
+        assert length <= 60, f"{path.name}:{opened}: {lines[opened - 2]}: {length} lines"
+
+
 @pytest.mark.parametrize("name", NATIVE)
 def test_a_kernel_has_a_stub_and_a_twin_of_equal_signatures(name: str) -> None:
     """The stub stands for the native side here: mypy's stubtest compares it with what was built."""
