@@ -18,7 +18,7 @@ from status cimport (
 )
 
 from occy_fast.kernels.pass_options import PassOptions
-from occy_fast.kernels.tar_records import tar_error
+from occy_fast.kernels.tar_problems import tar_error
 
 cdef dict CODECS = {"none": OCCY_CODEC_NONE, "gzip": OCCY_CODEC_GZIP, "zstd": OCCY_CODEC_ZSTD}
 cdef dict OUTPUTS = {

@@ -19,7 +19,7 @@ struct occy_tar_options {
     uint32_t max_extensions; /* extension headers on one entry */
 };
 
-/* The numbers of Problem in src/occy_fast/kernels/tar_records.py, which has the words. */
+/* The numbers of Problem in src/occy_fast/kernels/tar_problems.py, which has the words. */
 enum occy_tar_problem {
     OCCY_TAR_PROBLEM_NONE = 0,
     OCCY_TAR_CUT_HEADER = 1,

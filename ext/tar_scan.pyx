@@ -7,7 +7,8 @@ from sole_use cimport occy_leave, take
 from status cimport OCCY_NO_MEMORY, OCCY_OK
 from tar_scan cimport *
 
-from occy_fast.kernels.tar_records import TarBatch, check_limits, tar_error
+from occy_fast.kernels.tar_problems import check_limits, tar_error
+from occy_fast.kernels.tar_records import TarBatch
 
 
 cdef int check_progress(const occy_tar_progress_t* progress) except -1:

@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import TarError, TarLimitError, TarTruncated
-from occy_fast.kernels.tar_records import PROBLEMS, Problem, TarFormat, TarRecord, merge_records, tar_error
+from occy_fast.kernels.tar_problems import PROBLEMS, Problem, tar_error
+from occy_fast.kernels.tar_records import TarFormat, TarRecord, merge_records
 
 NATIVE = import_module("occy_fast.kernels.native.tar_scan")
 PURE = import_module("occy_fast.kernels.pure.tar_scan")

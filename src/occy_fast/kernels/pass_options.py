@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from occy_fast.kernels.tar_problems import check_limits
 from occy_fast.spec.encoding import LEVELS
 
 CODECS: Final = ("none", "gzip", "zstd")
@@ -23,9 +24,6 @@ _RANGES: Final = {
     "ratio_floor": (0, 2**64 - 1),
     "window_log_max": (10, 31),
     "max_header": (10, 2**32 - 1),
-    "max_extension": (0, 2**31 - 1),
-    "max_sparse_map": (0, 2**31 - 1),
-    "max_extensions": (0, 2**31 - 1),
 }
 """What the fields of ext/layer_pass.h, struct occy_pass_options, can hold and the kernels agree to."""
 
@@ -80,6 +78,7 @@ class PassOptions:
         for name, (least, most) in _RANGES.items():
             if not least <= (value := getattr(self, name)) <= most:
                 raise ValueError(f"{name}: expected {least} to {most}, found {value}")
+        check_limits(self.max_extension, self.max_sparse_map, self.max_extensions)
         if (self.output == "encoded") != (self.encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
         if self.level not in LEVELS.get(self.encode, (0,)):

@@ -7,16 +7,8 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from occy_fast.errors import TarError
-from occy_fast.kernels.tar_records import (
-    Problem,
-    TarBatch,
-    TarFormat,
-    TarRecord,
-    check_limits,
-    merge_records,
-    pack_record,
-    tar_error,
-)
+from occy_fast.kernels.tar_problems import Problem, check_limits, tar_error
+from occy_fast.kernels.tar_records import TarBatch, TarFormat, TarRecord, merge_records, pack_record
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
