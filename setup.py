@@ -24,50 +24,18 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError
 
-# The one table: kernel → what it is built from.  ext/NAME.pyx becomes occy_fast.kernels.native.NAME.
-KERNELS = (
-    "build_facts",
-    "crc",
-    "gzip_blocks",
-    "inflate",
-    "layer_pass",
-    "sha256",
-    "tar_scan",
-    "unzstd",
-    "zstd_blocks",
-)
-
-# Plain C in the static archive, with flags beside the common ones.  -O3 is worth 11 % to the scalar sha256 (Sapphire
-# Rapids, 14 pairs) and nothing to zstd at levels 1 to 3.
-C_SOURCES: dict[str, list[str]] = {
-    "cpu.c": [],
-    "crc.c": [],
-    "gzip_segments.c": [],
-    "inflate.c": [],
-    "layer_pass.c": [],
-    "pass_buffers.c": [],
-    "pass_decoder.c": [],
-    "pass_encoder.c": [],
-    "pass_end.c": [],
-    "pass_schedule.c": [],
-    "pass_stages.c": [],
-    "pass_write.c": [],
-    "sha256.c": [],
-    "sha256_arm.c": [],
-    "sha256_ni.c": [],
-    "sha256_scalar.c": ["-O3"],
-    "tar_number.c": [],
-    "tar_pax.c": [],
-    "tar_record.c": [],
-    "tar_scan.c": [],
-    "tar_sparse.c": [],
-    "unzstd.c": [],
-    "zstd_jobs.c": ["-Wno-maybe-uninitialized"],     # compiles the pinned zstd.c as part of itself
-}
-
 ROOT = Path(__file__).resolve().parent
 EXT = ROOT / "ext"
 BUILD = ROOT / "build"
+# Every ext/NAME.pyx is a kernel and becomes occy_fast.kernels.native.NAME; every ext/NAME.c is in the static archive.
+KERNELS = sorted(path.stem for path in EXT.glob("*.pyx"))
+C_SOURCES = sorted(path.name for path in EXT.glob("*.c"))
+# Flags beside the common ones.  -O3 is worth 11 % to the scalar sha256 (Sapphire Rapids, 14 pairs) and nothing to zstd
+# at levels 1 to 3.
+OWN_FLAGS = {
+    "sha256_scalar.c": ["-O3"],
+    "zstd_jobs.c": ["-Wno-maybe-uninitialized"],     # compiles the pinned zstd.c as part of itself
+}
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
@@ -391,10 +359,10 @@ def native_archive(codecs: Codecs) -> Path:
     includes = [f"-I{EXT}", *(flag for path in codecs.include_dirs for flag in ("-isystem", path))]
     user_flags = shlex.split(os.environ.get("CFLAGS", ""))
     objects = []
-    for name, own_flags in C_SOURCES.items():
+    for name in C_SOURCES:
         source = EXT / name
         flags = ["-std=c11", "-D_GNU_SOURCE=", *compile_flags(), *warnings, *defines]
-        flags += [*([] if SANITIZE else own_flags), *user_flags, "-pthread"]
+        flags += [*([] if SANITIZE else OWN_FLAGS.get(name, [])), *user_flags, "-pthread"]
         key = content_hash(compiler_version(), flags, codecs.key, *included(source))
         target = directory / f"{source.stem}-{key}.o"
         objects.append(target)
