@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "occy_fast"
 
 # An import may go to the left only.
-ORDER = ["version", "words", "log", "errors", "spec", "kernels", "streams", "image", "transforms", "targets", "planning"]
-ORDER += ["transports", "running", "api", "cli"]
+ORDER = ["version", "words", "log", "errors", "spec", "kernels", "streams", "image", "transforms", "targets"]
+ORDER += ["planning", "transports", "running", "api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}}
 FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
 BANNED = {"util", "utils", "helper", "helpers", "manager", "info", "data", "process"}
