@@ -13,8 +13,8 @@ import pytest
 import occy_fast
 from image_builders import docker_archive, make_image, oci_layout
 from occy_fast import api
+from occy_fast.context.access import Access
 from occy_fast.errors import NotFound, OccyError, Unsupported, UsageError
-from occy_fast.planning.access import Access
 from occy_fast.planning.goal import Goal
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.platform import Platform

@@ -27,13 +27,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from occy_fast.api import check, convert, execute, inspect, open_image, plan, recompress, verify
+    from occy_fast.context.access import Access
     from occy_fast.errors import OccyError
     from occy_fast.kernels.build import build_info
-    from occy_fast.planning.access import Access
     from occy_fast.spec.limits import Limits
 
 _HOME = dict.fromkeys(__all__, "occy_fast.api") | {
-    "Access": "occy_fast.planning.access",
+    "Access": "occy_fast.context.access",
     "Limits": "occy_fast.spec.limits",
     "OccyError": "occy_fast.errors",
     "build_info": "occy_fast.kernels.build",

@@ -13,18 +13,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.call import check_workers, limits_of_call
+from occy_fast.context.retry import try_patiently
 from occy_fast.errors import BadReference, UsageError, resource_errors
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
-from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.rules import make_rules
+from occy_fast.planning.stream_planner import make_rules
 from occy_fast.running.check import check
 from occy_fast.running.execute import execute
 from occy_fast.running.inspect import inspect
-from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.patience import try_patiently
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
@@ -32,15 +32,14 @@ from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.catalog import find_target
-from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import check_access, open_destination, open_source
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.opening import check_access, open_destination, open_source
 
 if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
-    from occy_fast.planning.rules import RulePlan
-    from occy_fast.planning.steps import Plan
-    from occy_fast.running.outcome import Result
-    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.planning.plan import Plan, StreamPlan
+    from occy_fast.running.result import Result
     from occy_fast.spec.limits import Limits
     from occy_fast.targets.target import Target
 
@@ -143,7 +142,7 @@ def plan(
     workers: int | None = None,
     limits: Limits | None = None,
     access: Access = USUAL_ACCESS,
-) -> Plan | RulePlan:
+) -> Plan | StreamPlan:
     """Read the source's documents, ask the destination what it has, and decide; nothing is written.
 
     An archive from a pipe, or compressed as a whole, is not touched: for what comes by once the plan is one of rules.
@@ -166,7 +165,7 @@ def plan(
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         access: where a daemon listens, and how patient to be with it; execute is as patient.
     Returns:
-        A Plan or RulePlan, which may be printed, pickled and executed elsewhere.
+        A Plan or StreamPlan, which may be printed, pickled and executed elsewhere.
     Raises:
         UsageError, NotFound, InputError, ResourceError, IntegrityError, Unsupported, LimitError, PathError,
         TransportError.
@@ -187,7 +186,7 @@ def plan(
     check_workers(workers)
     check_access(access, source, destination)
 
-    def attempt() -> Plan | RulePlan:
+    def attempt() -> Plan | StreamPlan:
         place = open_destination(destination, archive_layout, access)
         with open_source(source, held, access, lenient=goal.target is not None, workers=workers) as opened:
             if isinstance(opened, ArchiveStream):

@@ -56,3 +56,58 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as `surrogateescape` decodes it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def format_size(size: int) -> str:
+    """Print bytes in decimal units: "812 B", "77.8 MB"."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if round(value, 1) < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def format_places(places: list[str]) -> str:
+    """Print places: "layers 1-4", or one after the other."""
+    found = {place: re.fullmatch("layer ([0-9]+)", place) for place in places}
+    numbers = [int(match[1]) for place in places if (match := found[place])]
+    others = [place for place in places if not found[place]]
+    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
+
+
+def _numbers(numbers: list[int]) -> str:
+    """Print layer numbers: "layer 2", "layers 1-4, 6"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"layer{'s' * (len(numbers) > 1)} {text}"
+
+
+def format_rate(size: int, seconds: float) -> str:
+    """Return *size* bytes over *seconds* as a rate; a time too short to divide by gives "-"."""
+    return f"{format_size(round(size / seconds))}/s" if seconds > 0 else "-"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration: "0.42 s", "12.3 s", "3 min 05 s", "2 h 07 min"."""
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return *count* with its *noun*, in the plural unless it is one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

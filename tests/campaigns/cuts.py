@@ -45,13 +45,13 @@ from occy_fast.errors import OccyError
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Contents, Image
-from occy_fast.image.shape import Shape
+from occy_fast.image.loader_view import Shape
 from occy_fast.running.verify import let_pass
 from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.tar import begins_tar
-from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_source
-from occy_fast.transports.survey import Onlooker, survey
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.archive.view import Onlooker, survey
+from occy_fast.transports.opening import open_source
 from piping import piped
 
 BLOCK = 512

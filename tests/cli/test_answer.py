@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from occy_fast.cli.answer import format_table, print_json, print_lines, print_note
+from occy_fast.cli.output import format_table, print_json, print_lines, print_note
 from occy_fast.errors import OutputError
 
 

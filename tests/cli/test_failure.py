@@ -9,10 +9,10 @@ import json
 import pytest
 
 from occy_fast import errors
-from occy_fast.cli.advice import advice
-from occy_fast.cli.answer import Voice
 from occy_fast.cli.failure import MEANINGS, error_document, error_lines, exit_code, report_failure
-from occy_fast.cli.stopping import Stopped
+from occy_fast.cli.output import Voice
+from occy_fast.cli.remedies import advice
+from occy_fast.cli.signals import Stopped
 from occy_fast.errors import (
     BadReference,
     CorruptStream,

@@ -121,7 +121,7 @@ def test_help_teaches_by_example(arguments: list[str], capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
-        (["--version"], {"rich", "urllib3", "asyncio", "occy_fast.api", "occy_fast.transports.locate"}),
+        (["--version"], {"rich", "urllib3", "asyncio", "occy_fast.api", "occy_fast.transports.opening"}),
         (["--help"], {"rich", "urllib3", "msgspec", "occy_fast.api", "occy_fast.kernels", "json"}),
         (["convert", "--help"], {"rich", "urllib3", "occy_fast.api", "occy_fast.kernels"}),
         (["inspect", "app.tar"], {"rich", "urllib3", "asyncio"}),

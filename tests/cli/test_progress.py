@@ -19,7 +19,7 @@ from image_builders import docker_archive, make_image
 from leaks import nothing_left, our_threads
 from occy_fast.cli import main
 from occy_fast.cli import progress as module
-from occy_fast.cli.answer import Voice
+from occy_fast.cli.output import Voice
 from occy_fast.cli.progress import Watch
 from occy_fast.spec.digest import Digest
 

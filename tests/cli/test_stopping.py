@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from occy_fast.cli.stopping import Stopped, stopped_by_signals
+from occy_fast.cli.signals import Stopped, stopped_by_signals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from occy_fast.cli.units import format_count, format_rate, format_seconds
+from occy_fast.words import format_count, format_rate, format_seconds
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,18 @@ import pytest
 from image_builders import BuiltImage, make_image
 from leaks import nothing_left
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OutputError, SizeMismatch, Unsupported
+from occy_fast.files.staged import output_errors
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
 from occy_fast.planning.goal import ArchiveLayout
 from occy_fast.spec.digest import Digest
-from occy_fast.transports import archive_stage, docker20_stage, layout_stage, oci_archive
+from occy_fast.transports.archive import docker20_stage
+from occy_fast.transports.archive import oci_reader as oci_archive
+from occy_fast.transports.archive import stage as archive_stage
 from occy_fast.transports.base import AdoptBy, Stage
-from occy_fast.transports.locate import TRANSPORTS, open_destination, open_source
-from occy_fast.transports.staging import output_errors
+from occy_fast.transports.layout import stage as layout_stage
+from occy_fast.transports.locator import TRANSPORTS
+from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, write
 
 

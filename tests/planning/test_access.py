@@ -14,7 +14,7 @@ import pytest
 from image_builders import make_image, oci_layout
 from occy_fast import Access, api
 from occy_fast.errors import OccyError, UsageError
-from occy_fast.planning.explain import explain_document, explain_text
+from occy_fast.planning.plan_document import explain_document
 
 SECRETS = [
     "tcp://user:hunter2@daemon.example:2375",
@@ -45,7 +45,7 @@ def test_none_is_in_a_plan(tmp_path: Path, socket: str) -> None:
     for source in (f"oci:{layout}", f"{tmp_path}/packed.tar.gz"):
         planned = api.plan(source, f"oci:{tmp_path}/out")
         object.__setattr__(planned, "access", Access(socket))
-        texts = [repr(planned), str(planned), explain_text(planned), json.dumps(explain_document(planned))]
+        texts = [repr(planned), str(planned), planned.explain(), json.dumps(explain_document(planned))]
         assert [text for text in texts if "hunter2" in text] == []
         assert b"hunter2" not in pickle.dumps(planned)
 

@@ -10,16 +10,17 @@ from contents import ARCHIVE, LAYOUT, attestation, contents, image, index
 from occy_fast.errors import Unsupported
 from occy_fast.image.image import Contents
 from occy_fast.planning.facts import EncoderFact, Facts
-from occy_fast.planning.fit import fallback, fit, reads
 from occy_fast.planning.goal import Goal
+from occy_fast.planning.narrowing import fallback, fit, reads
+from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.rules import make_rules
-from occy_fast.planning.steps import ImagePlan, IndexPlan, Plan, Recode
+from occy_fast.planning.steps import ImagePlan, IndexPlan, Recode
+from occy_fast.planning.stream_planner import make_rules
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import refused
-from occy_fast.targets.marks import contents_marks
 from occy_fast.targets.target import Cell, Target
+from occy_fast.targets.traits import contents_marks
 
 GZIP = EncoderFact(Encoding("gzip", 2), EncoderIdentity("gzip", "isal", "1", 2, 1 << 20, "native-1"))
 

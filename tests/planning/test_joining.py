@@ -8,8 +8,8 @@ from contents import DAEMON, contents, image
 from occy_fast.errors import AmbiguousReference, UsageError
 from occy_fast.planning.facts import Facts
 from occy_fast.planning.goal import Goal
+from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.steps import Plan
 from occy_fast.spec.platform import parse_platform
 
 NAMED = ["x:1", "x:1"]

@@ -22,14 +22,17 @@ from occy_fast.errors import (
     UnsupportedMediaType,
     UsageError,
 )
-from occy_fast.planning.explain import explain_document, format_size
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
-from occy_fast.planning.planner import layer_step, make_plan
-from occy_fast.planning.steps import Adopt, Copy, Plan, Recode, Skip
+from occy_fast.planning.ladder import layer_step
+from occy_fast.planning.plan import Plan
+from occy_fast.planning.plan_document import explain_document
+from occy_fast.planning.planner import make_plan
+from occy_fast.planning.steps import Adopt, Copy, Recode, Skip
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import EncoderIdentity, Encoding, parse_encoding
 from occy_fast.spec.platform import parse_platform
+from occy_fast.words import format_size
 
 ZSTD = EncoderIdentity("zstd", "libzstd", "1.5.7", 3, 2 << 20, "native-1")
 FACTS = Facts(encoders=(EncoderFact(Encoding("zstd", 3), ZSTD),))

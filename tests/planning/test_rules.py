@@ -9,21 +9,23 @@ from contents import ARCHIVE, LAYOUT
 
 from occy_fast.errors import AmbiguousReference, Unsupported
 from occy_fast.planning.capabilities import Capabilities
-from occy_fast.planning.explain import explain_document, explain_text
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
-from occy_fast.planning.rules import KINDS, RulePlan, make_rules
+from occy_fast.planning.plan import StreamPlan
+from occy_fast.planning.plan_document import explain_document
+from occy_fast.planning.rules import KINDS
+from occy_fast.planning.stream_planner import make_rules
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.platform import Platform
 
 OURS = EncoderIdentity("zstd", "libzstd", "1.5.7", 3, 4194304, "native-1")
 
 
-def rules(goal: Goal, capabilities: Capabilities = LAYOUT, facts: Facts | None = None) -> RulePlan:
+def rules(goal: Goal, capabilities: Capabilities = LAYOUT, facts: Facts | None = None) -> StreamPlan:
     return make_rules("-", goal, capabilities, facts or Facts(), destination="oci:out", reference=None)
 
 
-def acts(plan: RulePlan) -> list[str]:
+def acts(plan: StreamPlan) -> list[str]:
     return [rule.act if rule.encoding is None else str(rule.encoding) for rule in plan.rules]
 
 
@@ -58,7 +60,7 @@ def test_demands_that_no_archive_could_meet() -> None:
 def test_what_is_printed() -> None:
     facts = Facts(encoders=(EncoderFact(Encoding("zstd", 3), OURS, 1000),), workers=2, free=5_000_000_000)
     plan = rules(Goal(Encoding("zstd"), link=True), facts=facts)
-    assert explain_text(plan) == plan.explain()
+    assert str(plan) == plan.explain() == "\n".join(plan.lines())
     assert plan.explain().splitlines() == [
         "- -> oci:out",
         "each blob as it comes by, told by its first bytes; the manifest is matched at the end",

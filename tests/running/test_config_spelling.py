@@ -114,4 +114,3 @@ def test_loaders_read_a_config_in_any_case(tmp_path: Path) -> None:
     checked = occy_fast.check(str(tmp_path / "in.tar"), ["docker-20.10"])
     assert "no-rootfs" not in [finding.rule for finding in checked.findings]
     assert "key 'RootFS' stands where 'rootfs' is meant" in "".join(finding.problem for finding in checked.findings)
-

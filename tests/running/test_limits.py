@@ -17,7 +17,8 @@ from stream_strategies import header, member
 
 from image_builders import OCI_INDEX, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
 from occy_fast import api
-from occy_fast.cli.advice import limit_names
+from occy_fast.cli.remedies import limit_names
+from occy_fast.context.call import environment_limits, limits_of_call
 from occy_fast.errors import (
     BadArchive,
     BadJSON,
@@ -32,7 +33,6 @@ from occy_fast.errors import (
     UsageError,
     WindowTooLarge,
 )
-from occy_fast.running.limits import environment_limits, limits_of_call
 from occy_fast.running.recompress import recompress
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams import layer_pass

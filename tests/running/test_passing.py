@@ -47,7 +47,7 @@ from occy_fast.errors import (
     Unsupported,
 )
 from occy_fast.image.blob import SAVE_FIRST
-from occy_fast.planning.rules import RulePlan
+from occy_fast.planning.plan import StreamPlan
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
 from piping import piped
@@ -232,7 +232,7 @@ def test_an_existing_layout_is_added_to(tmp_path: Path) -> None:
 def test_the_plan_is_rules_and_touches_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")                       # whoever opened it to the end would wait for ever
     plan = api.plan(f"docker-archive:{tmp_path}/pipe", f"oci:{tmp_path}/out", encoding="zstd")
-    assert isinstance(plan, RulePlan)
+    assert isinstance(plan, StreamPlan)
     assert "none -> zstd:3" in plan.explain()
     assert os.listdir(tmp_path) == ["pipe"]
 

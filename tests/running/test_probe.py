@@ -11,10 +11,11 @@ import zstandard
 import image_builders
 from image_builders import docker_archive, make_image, oci_layout, sha256
 from occy_fast import api
+from occy_fast.files.space import free_space
 from occy_fast.planning.facts import Facts
-from occy_fast.running.probe import free_space, nearest_directory, probe
+from occy_fast.running.probe import nearest_directory, probe
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.locate import open_destination, open_source
+from occy_fast.transports.opening import open_destination, open_source
 
 
 def facts_of(source: str, destination: str, **wanted: Any) -> Facts:

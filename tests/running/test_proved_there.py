@@ -19,7 +19,7 @@ from leaks import nothing_left
 from occy_fast import api
 from occy_fast.cli import main
 from occy_fast.errors import DigestMismatch, IntegrityError, OutputError, PlanStale, TarError, UsageError
-from occy_fast.transports import layout_stage
+from occy_fast.transports.layout import stage as layout_stage
 
 IMAGE = make_image("one", "two", "three", codec=["none", "gzip", "zstd"], size=70_000)
 

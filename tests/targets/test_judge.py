@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from occy_fast.targets.judge import judge, refused, words_of
-from occy_fast.targets.marks import Mark
 from occy_fast.targets.target import Cell, Target
+from occy_fast.targets.traits import Mark
 
 TARGET = Target(
     "app-1.2",

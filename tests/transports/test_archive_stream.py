@@ -33,8 +33,9 @@ from occy_fast.errors import (
 from occy_fast.image.blob import SAVE_FIRST, InlineBytes, PassedBytes
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.limits import Limits
-from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import open_source, parse_locator
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.locator import parse_locator
+from occy_fast.transports.opening import open_source
 from piping import piped
 
 WHOLE: dict[str, Callable[[bytes], bytes]] = {

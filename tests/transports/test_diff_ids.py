@@ -15,7 +15,7 @@ from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, PlanS
 from occy_fast.image.blob import FileRegion, InlineBytes, identity_of
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
-from occy_fast.transports.diff_ids import diff_ids_of
+from occy_fast.transports.archive.diff_ids import diff_ids_of
 
 TAR = make_layer("a", 40_000)
 ENCODED = {

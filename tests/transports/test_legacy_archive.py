@@ -21,10 +21,10 @@ from occy_fast.image.image import Contents, Image
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import WorkerPool
-from occy_fast.transports import diff_ids as diff_ids_module
-from occy_fast.transports.archive_members import ArchiveMembers
-from occy_fast.transports.legacy_archive import LegacyArchive
-from occy_fast.transports.locate import open_source
+from occy_fast.transports.archive import diff_ids as diff_ids_module
+from occy_fast.transports.archive.legacy_reader import LegacyArchive
+from occy_fast.transports.archive.members import ArchiveMembers
+from occy_fast.transports.opening import open_source
 
 COMPRESS: dict[str, Any] = {
     "none": bytes,

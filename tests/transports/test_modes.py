@@ -12,7 +12,7 @@ import pytest
 
 from image_builders import make_image, make_layer, oci_layout
 from occy_fast import api
-from occy_fast.transports import staging
+from occy_fast.files import staged as staging
 
 ACCESS_LIST = "system.posix_acl_access"
 DESTINATIONS = ["docker-archive:{}/out.tar:a:1", "oci-archive:{}/out.tar:a"]

@@ -31,14 +31,14 @@ from occy_fast.errors import (
     SizeMismatch,
     UnsupportedFormat,
 )
+from occy_fast.files.staged import is_temporary_name
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Contents, Image, ImageIndex, Opaque
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.transports import documents
-from occy_fast.transports.locate import open_destination, open_source
-from occy_fast.transports.staging import is_temporary_name
+from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, published, write
 
 
@@ -851,7 +851,7 @@ sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
 from image_builders import make_image
 from publishing import publication, write
-from occy_fast.transports.locate import open_destination
+from occy_fast.transports.opening import open_destination
 
 def put(locator, seed, number):
     image = make_image("common", f"{{seed}}-{{number}}", names=(f"{{seed}}:{{number}}",))
@@ -963,5 +963,3 @@ def names_at(locator: str) -> set[str]:
             with layer.blob.open() as region:
                 assert Digest.sha256(region.read()) == layer.digest
     return {name for named in contents.images for name in named.names}
-
-

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from occy_fast.errors import OutputError, PlanStale, Unsupported
-from occy_fast.image.blob import FileRegion
-from occy_fast.transports import staging
-from occy_fast.transports.staging import (
+from occy_fast.files import staged as staging
+from occy_fast.files.staged import (
     StagedDirectory,
     StagedFile,
     clean_stale,
@@ -31,6 +30,7 @@ from occy_fast.transports.staging import (
     replaceable,
     write_all,
 )
+from occy_fast.image.blob import FileRegion
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_remains_of_dead_runs_go_and_live_ones_stay(directory: int, tmp_path: Pa
 def test_a_killed_run_is_cleaned_up_after(directory: int, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
-        "from occy_fast.transports.staging import StagedDirectory, open_directory\n"
+        "from occy_fast.files.staged import StagedDirectory, open_directory\n"
         "StagedDirectory(open_directory(sys.argv[1]), 'x')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -14,8 +14,8 @@ import pytest
 
 from image_builders import make_image
 from occy_fast.errors import OutputError, UsageError
-from occy_fast.transports.locate import open_destination
-from occy_fast.transports.stream_output import StreamedFile
+from occy_fast.files.spool import StreamedFile
+from occy_fast.transports.opening import open_destination
 from publishing import publication, write
 
 

@@ -18,11 +18,11 @@ import zstandard
 
 from image_builders import docker_archive, dumps, make_image, make_layer, oci_layout
 from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, NotFound, OccyError, Unsupported
-from occy_fast.image.shape import ListedLayer, Shape
+from occy_fast.image.loader_view import ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import parse_locator
-from occy_fast.transports.survey import Onlooker, inside, leads_out, survey
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.archive.view import Onlooker, inside, leads_out, survey
+from occy_fast.transports.locator import parse_locator
 from piping import piped
 
 LAYER = make_layer()

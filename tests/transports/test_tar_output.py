@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.transports.tar_output import TarOutput, padded, tar_header
+from occy_fast.files.tar_writer import TarOutput, padded, tar_header
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import click
 
-from occy_fast.cli.answer import Voice, print_lines, print_note
 from occy_fast.cli.failure import MEANINGS, from_click, nearest_words, report_failure
 from occy_fast.cli.options import QuietHelp
-from occy_fast.cli.stopping import stopped_by_signals
+from occy_fast.cli.output import Voice, print_lines, print_note
+from occy_fast.cli.signals import stopped_by_signals
 from occy_fast.errors import UsageError
 from occy_fast.version import __version__
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, print_drawn, print_json, print_lines
+import occy_fast
+from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
-from occy_fast.cli.reaching import reaching
+from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
+from occy_fast.cli.progress import Watch
+from occy_fast.words import format_places, printable
 
 if TYPE_CHECKING:
-    from occy_fast.planning.access import Access
+    from occy_fast.context.access import Access
     from occy_fast.running.check import Checked
     from occy_fast.targets.judge import Finding
 
@@ -56,11 +59,8 @@ def check(
     first bytes and documents are read, layers only with --deep. The exit code is 10 where the image would fail at one
     of the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
     """
-    from occy_fast import api
-    from occy_fast.cli.progress import Watch
-
     with Watch(voice, source) as watch:
-        checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
+        checked = occy_fast.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
     if voice.json:
         print_json(checked_document(checked))
     elif not voice.quiet:
@@ -93,7 +93,6 @@ def drawn_table(checked: Checked) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    from occy_fast.words import printable
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=os.get_terminal_size(sys.stdout.fileno()).columns or 80)
@@ -179,8 +178,6 @@ def _remarks(checked: Checked) -> list[str]:
 
 def _grouped(findings: tuple[Finding, ...], target: str) -> list[tuple[Finding, str]]:
     """Return the findings for *target* with their places, those together that differ in nothing else."""
-    from occy_fast.planning.planner import format_places
-
     places: dict[tuple[str, ...], list[str]] = {}
     first: dict[tuple[str, ...], Finding] = {}
     for finding in findings:

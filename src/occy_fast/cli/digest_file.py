@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterable
 
 from occy_fast.errors import OutputError, UsageError
-from occy_fast.spec.digest import Digest
-from occy_fast.transports.locate import STREAM, parse_locator
-from occy_fast.transports.staging import (
+from occy_fast.files.staged import (
     StagedFile,
     clean_stale,
     open_directory,
@@ -17,6 +15,8 @@ from occy_fast.transports.staging import (
     replaceable,
     write_all,
 )
+from occy_fast.spec.digest import Digest
+from occy_fast.transports.locator import STREAM, parse_locator
 
 _OPERATION = "write the digest"
 

@@ -6,9 +6,9 @@ import os
 
 import click
 
-from occy_fast.cli.advice import advice
-from occy_fast.cli.answer import Voice, format_json, print_note
-from occy_fast.cli.stopping import Stopped
+from occy_fast.cli.output import Voice, format_json, print_note
+from occy_fast.cli.remedies import advice
+from occy_fast.cli.signals import Stopped
 from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, ResourceError, UsageError, exhausted
 from occy_fast.words import printable
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.answer import Voice, format_table, print_json, print_lines
+import occy_fast
+from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
-from occy_fast.cli.reaching import reaching
+from occy_fast.cli.output import Voice, format_table, print_json, print_lines
+from occy_fast.cli.progress import Watch
+from occy_fast.words import format_count, format_size
 
 if TYPE_CHECKING:
-    from occy_fast.planning.access import Access
+    from occy_fast.context.access import Access
 
 
 @click.command(
@@ -37,11 +40,8 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
 
     An archive may come from standard input: SRC is - then.
     """
-    from occy_fast import api
-    from occy_fast.cli.progress import Watch
-
     with Watch(voice, source):
-        document = api.inspect(source, access=access)
+        document = occy_fast.inspect(source, access=access)
     if voice.json:
         print_json(document)
     elif voice.quiet:
@@ -66,9 +66,6 @@ def contents_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _image_lines(image: dict[str, Any]) -> list[str]:
-    from occy_fast.cli.units import format_count
-    from occy_fast.planning.explain import format_size
-
     names = ", ".join(image["names"]) or image["ref"] or "without a name"
     lines = [f"{names}, {image['platform'] or 'platform unknown'}{', artifact' if image['artifact'] else ''}"]
     lines.append(f"  manifest  {image['digest'] or '-'}  {image['media_type'] or ''}".rstrip())

@@ -11,16 +11,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.cli.answer import Voice, print_note
-from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
+from occy_fast.cli.output import Voice, print_note
+from occy_fast.transports.locator import DAEMONS, STREAM, is_pipe, parse_locator
 from occy_fast.words import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import ProgressColumn, TaskID
 
-    from occy_fast.running.progress import LayerProgress, Progress
-    from occy_fast.transports.locate import Locator
+    from occy_fast.context.progress import LayerProgress, Progress
+    from occy_fast.transports.locator import Locator
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
 _QUIET = 2.0  # seconds from the begin, without a layer from a pipe: a person may wonder by then

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from occy_fast.cli.advice import advice
-from occy_fast.cli.answer import Voice, print_json, print_lines
+import occy_fast
+from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
-from occy_fast.cli.reaching import reaching
+from occy_fast.cli.output import Voice, print_json, print_lines
+from occy_fast.cli.progress import Watch
+from occy_fast.cli.remedies import advice
+from occy_fast.words import format_count, format_rate, format_seconds, format_size
 
 if TYPE_CHECKING:
+    from occy_fast.context.access import Access
     from occy_fast.image.validate import Finding
-    from occy_fast.planning.access import Access
     from occy_fast.running.verify import Report
 
 SCHEMA = 1
@@ -49,12 +52,9 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
 
     An archive may come from standard input: SRC is - then.
     """
-    from occy_fast import api
-    from occy_fast.cli.progress import Watch
-
     began = time.monotonic()
     with Watch(voice, source) as watch:
-        report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
+        report = occy_fast.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
     seconds = time.monotonic() - began
     if voice.json:
         print_json(report_document(report, seconds))
@@ -65,9 +65,6 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
 
 def report_lines(report: Report, seconds: float) -> list[str]:
     """Say what was found, a line per finding, and how much was looked at."""
-    from occy_fast.cli.units import format_count, format_rate, format_seconds
-    from occy_fast.planning.explain import format_size
-
     lines = [report.locator]
     lines += [f"{finding.severity:<7}  {_text(finding)}" for finding in report.findings]
     errors = len(report.errors)

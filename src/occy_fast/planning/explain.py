@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from occy_fast.planning.rules import Rule, RulePlan
 from occy_fast.planning.steps import (
     Adopt,
     BlobPlan,
@@ -14,22 +13,21 @@ from occy_fast.planning.steps import (
     IndexPlan,
     LayerStep,
     NamedPlan,
-    Plan,
     Recode,
     RootPlan,
     Skip,
-    images_of,
     is_tar,
     plans_of,
     work_of,
 )
 from occy_fast.spec.encoding import Encoding
-from occy_fast.words import printable
+from occy_fast.words import format_size
 
 if TYPE_CHECKING:
+    from occy_fast.planning.plan import Plan, StreamPlan
+    from occy_fast.planning.rules import Rule
     from occy_fast.spec.encoding import EncoderIdentity
 
-SCHEMA = 1
 
 KIND_NAMES = {
     "none": "plain tars",
@@ -49,16 +47,9 @@ def estimate_written(plan: Plan) -> int:
     return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if isinstance(step, Recode))
 
 
-def explain_text(plan: Plan | RulePlan) -> str:
-    """Print the plan for people, a line per layer, or per rule."""
-    return "\n".join(map(printable, explain_lines(plan)))  # refs and platforms are the image's own words
-
-
-def explain_lines(plan: Plan | RulePlan) -> list[str]:
-    """Return the same as lines, in the image's own words."""
+def plan_lines(plan: Plan) -> list[str]:
+    """Print the plan for people, a line per layer, in the image's own words."""
     lines = [f"{plan.source} -> {plan.destination}"]
-    if isinstance(plan, RulePlan):
-        return lines + _rule_lines(plan)
     seen: set[tuple[object, ...]] = set()
     for named in plan.roots:
         lines += _named_lines(named, plan, seen)
@@ -67,78 +58,21 @@ def explain_lines(plan: Plan | RulePlan) -> list[str]:
     return lines
 
 
-def explain_document(plan: Plan | RulePlan) -> dict[str, Any]:
-    """Return the plan as a JSON object; sizes are bytes, and what a plan of rules cannot know is not in it."""
-    goal = plan.goal
-    document = {
-        "schema": SCHEMA,
-        "source": plan.source,
-        "destination": plan.destination,
-        "goal": {
-            "encoding": None if goal.encoding is None else str(goal.encoding),
-            "format": goal.format,
-            "platforms": [str(platform) for platform in goal.platforms],
-            "verify": goal.verify,
-            "link": goal.link,
-            "target": None if goal.target is None else goal.target.name,
-            "strict": goal.strict,
-            "attestations": goal.attestations,
-            "archive_layout": goal.archive_layout,
-        },
-        "bytes_free": plan.free,
-        "memory_above_usual": plan.memory,
-        "notes": list(plan.notes),
-    }
-    if isinstance(plan, RulePlan):
-        recodes = any(rule.act == "recode" for rule in plan.rules)
-        return document | {
-            "rules": [_rule_document(rule, plan) for rule in plan.rules],
-            "recoded_one_by_one": plan.one_by_one and recodes,
-        }
-    return document | {
-        "images": [
-            {
-                "names": list(named.names),
-                "ref": named.ref,
-                "index": _index_document(named.root),
-                "manifests": [_image_document(image, plan) for image in images_of(named.root)],
-                "blobs": [_step_document(p.step, plan) for p in plans_of(named.root) if isinstance(p, BlobPlan)],
-            }
-            for named in plan.roots
-        ],
-        "steps": len(plan.steps),
-        "recoded_one_by_one": plan.one_by_one and any(isinstance(step, Recode) for step in plan.steps),
-        "bytes_copied": plan.copied_bytes,
-        "bytes_recoded": _recoded_bytes(plan),
-        "bytes_written_estimate": estimate_written(plan),
-    }
-
-
-def format_size(size: int) -> str:
-    """Print bytes in decimal units: "812 B", "77.8 MB"."""
-    if size < 1000:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
-        if round(value, 1) < 1000:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} TB"
-
-
-def _ending(plan: Plan | RulePlan, identities: Iterable[EncoderIdentity | None]) -> list[str]:
+def _ending(plan: Plan | StreamPlan, identities: Iterable[EncoderIdentity | None]) -> list[str]:
     lines = [f"encoder: {identity}" for identity in dict.fromkeys(identities) if identity]
     if plan.memory:
         lines.append(f"memory: {format_size(plan.memory)} more than usual")
     return lines + [f"note: {note}" for note in plan.notes]
 
 
-def _rule_lines(plan: RulePlan) -> list[str]:
-    lines = [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.announced, 1)]
+def stream_plan_lines(plan: StreamPlan) -> list[str]:
+    """Print the plan for people, a line per rule."""
+    lines = [f"{plan.source} -> {plan.destination}"]
+    lines += [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.announced, 1)]
     lines.append("each blob as it comes by, told by its first bytes; the manifest is matched at the end")
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
-        lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {_why_rule(rule, plan)}".rstrip())
+        lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {why_rule(rule, plan)}".rstrip())
     totals = ["recodes one layer at a time"] if plan.one_by_one else []
     if plan.free is not None:
         totals.append(f"{format_size(plan.free)} free")
@@ -146,7 +80,7 @@ def _rule_lines(plan: RulePlan) -> list[str]:
     return lines + _ending(plan, (rule.identity for rule in plan.rules))
 
 
-def _why_rule(rule: Rule, plan: RulePlan) -> str:
+def why_rule(rule: Rule, plan: StreamPlan) -> str:
     asked = isinstance(plan.goal.encoding, Encoding)
     match rule.act:
         case "recode":
@@ -161,23 +95,13 @@ def _why_rule(rule: Rule, plan: RulePlan) -> str:
             return "as asked for" if asked else "kept"
 
 
-def _rule_document(rule: Rule, plan: RulePlan) -> dict[str, Any]:
-    return {
-        "kind": rule.kind,
-        "step": rule.act,
-        "to": None if rule.encoding is None else str(rule.encoding),
-        "encoder": None if rule.identity is None else str(rule.identity),
-        "why": _why_rule(rule, plan),
-    }
-
-
 def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     name = ", ".join(named.names) or named.ref or "without a name"
     if named.names and named.ref and named.ref not in named.names:
         name += f" as {named.ref}"
     lines = [name]
     if isinstance(named.root, IndexPlan):
-        lines.append(f"  {named.root.family} index of {len(named.root.children)}, {_fate(named.root)}")
+        lines.append(f"  {named.root.family} index of {len(named.root.children)}, {fate_of(named.root)}")
     for part in plans_of(named.root):
         if isinstance(part, ImagePlan):
             lines += _image_lines(part, plan, seen)
@@ -189,7 +113,7 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    manifest = f"{image.family} manifest {_fate(image)}, " if not plan.streams else ""
+    manifest = f"{image.family} manifest {fate_of(image)}, " if not plan.streams else ""
     lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
@@ -218,16 +142,16 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
     """Say in words what a step does, and why."""
     codec = step.layer.encoding.codec
     if repeated:
-        return _verb(step), "the same as above, done once"
+        return verb_of(step), "the same as above, done once"
     if isinstance(step, Recode):
         why = "asked for" if isinstance(plan.goal.encoding, Encoding) else f"{codec} cannot stay"
         if step.encoding.codec == codec and why != "asked for":
             why = "it begins with a frame that decoders skip"
-        return _verb(step), f"{why}; its tar is read strictly" if step.strict else why
+        return verb_of(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already" if step.chain is None else "unpacked there already"
         if step.otherwise is not None:
-            why = f"there already, if proved there; else {_verb(step.otherwise)}"
+            why = f"there already, if proved there; else {verb_of(step.otherwise)}"
     elif isinstance(step, Adopt):
         why = "the source's own file; copied where that cannot be"
     elif not is_tar(step.layer):
@@ -240,10 +164,10 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         why += "; its tar is read strictly"
     elif step.decode:
         why += "; its tar is verified"
-    return _verb(step), why
+    return verb_of(step), why
 
 
-def _verb(step: LayerStep) -> str:
+def verb_of(step: LayerStep) -> str:
     match step:
         case Skip():
             return "skip"
@@ -255,7 +179,7 @@ def _verb(step: LayerStep) -> str:
             return f"{step.layer.encoding.codec} -> {step.encoding}"
 
 
-def _fate(plan: RootPlan) -> str:
+def fate_of(plan: RootPlan) -> str:
     if plan.manifest_kept and not _is_joined(plan):
         return "kept"
     made = plan.image.manifest is None if isinstance(plan, ImagePlan) else _is_joined(plan)
@@ -273,7 +197,7 @@ def _totals(plan: Plan) -> str:
     for verb, size in (("copies", plan.copied_bytes), ("shares", adopted)):
         if size:
             parts.append(f"{verb} {format_size(size)}")
-    if recoded := _recoded_bytes(plan):
+    if recoded := recoded_bytes(plan):
         one_by_one = ", one layer at a time" if plan.one_by_one else ""
         parts.append(f"recodes {format_size(recoded)}{one_by_one}")
         parts.append(f"writes about {format_size(estimate_written(plan))}")
@@ -285,44 +209,9 @@ def _totals(plan: Plan) -> str:
     return "; ".join(parts)
 
 
-def _recoded_bytes(plan: Plan) -> int:
+def recoded_bytes(plan: Plan) -> int:
     return sum(step.layer.size for step in plan.steps if isinstance(step, Recode))
 
 
 def _estimate(step: Recode) -> int:
     return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])
-
-
-def _index_document(root: RootPlan) -> dict[str, Any] | None:
-    if not isinstance(root, IndexPlan):
-        return None
-    return {"family": root.family, "fate": _fate(root), "children": len(root.children)}
-
-
-def _image_document(image: ImagePlan, plan: Plan) -> dict[str, Any]:
-    return {
-        "platform": None if image.image.platform is None else str(image.image.platform),
-        "artifact": image.image.artifact,
-        "family": image.family,
-        "manifest": _fate(image),
-        "config": None if image.image.config_blob.digest is None else str(image.image.config_blob.digest),
-        "layers": [_step_document(step, plan) for step in image.steps],
-    }
-
-
-def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
-    layer = step.layer
-    return {
-        "step": type(step).__name__.lower(),
-        "how": step.how if isinstance(step, Adopt) else None,
-        "otherwise": _verb(step.otherwise) if isinstance(step, Skip) and step.otherwise is not None else None,
-        "digest": None if layer.digest is None else str(layer.digest),
-        "diff_id": None if layer.diff_id is None else str(layer.diff_id),
-        "size": layer.size,
-        "from": str(layer.encoding),
-        "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
-        "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
-        "verifies_tar": isinstance(step, Recode) or step.decode,
-        "strict": step.strict,
-        "why": describe_step(step, plan)[1],
-    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity, Encoding
-    from occy_fast.targets.marks import Mark
+    from occy_fast.targets.traits import Mark
 
 
 @dataclass(frozen=True, slots=True)

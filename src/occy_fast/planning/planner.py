@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -23,17 +22,18 @@ from occy_fast.image.attestation import digest_of, is_attestation, subject_of, w
 from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
-from occy_fast.planning.fit import fallback, fit, reads, surely_reads
+from occy_fast.planning.demands import check_demands, refusals
 from occy_fast.planning.joining import join, place_of
+from occy_fast.planning.ladder import layer_step
+from occy_fast.planning.narrowing import fit, narrow, reads, surely_reads
+from occy_fast.planning.plan import Plan
 from occy_fast.planning.steps import (
-    Adopt,
     BlobPlan,
     Copy,
     ImagePlan,
     IndexPlan,
     LayerStep,
     NamedPlan,
-    Plan,
     Recode,
     RootPlan,
     Skip,
@@ -47,11 +47,11 @@ from occy_fast.planning.steps import (
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
-from occy_fast.spec.media_type import describe, media_type
+from occy_fast.spec.media_type import describe
 from occy_fast.spec.reference import parse_reference
-from occy_fast.targets.judge import words_of
 from occy_fast.transforms.media_types import MediaTypes
 from occy_fast.transforms.platforms import Platforms
+from occy_fast.words import _numbers
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
@@ -65,94 +65,6 @@ if TYPE_CHECKING:
 
 # What a consistent set of media types does away with.
 _MIXED = {"oci-layer-in-v2s2", "docker-layer-in-oci", "oci-config-in-v2s2", "docker-config-in-oci"}
-
-
-def layer_step(layer: Layer, goal: Goal, facts: Facts) -> LayerStep:
-    """Choose the cheapest step for *layer*; *goal* is already narrowed to what the destination accepts."""
-    if isinstance(goal.encoding, Encoding) and not goal.encoding.met_by(layer.encoding):
-        encoding = Encoding(goal.encoding.codec, goal.encoding.effective_level)
-        encoder = facts.find_encoder(encoding)
-        return Recode(layer, encoding, encoder.identity if encoder else None, goal.strict)
-    decode, strict = needs_decoding(layer, goal), goal.strict and layer.diff_id is not None
-    if layer.digest in facts.present:
-        wanted = strict or (goal.proves_layers and layer.diff_id is not None)
-        otherwise = _move(layer, goal, facts, decode, strict) if goal.verify == "destination" else None
-        return Skip(layer, decode or wanted, strict, None, otherwise)  # nothing else reads it
-    return _move(layer, goal, facts, decode, strict)
-
-
-def _move(layer: Layer, goal: Goal, facts: Facts, decode: bool, strict: bool) -> Adopt | Copy:
-    """Choose the cheapest way to bring a layer there as it is."""
-    if goal.link and layer.digest in facts.links:
-        return Adopt(layer, "link", decode, strict)
-    if layer.digest in facts.reflinks:
-        return Adopt(layer, "reflink", decode, strict)
-    return Copy(layer, decode, strict)
-
-
-def needs_decoding(layer: Layer, goal: Goal) -> bool:
-    """Tell whether the diff_id must be proved by decoding: on demand, and where no digest vouches for the blob.
-
-    An uncompressed layer's digest is its diff_id; comparing the two takes no decoding.
-    """
-    return (
-        layer.diff_id is not None
-        and layer.encoding.codec != "none"
-        and (goal.proves_layers or goal.strict or layer.digest is None)
-    )
-
-
-def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, destination: str) -> Goal:
-    """Return *goal* as the destination and the manifest's family let it be for *layer*.
-
-    Raises Unsupported, where that would change what was demanded.
-    """
-    codec, name = layer.encoding.codec, layer.digest or layer.diff_id
-    if isinstance(goal.encoding, Encoding):
-        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
-            problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
-            raise Unsupported(destination, problem, "leave the compression to --target")
-        return goal
-    if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
-        raise Unsupported(
-            destination,
-            f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
-            "name a compression: gzip, or zstd if that is what you want",
-        )
-    readable = reads(goal.target, codec, family, destination)
-    if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
-        return goal
-    if goal.encoding == "keep":
-        whose = f" of layer {name}" if name else ""
-        who = "it cannot hold" if readable or goal.target is None else f"{goal.target.name} does not read"
-        raise Unsupported(destination, f"{who} the {codec}{whose}", "do not demand to keep it")
-    return replace(goal, encoding=fallback(goal, capabilities, family, destination))
-
-
-def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> None:
-    """Raise Unsupported or AmbiguousReference where no image at all could be brought to the destination as demanded."""
-    if isinstance(goal.encoding, Encoding):
-        goal.encoding.check_level()
-        if goal.encoding.codec not in capabilities.encodings:
-            raise Unsupported(
-                destination,
-                f"it cannot hold {goal.encoding.codec} layers",
-                "it holds " + ", ".join(sorted(capabilities.encodings)),
-            )
-    if goal.format != "keep" and goal.format not in capabilities.families:
-        raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
-    if goal.names and capabilities.refs:
-        raise Unsupported(destination, "an image has one name there", "name it behind the path")
-    if goal.verify == "destination" and capabilities.streams:
-        problem = "what a daemon has cannot be read back, so that nothing would prove what is skipped"
-        raise Unsupported(destination, problem, "--verify layers proves what is sent")
-    if len(goal.platforms) > 1 and not capabilities.multi_platform:
-        raise AmbiguousReference(
-            destination,
-            "a name stands for one platform there",
-            tuple(map(str, goal.platforms)),
-            "name one platform",
-        )
 
 
 def make_plan(
@@ -180,28 +92,6 @@ def make_plan(
     """
     capabilities = fit(capabilities, goal, destination)
     return _Planner(contents, goal, capabilities, facts, destination, reference, limits).plan()
-
-
-def refusals(facts: Facts, goal: Goal, source: str) -> list[str]:
-    """Say what the target does not read of the source, each rule by its name and in the target's words.
-
-    Raises Unsupported, where no conversion changes that.
-    """
-    target = goal.target
-    if target is None:
-        return []
-    places: dict[tuple[str, str], list[str]] = {}
-    for mark in facts.refused:
-        says = words_of(mark, target)
-        if not mark.mendable:
-            told = f"; it says: {says}" if says else ""
-            problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
-            raise Unsupported(source, problem, "the image itself would have to change")
-        places.setdefault((mark.rule, says), []).append(mark.place)
-    return [
-        f"{rule}: {format_places(where)}, for {target.name}" + (f", which says: {says}" if says else "")
-        for (rule, says), where in places.items()
-    ]
 
 
 class _Planner:
@@ -660,14 +550,6 @@ def _for_bytes(goal: Goal) -> Goal:
     return replace(goal, encoding=None, verify=verify, strict=False)
 
 
-def _has_word_for(family: str, codec: str) -> bool:
-    try:
-        media_type(family, "layer", codec)
-    except UnsupportedMediaType:
-        return False
-    return True
-
-
 def _real_images(index: ImageIndex) -> Iterator[Image]:
     """Walk the images a user means by "the image": no attestations, no artifacts, nothing that is absent."""
     return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
@@ -712,14 +594,6 @@ def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platfor
     )
 
 
-def format_places(places: list[str]) -> str:
-    """Print places: "layers 1-4", or one after the other."""
-    found = {place: re.fullmatch("layer ([0-9]+)", place) for place in places}
-    numbers = [int(match[1]) for place in places if (match := found[place])]
-    others = [place for place in places if not found[place]]
-    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
-
-
 def _name_of(named: NamedImage) -> str:
     return ", ".join(named.names) or named.ref or "without a name"
 
@@ -730,15 +604,3 @@ def _count(number: int, noun: str) -> str:
 
 def _extras(number: int) -> str:
     return "1 attestation or artifact" if number == 1 else f"{number} attestations or artifacts"
-
-
-def _numbers(numbers: list[int]) -> str:
-    """Print layer numbers: "layer 2", "layers 1-4, 6"."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    text = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"layer{'s' * (len(numbers) > 1)} {text}"

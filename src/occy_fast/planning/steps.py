@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.image.image import Layer
-from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Image, ImageIndex, Opaque
-    from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
     from occy_fast.transforms.base import ManifestEdit
@@ -157,55 +155,6 @@ class NamedPlan:
     root: RootPlan
     names: tuple[str, ...] = ()
     ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that execute will do, and nothing it would have to decide.
-
-    Attributes:
-        source: locator.
-        destination: locator.
-        steps: each different work once, in the order it is begun.
-        one_by_one: recoded layers are written one after another, as the destination is a single file.
-        notes: what the reader would not expect.
-        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
-            is published is known by its config's digest, the image id.
-        access: how the destination is reached, where it is a daemon.
-        memory: bytes above the usual, with the workers the plan was made for.
-        free: bytes left at the destination when the plan was made; None if not known.
-    """
-
-    source: str
-    destination: str
-    goal: Goal
-    roots: tuple[NamedPlan, ...]
-    steps: tuple[LayerStep, ...]
-    one_by_one: bool = False
-    streams: bool = False
-    access: Access = USUAL_ACCESS
-    notes: tuple[str, ...] = ()
-    memory: int = 0
-    free: int | None = None
-
-    @property
-    def copied_bytes(self) -> int:
-        """Return how many bytes the destination receives as they are."""
-        return sum(step.layer.size for step in self.steps if isinstance(step, Copy))
-
-    def images(self) -> Iterator[ImagePlan]:
-        """Walk the images, in the order of the roots and indexes."""
-        for named in self.roots:
-            yield from images_of(named.root)
-
-    def __str__(self) -> str:
-        return self.explain()
-
-    def explain(self) -> str:
-        """Print what execute will do, for people."""
-        from occy_fast.planning.explain import explain_text
-
-        return explain_text(self)
 
 
 def plans_of(root: RootPlan) -> Iterator[RootPlan]:

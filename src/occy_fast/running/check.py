@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.call import check_workers, limits_of_call
+from occy_fast.context.retry import try_patiently
 from occy_fast.errors import (
     BadArchive,
     BadDigest,
@@ -23,32 +23,22 @@ from occy_fast.errors import (
     UsageError,
     resource_errors,
 )
-from occy_fast.image.attestation import is_attestation
 from occy_fast.image.blob import PassedBytes
-from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.validate import validate
-from occy_fast.planning.access import USUAL_ACCESS, Access
-from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.look import Look
-from occy_fast.running.marking import host_architecture, images_in, marks_for, shape_of, skippable_layers
-from occy_fast.running.patience import try_patiently
-from occy_fast.spec.platform import parse_platform
+from occy_fast.running.examine import Look
+from occy_fast.running.fix import mend_command
+from occy_fast.running.source_traits import images_in, marks_for, shape_of, skippable_layers
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import Finding, judge
-from occy_fast.targets.marks import Mark
-from occy_fast.transports.locate import STREAM, check_access, is_pipe, open_destination, parse_locator
-from occy_fast.words import shell_command
+from occy_fast.targets.traits import Mark
+from occy_fast.transports.opening import check_access
 
 if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
     from occy_fast.image.image import Contents, Layer
-    from occy_fast.image.shape import Shape
-    from occy_fast.running.progress import ProgressCallback
+    from occy_fast.image.loader_view import Shape
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
-    from occy_fast.targets.target import Target
-
-_SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,67 +135,6 @@ def check(
         report is not None,
         tuple(target.row for target in wanted),
     )
-
-
-def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str | None:
-    """Return the command that makes of *locator* what *target* reads, beside it; None where no locator can say it."""
-    where = parse_locator(locator)
-    selector = f":{where.reference}" if where.reference else ""
-    source, options = locator, []
-    if shape is not None and shape.layout == "layout":
-        destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
-    else:
-        path = where.path if shape is not None or contents is None else contents.kind
-        if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
-            path = "image"
-        stem = _SUFFIX.sub("", _beside(path), count=1)
-        layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
-        kind = "oci-archive" if layout else "docker-archive"
-        destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
-    if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
-        source = f"docker-archive:{where.path}:@0" if not selector else locator
-        if ":" in where.path:
-            return None
-    platforms = list(filter(_can_be_named, map(str, _platforms(contents)))) if contents is not None else []
-    single = destination.startswith("docker-archive:") or target.refuses("pull.oci_index")
-    if len(platforms) > 1 and single:
-        own = f"linux/{host_architecture()}"
-        options = ["--platform", own if own in platforms else platforms[0]]
-    if source.startswith("-") and where.path != STREAM:
-        source = f"./{source}"
-    return shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
-
-
-def _can_be_named(platform: str) -> bool:
-    with suppress(UsageError):
-        parse_platform(platform)
-        return True
-    return False
-
-
-def _named(destination: str, selector: str) -> str:
-    """Return *destination* with a selector, unless it is a name that others gave and that may not be written."""
-    with suppress(OccyError):
-        open_destination(destination + selector)
-        return destination + selector
-    return destination
-
-
-def _beside(path: str) -> str:
-    """Return *path* as the begin of a destination's, in which a colon would end it: beside it, or where one is."""
-    path = path.rstrip("/")
-    path = os.path.realpath(path) if os.path.basename(path) in ("", ".", "..") else path
-    directory, slash, name = path.rpartition("/")
-    return name.replace(":", "-") if ":" in directory else f"{directory}{slash}{name.replace(':', '-')}"
-
-
-def _platforms(contents: Contents) -> list[object]:
-    """Return the platforms of the first index there is, attestations left out."""
-    for named in contents.images:
-        if isinstance(named.image_or_index, ImageIndex):
-            real = [leaf for leaf in leaves(named.image_or_index) if isinstance(leaf, Image) and not leaf.artifact]
-            return [leaf.platform for leaf in real if leaf.platform is not None and not is_attestation(leaf)]
-    return []
 
 
 def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.call import limits_of_call
+from occy_fast.context.retry import try_patiently
 from occy_fast.errors import resource_errors
 from occy_fast.image.image import Image, ImageIndex, Opaque
-from occy_fast.planning.access import USUAL_ACCESS, Access
-from occy_fast.running.limits import limits_of_call
-from occy_fast.running.patience import try_patiently
-from occy_fast.transports.locate import check_access, open_source
+from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage

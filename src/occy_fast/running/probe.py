@@ -8,29 +8,30 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from occy_fast.context.call import check_workers, limits_of_call
+from occy_fast.files.space import _filesystem_type, free_space
+from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
-from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.marking import marks_for, selected, shape_of, skippable_layers
+from occy_fast.running.source_traits import marks_for, selected, shape_of, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.streams.processors import default_workers
 from occy_fast.targets.judge import refused
+from occy_fast.transports.archive.view import survey
 from occy_fast.transports.base import UnpackingDestination
-from occy_fast.transports.locate import DAEMONS, STREAM, is_pipe, parse_locator
-from occy_fast.transports.stream_output import temporary_directory
-from occy_fast.transports.survey import survey
+from occy_fast.transports.locator import DAEMONS, STREAM, is_pipe, parse_locator
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
-    from occy_fast.targets.marks import Mark
+    from occy_fast.targets.traits import Mark
     from occy_fast.transports.base import Destination
 
 USUAL_ENCODER = 24 << 20
@@ -112,15 +113,6 @@ def nearest_directory(locator: str) -> str | None:
     return path
 
 
-def free_space(directory: str) -> int | None:
-    """Return the bytes this user may still write there; None where the system does not say."""
-    try:
-        status = os.statvfs(directory)
-    except OSError:
-        return None
-    return status.f_bavail * status.f_frsize if status.f_blocks else None  # /proc has no blocks, and none is free
-
-
 def _stacks(contents: Contents) -> Iterator[tuple[Digest, ...]]:
     for named in contents.images:
         for node in leaves(named.image_or_index):
@@ -146,22 +138,6 @@ def _is_linkable(layer: Layer, directory: str) -> bool:
         status = os.stat(address.path)
         return status.st_size == layer.size and status.st_dev == os.stat(directory).st_dev
     return False
-
-
-def _filesystem_type(directory: str) -> str:
-    """Return the type of the mounted file system that holds *directory*; empty if that cannot be known."""
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-            for line in mounts:
-                words = line.split()
-                point = words[4].encode().decode("unicode_escape")
-                inside = directory == point or directory.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, words[words.index("-") + 1]
-    except (OSError, ValueError, IndexError):
-        return ""
-    return kind
 
 
 def _refused(

@@ -15,7 +15,8 @@ from occy_fast.image.publication import (
     PublishedLayer,
     PublishedRoot,
 )
-from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, Plan, Recode, RootPlan
+from occy_fast.planning.plan import Plan
+from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, Recode, RootPlan
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
@@ -24,7 +25,7 @@ from occy_fast.spec.media_type import describe, media_type
 
 if TYPE_CHECKING:
     from occy_fast.image.publication import Published
-    from occy_fast.running.outcome import LayerOutcome
+    from occy_fast.running.result import LayerOutcome
     from occy_fast.transforms.base import Document
 
 # They describe the compressed blob they stand beside, byte by byte; beside another they mislead whoever trusts them.

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
+from occy_fast.context.call import limits_of_call
+from occy_fast.engine.blob_source import NATIVE
 from occy_fast.errors import CorruptStream, OccyError, OutputError, UsageError, read_errors, resource_errors
-from occy_fast.running.feed import NATIVE
-from occy_fast.running.limits import limits_of_call
+from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
 from occy_fast.streams.decode import decode_foreign
@@ -25,7 +26,6 @@ from occy_fast.streams.layer_pass import (
     WorkerPool,
 )
 from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
-from occy_fast.transports.staging import StagedFile, clean_stale, open_directory, output_errors, replaceable
 
 STEP = 1 << 20
 

@@ -8,6 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.call import check_workers, limits_of_call
+from occy_fast.context.retry import try_patiently
+from occy_fast.engine.blob_source import NATIVE, open_blob, prove_blob
+from occy_fast.engine.in_flight import Lanes
 from occy_fast.errors import (
     BadReference,
     Cancelled,
@@ -27,21 +32,16 @@ from occy_fast.image.blob import PassedBytes
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
-from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.planning.steps import is_tar
-from occy_fast.running.feed import NATIVE, open_blob, prove_blob
-from occy_fast.running.lanes import Lanes
-from occy_fast.running.limits import check_workers, limits_of_call
-from occy_fast.running.passing import Passage, Passed, prove_passed
-from occy_fast.running.patience import try_patiently
+from occy_fast.running.stream_run import Passage, Passed, prove_passed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
-from occy_fast.transports.archive_stream import ArchiveStream
-from occy_fast.transports.locate import check_access, open_source
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
     from occy_fast.image.image import Contents
-    from occy_fast.running.progress import ProgressCallback
     from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import Outcome
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from occy_fast.targets.marks import Mark
     from occy_fast.targets.target import Target
+    from occy_fast.targets.traits import Mark
 
 Severity = Literal["error", "warning", "unknown"]
 

@@ -10,10 +10,10 @@ import pytest
 import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
 from image_builders import BuiltImage, docker_archive, make_image, make_layer, oci_layout, sha256
+from occy_fast.context.access import Access
 from occy_fast.errors import BadReference, DaemonError, DigestMismatch, PlanStale, Unsupported
-from occy_fast.planning.access import Access
 from occy_fast.planning.steps import Copy, Recode, Skip
-from occy_fast.transports.locate import open_destination
+from occy_fast.transports.opening import open_destination
 
 BRIEF = Access(timeout=0.4)
 

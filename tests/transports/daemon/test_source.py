@@ -18,6 +18,7 @@ import occy_fast
 from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
 from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
 from leaks import nothing_left, our_threads
+from occy_fast.context.access import Access
 from occy_fast.errors import (
     AmbiguousReference,
     BadReference,
@@ -29,7 +30,6 @@ from occy_fast.errors import (
     Unsupported,
     UsageError,
 )
-from occy_fast.planning.access import Access
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint

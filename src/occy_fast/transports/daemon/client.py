@@ -15,7 +15,7 @@ from occy_fast.log import log
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.http import DaemonConnection
-from occy_fast.transports.locate import SHORT_ID
+from occy_fast.transports.locator import SHORT_ID
 from occy_fast.words import printable
 
 if TYPE_CHECKING:

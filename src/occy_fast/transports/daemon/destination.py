@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from occy_fast.planning.access import USUAL_ACCESS, Access
+from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.daemon.client import READS_ZSTD, DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
@@ -14,7 +14,7 @@ from occy_fast.transports.daemon.stage import DaemonStage
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion
     from occy_fast.spec.digest import Digest
-    from occy_fast.transports.locate import Locator
+    from occy_fast.transports.locator import Locator
 
 
 class DaemonDestination:

@@ -7,10 +7,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.errors import NotFound, UsageError
-from occy_fast.planning.access import USUAL_ACCESS, Access
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.transports.archive_stream import ArchiveStream
+from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
-    from occy_fast.transports.locate import Locator
+    from occy_fast.transports.locator import Locator
 
 
 class DaemonSource(ArchiveStream):

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from occy_fast.errors import DaemonError, DigestMismatch, MissingBlob, PlanStale, SizeMismatch, Unsupported
+from occy_fast.files.spool import temporary_directory
+from occy_fast.files.staged import COPY_STEP, output_errors
+from occy_fast.files.tar_writer import END_OF_ARCHIVE, padded, tar_header
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.json import format_json
-from occy_fast.transports.staging import COPY_STEP, output_errors
-from occy_fast.transports.stream_output import temporary_directory
-from occy_fast.transports.tar_output import END_OF_ARCHIVE, padded, tar_header
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion

@@ -1,0 +1,99 @@
+"""What to do about an error that does not say it itself."""
+
+from __future__ import annotations
+
+from occy_fast.errors import (
+    BadReference,
+    ConfigTooLarge,
+    CorruptStream,
+    DigestMismatch,
+    InputError,
+    LimitError,
+    ManifestTooLarge,
+    MissingBlob,
+    OccyError,
+    OutputError,
+    SizeMismatch,
+    TarAmbiguous,
+    TarTruncated,
+    TransportError,
+    UnknownTarget,
+)
+from occy_fast.transports.locator import DAEMONS
+
+_AGAIN = "get it again from where it came: bytes were lost or changed on the way"
+
+# What a LimitError calls its limit, and the keywords of Limits it may stand for.
+_LIMITS = {
+    "decompressed size": ("layer",),
+    "decompression ratio": ("ratio",),
+    "zstd window": ("zstd_window",),
+    "memory of an xz decoder": ("xz_memory",),
+    "bytes in an extension header": ("tar_extension",),
+    "bytes in a sparse map": ("tar_sparse_map",),
+    "extension headers on one entry": ("tar_extension_count",),
+    "members of an archive": ("member_count",),
+    "bytes of names in an archive": ("member_names",),
+    "blobs that come by once": ("stream_blob_count",),
+    "bytes of v1 images": ("legacy_documents",),
+    "bytes of configs": ("legacy_documents",),
+    "number of layers": ("layer_count",),
+    "depth of nested indexes": ("index_depth",),
+    "number of manifests": ("manifest_count",),
+}
+
+
+def advice(error: OccyError) -> str:
+    """Return what the reader of *error* can do; empty where nothing is known."""
+    match error:
+        case LimitError(limit="size of a document to be written"):
+            return "write fewer images into one place: nobody reads such a document again"
+        case LimitError():
+            variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in limit_names(error))
+            return f"if you trust where it comes from, set {variables} higher" if variables else ""
+        case TarTruncated():
+            return "copy or save it again: it is cut short"
+        case TarAmbiguous():
+            return "--no-strict reads it as Docker does; other readers may not"
+        case CorruptStream() | DigestMismatch() | SizeMismatch():
+            return _AGAIN
+        case UnknownTarget():
+            return "occy-fast targets lists all of them"
+        case BadReference(where=place) if place and not _is_of_a_daemon(place):
+            return "--target NAME puts right what names loaders refuse, and leaves out what is none"
+        case BadReference():
+            return "a name is REPOSITORY[:TAG], the repository in small letters"
+        case MissingBlob():
+            return "copy or save it again: not all of it is there"
+        case InputError(errno=1 | 13):
+            return "look at who may read it (ls -l), or run as somebody who may"
+        case InputError(errno=23 | 24) | OutputError(errno=23 | 24):
+            return "allow more open files (ulimit -n)"
+        case InputError(errno=5 | 116):
+            return "look at the disk or mount it is on (dmesg), and try again"
+        case InputError(errno=40):
+            return "name the file itself: the links to it lead in a circle"
+        case InputError(errno=21):
+            return "name a file: this is a directory"
+        case OutputError(errno=28):
+            return "make room there, or name another place"
+        case OutputError(errno=13 | 1 | 30):
+            return "name a place that you may write to"
+        case OutputError(errno=2):
+            return "make the directory first (mkdir -p)"
+        case OutputError(errno=17 | 20):
+            return "a file is in the way: name another place"
+        case TransportError(retryable=True):
+            return "the same again, or --retries N: it may pass"
+    return ""
+
+
+def _is_of_a_daemon(place: str) -> bool:
+    return place.partition(":")[0] in DAEMONS
+
+
+def limit_names(error: LimitError) -> tuple[str, ...]:
+    """Return the keywords of Limits that *error* may stand for; none where the limit cannot be raised."""
+    if isinstance(error, ManifestTooLarge) and "written" not in error.limit:
+        return ("manifest", "docker_manifest")
+    return ("config",) if isinstance(error, ConfigTooLarge) else _LIMITS.get(error.limit, ())

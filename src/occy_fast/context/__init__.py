@@ -1,0 +1,1 @@
+"""What one call may take, and who watches it."""

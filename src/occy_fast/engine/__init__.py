@@ -1,0 +1,1 @@
+"""One layer read, proved and written, and several at once."""

@@ -1,0 +1,130 @@
+"""Capabilities and encodings narrowed to what a target reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import Unsupported, UnsupportedMediaType
+from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.media_type import media_type
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Layer
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.goal import Goal
+    from occy_fast.targets.target import Target
+
+LOADED = ("docker-archive", "docker-daemon", "podman")
+"""Transports whose images are read through manifest.json; those of others through their manifests."""
+
+_MANIFEST = {"oci": "pull.oci_manifest", "docker": "pull.v2s2"}
+_INDEX = {"oci": "pull.oci_index", "docker": "pull.manifest_list"}
+_IN_ARCHIVE = {
+    "none": ("load.docker_archive",),
+    "gzip": ("load.docker_archive_gzip", "load.oci_dual"),
+    "zstd": ("load.docker_archive_zstd", "load.oci_dual_zstd"),
+}
+_IN_FAMILY = {"none": "pull.layer_uncompressed_{}", "zstd": "pull.layer_zstd_{}"}
+
+
+def is_loaded(destination: str) -> bool:
+    """Tell whether what stands at the locator *destination* is read through manifest.json."""
+    return destination.partition(":")[0] in LOADED
+
+
+def fit(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilities:
+    """Return what of *capabilities* the goal's target reads.
+
+    Raises Unsupported, where that is nothing, or not what the goal demands.
+    """
+    target = goal.target
+    if target is None:
+        return capabilities
+    if destination.partition(":")[0] == "oci-archive" and target.refuses("load.oci_archive"):
+        raise Unsupported(destination, f"{target.name} reads no OCI archives", "docker-archive:PATH is one it reads")
+    families = frozenset(family for family in capabilities.families if not target.refuses(_MANIFEST[family]))
+    if is_loaded(destination):
+        families = capabilities.families
+    if not families or goal.format not in ("keep", *families):
+        which = goal.format if families else " or ".join(sorted(capabilities.families))
+        raise Unsupported(destination, f"{target.name} reads no manifests of the format {which}")
+    encodings = frozenset(
+        codec
+        for codec in capabilities.encodings
+        if any(reads(target, codec, family, destination) for family in families)
+    )
+    if isinstance(goal.encoding, Encoding) and goal.encoding.codec not in encodings & capabilities.encodings:
+        held = ", ".join(sorted(encodings))
+        raise Unsupported(destination, f"{target.name} reads no {goal.encoding.codec} layers", f"it reads {held}")
+    return replace(
+        capabilities,
+        encodings=encodings,
+        families=families,
+        multi_platform=capabilities.multi_platform and not all(target.refuses(_INDEX[name]) for name in families),
+        many_images=capabilities.many_images and not (is_loaded(destination) and target.refuses("load.multi_image")),
+    )
+
+
+def reads(target: Target | None, codec: str, family: str, destination: str) -> bool:
+    """Tell whether *target* is not known to refuse layers in *codec*, under a manifest of *family*."""
+    return target is None or not any(map(target.refuses, _features(codec, family, destination)))
+
+
+def surely_reads(target: Target, codec: str, family: str, destination: str) -> bool:
+    """Tell whether *target* is known to read layers in *codec*, under a manifest of *family*."""
+    return all(target.cell(feature).answer == "yes" for feature in _features(codec, family, destination))
+
+
+def _features(codec: str, family: str, destination: str) -> tuple[str, ...]:
+    if is_loaded(destination):
+        return _IN_ARCHIVE.get(codec, (f"load.docker_archive_{codec}",))
+    if codec == "gzip":
+        return (_MANIFEST[family],)
+    return (_IN_FAMILY.get(codec, "pull.layer_xz").format(family),)
+
+
+def fallback(goal: Goal, capabilities: Capabilities, family: str, destination: str) -> Encoding:
+    """Return what a layer becomes that cannot stay: uncompressed in an archive, gzip where a target pulls it."""
+    if goal.target is None:
+        return Encoding("none")
+    order = ("none", "gzip") if is_loaded(destination) else ("gzip", "none")
+    for codec in order:
+        if codec in capabilities.encodings and reads(goal.target, codec, family, destination):
+            return Encoding(codec)
+    raise Unsupported(destination, f"no encoding of layers is known that {goal.target.name} reads there")
+
+
+def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, destination: str) -> Goal:
+    """Return *goal* as the destination and the manifest's family let it be for *layer*.
+
+    Raises Unsupported, where that would change what was demanded.
+    """
+    codec, name = layer.encoding.codec, layer.digest or layer.diff_id
+    if isinstance(goal.encoding, Encoding):
+        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
+            problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
+            raise Unsupported(destination, problem, "leave the compression to --target")
+        return goal
+    if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
+        raise Unsupported(
+            destination,
+            f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
+            "name a compression: gzip, or zstd if that is what you want",
+        )
+    readable = reads(goal.target, codec, family, destination)
+    if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
+        return goal
+    if goal.encoding == "keep":
+        whose = f" of layer {name}" if name else ""
+        who = "it cannot hold" if readable or goal.target is None else f"{goal.target.name} does not read"
+        raise Unsupported(destination, f"{who} the {codec}{whose}", "do not demand to keep it")
+    return replace(goal, encoding=fallback(goal, capabilities, family, destination))
+
+
+def _has_word_for(family: str, codec: str) -> bool:
+    try:
+        media_type(family, "layer", codec)
+    except UnsupportedMediaType:
+        return False
+    return True

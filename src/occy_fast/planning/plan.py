@@ -1,0 +1,139 @@
+"""What execute will do: a plan of steps, or one rule per kind of blob."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.image.saved_names import saved_names
+from occy_fast.planning.explain import plan_lines, stream_plan_lines
+from occy_fast.planning.rules import KINDS, Rule
+from occy_fast.planning.steps import Copy, ImagePlan, LayerStep, NamedPlan, images_of
+from occy_fast.spec.config import chain_ids
+from occy_fast.words import printable
+
+if TYPE_CHECKING:
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.facts import Facts
+    from occy_fast.planning.goal import Goal
+    from occy_fast.spec.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that execute will do, and nothing it would have to decide.
+
+    Attributes:
+        source: locator.
+        destination: locator.
+        steps: each different work once, in the order it is begun.
+        one_by_one: recoded layers are written one after another, as the destination is a single file.
+        notes: what the reader would not expect.
+        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
+            is published is known by its config's digest, the image id.
+        access: how the destination is reached, where it is a daemon.
+        memory: bytes above the usual, with the workers the plan was made for.
+        free: bytes left at the destination when the plan was made; None if not known.
+    """
+
+    source: str
+    destination: str
+    goal: Goal
+    roots: tuple[NamedPlan, ...]
+    steps: tuple[LayerStep, ...]
+    one_by_one: bool = False
+    streams: bool = False
+    access: Access = USUAL_ACCESS
+    notes: tuple[str, ...] = ()
+    memory: int = 0
+    free: int | None = None
+
+    @property
+    def copied_bytes(self) -> int:
+        """Return how many bytes the destination receives as they are."""
+        return sum(step.layer.size for step in self.steps if isinstance(step, Copy))
+
+    def images(self) -> Iterator[ImagePlan]:
+        """Walk the images, in the order of the roots and indexes."""
+        for named in self.roots:
+            yield from images_of(named.root)
+
+    def __str__(self) -> str:
+        return self.explain()
+
+    def lines(self) -> list[str]:
+        """Return what execute will do, for people, in the image's own words."""
+        return plan_lines(self)
+
+    def explain(self) -> str:
+        """Print the same, what a terminal could act upon escaped."""
+        return "\n".join(map(printable, self.lines()))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """All that execute will do with an archive it sees once; the manifest, when it comes, decides whether it was right.
+
+    Attributes:
+        source: locator.
+        destination: locator.
+        rules: one per kind, in the order of KINDS.
+        capabilities, facts, reference: what the second planning decides with, once the manifest has come.
+        one_by_one: recoded layers are written one after another, as the destination is a single file.
+        notes: what the reader would not expect.
+        access: how a daemon is reached.
+        announced: diff_ids the source is said to have; none where nobody says.
+        memory: bytes above the usual, with the workers the plan was made for.
+        free: bytes left at the destination when the plan was made; None if not known.
+    """
+
+    source: str
+    destination: str
+    goal: Goal
+    rules: tuple[Rule, ...]
+    capabilities: Capabilities
+    facts: Facts
+    reference: str | None = None
+    one_by_one: bool = False
+    access: Access = USUAL_ACCESS
+    announced: tuple[Digest, ...] = ()
+    notes: tuple[str, ...] = ()
+    memory: int = 0
+    free: int | None = None
+
+    def rule_for(self, kind: str) -> Rule:
+        """Return the rule of one of KINDS."""
+        return self.rules[KINDS.index(kind)]
+
+    @property
+    def present(self) -> frozenset[Digest]:
+        """What may be taken for there: nothing that would have to be proved, as what comes by is written anyway."""
+        return frozenset() if self.goal.verify == "destination" else self.facts.present
+
+    def held(self) -> Callable[[str], bool]:
+        """Return what tells by a member's name whether it will be a layer that the destination has, as announced."""
+        find = saved_names(self.announced)
+        chains = chain_ids(self.announced)
+        missing = {
+            diff_id for diff_id, chain in zip(self.announced, chains, strict=True) if chain not in self.facts.chains
+        }
+        kept = self.present if self.rule_for("none").act == "copy" else frozenset()
+
+        def is_held(name: str) -> bool:
+            diff_id = find(name)
+            return diff_id is not None and (diff_id not in missing or diff_id in kept)
+
+        return is_held
+
+    def __str__(self) -> str:
+        return self.explain()
+
+    def lines(self) -> list[str]:
+        """Return what execute will do, for people."""
+        return stream_plan_lines(self)
+
+    def explain(self) -> str:
+        """Print the same, what a terminal could act upon escaped."""
+        return "\n".join(map(printable, self.lines()))

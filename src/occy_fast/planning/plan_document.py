@@ -1,0 +1,115 @@
+"""Plan → JSON: exactly what execute will do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from occy_fast.planning.explain import describe_step, estimate_written, fate_of, recoded_bytes, verb_of, why_rule
+from occy_fast.planning.plan import Plan, StreamPlan
+from occy_fast.planning.rules import Rule
+from occy_fast.planning.steps import (
+    Adopt,
+    BlobPlan,
+    ImagePlan,
+    IndexPlan,
+    LayerStep,
+    Recode,
+    RootPlan,
+    Skip,
+    images_of,
+    plans_of,
+)
+
+SCHEMA = 1
+
+
+def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
+    """Return the plan as a JSON object; sizes are bytes, and what a plan of rules cannot know is not in it."""
+    goal = plan.goal
+    document = {
+        "schema": SCHEMA,
+        "source": plan.source,
+        "destination": plan.destination,
+        "goal": {
+            "encoding": None if goal.encoding is None else str(goal.encoding),
+            "format": goal.format,
+            "platforms": [str(platform) for platform in goal.platforms],
+            "verify": goal.verify,
+            "link": goal.link,
+            "target": None if goal.target is None else goal.target.name,
+            "strict": goal.strict,
+            "attestations": goal.attestations,
+            "archive_layout": goal.archive_layout,
+        },
+        "bytes_free": plan.free,
+        "memory_above_usual": plan.memory,
+        "notes": list(plan.notes),
+    }
+    if isinstance(plan, StreamPlan):
+        recodes = any(rule.act == "recode" for rule in plan.rules)
+        return document | {
+            "rules": [_rule_document(rule, plan) for rule in plan.rules],
+            "recoded_one_by_one": plan.one_by_one and recodes,
+        }
+    return document | {
+        "images": [
+            {
+                "names": list(named.names),
+                "ref": named.ref,
+                "index": _index_document(named.root),
+                "manifests": [_image_document(image, plan) for image in images_of(named.root)],
+                "blobs": [_step_document(p.step, plan) for p in plans_of(named.root) if isinstance(p, BlobPlan)],
+            }
+            for named in plan.roots
+        ],
+        "steps": len(plan.steps),
+        "recoded_one_by_one": plan.one_by_one and any(isinstance(step, Recode) for step in plan.steps),
+        "bytes_copied": plan.copied_bytes,
+        "bytes_recoded": recoded_bytes(plan),
+        "bytes_written_estimate": estimate_written(plan),
+    }
+
+
+def _rule_document(rule: Rule, plan: StreamPlan) -> dict[str, Any]:
+    return {
+        "kind": rule.kind,
+        "step": rule.act,
+        "to": None if rule.encoding is None else str(rule.encoding),
+        "encoder": None if rule.identity is None else str(rule.identity),
+        "why": why_rule(rule, plan),
+    }
+
+
+def _index_document(root: RootPlan) -> dict[str, Any] | None:
+    if not isinstance(root, IndexPlan):
+        return None
+    return {"family": root.family, "fate": fate_of(root), "children": len(root.children)}
+
+
+def _image_document(image: ImagePlan, plan: Plan) -> dict[str, Any]:
+    return {
+        "platform": None if image.image.platform is None else str(image.image.platform),
+        "artifact": image.image.artifact,
+        "family": image.family,
+        "manifest": fate_of(image),
+        "config": None if image.image.config_blob.digest is None else str(image.image.config_blob.digest),
+        "layers": [_step_document(step, plan) for step in image.steps],
+    }
+
+
+def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
+    layer = step.layer
+    return {
+        "step": type(step).__name__.lower(),
+        "how": step.how if isinstance(step, Adopt) else None,
+        "otherwise": verb_of(step.otherwise) if isinstance(step, Skip) and step.otherwise is not None else None,
+        "digest": None if layer.digest is None else str(layer.digest),
+        "diff_id": None if layer.diff_id is None else str(layer.diff_id),
+        "size": layer.size,
+        "from": str(layer.encoding),
+        "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
+        "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
+        "verifies_tar": isinstance(step, Recode) or step.decode,
+        "strict": step.strict,
+        "why": describe_step(step, plan)[1],
+    }

@@ -1,0 +1,87 @@
+"""Goal + Capabilities + Facts → one rule per kind of blob, for an archive that comes by before its manifest does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import Unsupported
+from occy_fast.image.blob import Blob
+from occy_fast.image.image import Layer
+from occy_fast.planning.demands import check_demands, refusals
+from occy_fast.planning.ladder import layer_step
+from occy_fast.planning.narrowing import fit, narrow
+from occy_fast.planning.plan import StreamPlan
+from occy_fast.planning.rules import KINDS, Rule
+from occy_fast.planning.steps import Copy, Recode
+from occy_fast.spec.encoding import RECODABLE, Encoding
+from occy_fast.spec.media_type import media_type
+
+if TYPE_CHECKING:
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.facts import Facts
+    from occy_fast.planning.goal import Goal
+
+
+_SPOOLED = "what is recoded waits in a temporary file without a name until its size is known"
+
+
+_UNLINKED = "no layer is linked: what comes by once is no file"
+
+
+def make_rules(
+    source: str,
+    goal: Goal,
+    capabilities: Capabilities,
+    facts: Facts,
+    *,
+    destination: str,
+    reference: str | None = None,
+) -> StreamPlan:
+    """Choose for every kind of blob what make_plan would choose for a layer of that kind.
+
+    Args:
+        source: its locator.
+        facts: what the destination has counts for nothing, as a blob's digest is known when it has gone by.
+        destination, reference: as make_plan takes them.
+    Raises:
+        Unsupported: the destination cannot hold what is demanded.
+        AmbiguousReference: several platforms are demanded where a name stands for one.
+    """
+    capabilities = fit(capabilities, goal, destination)
+    check_demands(goal, capabilities, destination)
+    rules = tuple(_rule(kind, goal, capabilities, facts, destination) for kind in KINDS)
+    encoders = {fact.encoding: fact.memory for fact in facts.encoders}
+    return StreamPlan(
+        source=source,
+        destination=destination,
+        goal=goal,
+        rules=rules,
+        capabilities=capabilities,
+        facts=facts,
+        reference=reference,
+        one_by_one=not capabilities.concurrent_unknown,
+        notes=(
+            *((_UNLINKED,) if goal.link else ()),
+            *((_SPOOLED,) if capabilities.streams else ()),
+            *capabilities.notes,
+            *refusals(facts, goal, source),
+        ),
+        memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
+        free=facts.free,
+    )
+
+
+def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, destination: str) -> Rule:
+    if kind == "other":
+        return Rule(kind, "copy")
+    family = goal.format if goal.format != "keep" else "oci" if "oci" in capabilities.families else "docker"
+    word = media_type("docker", "layer", kind if kind in RECODABLE else "gzip")
+    layer = Layer(Blob(None, 0, word, None), word, Encoding(kind), None)
+    try:
+        step = layer_step(layer, narrow(layer, goal, family, capabilities, destination), facts)
+    except Unsupported as error:
+        return Rule(kind, "refuse", problem=error.problem)
+    if isinstance(step, Recode):
+        return Rule(kind, "recode", step.encoding, step.identity)
+    assert isinstance(step, Copy), "without a digest, nothing is known to be there already"
+    return Rule(kind, "copy")

@@ -1,0 +1,122 @@
+"""The marks of what a source shows, as one target comes by them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import BadReference
+from occy_fast.image.attestation import is_attestation
+from occy_fast.image.blob import read_head
+from occy_fast.image.graph import leaves
+from occy_fast.image.image import Image
+from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
+from occy_fast.spec.reference import parse_reference
+from occy_fast.streams.sniff import begins_skippable
+from occy_fast.targets.traits import Mark, contents_marks, shape_marks, words_marks
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents, ImageIndex, Layer, Opaque
+    from occy_fast.spec.digest import Digest
+    from occy_fast.targets.target import Target
+    from occy_fast.transports.locator import Locator
+
+# What Go calls the machines whose kernels have other names for themselves.
+_GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def marks_for(
+    shape: Shape | None, contents: Contents | None, target: Target, skippable: frozenset[Digest]
+) -> Iterator[Mark]:
+    """Yield what *target* comes by: it reads manifest.json, or the manifests of the layout beside it, or both."""
+    if shape is not None:
+        yield from shape_marks(shape, host_architecture())
+    reads_layout = shape is None or not shape.dual or target.cell("load.oci_archive").answer == "yes"
+    if contents is not None and reads_layout:
+        yield from contents_marks(contents, skippable)
+    elif contents is not None:                       # manifest.json does not say what its layers are
+        for within, image in images_in(contents):
+            if not image.artifact and not is_attestation(image):
+                yield from words_marks(image, within)
+
+
+def selected(shape: Shape | None, where: Locator) -> Shape | None:
+    """Return the shape with those images of manifest.json alone that *where* selects."""
+    if shape is None or not shape.images:
+        return shape
+    images = shape.images
+    if where.index is not None:
+        images = images[where.index : where.index + 1]
+    elif where.reference is not None:
+        images = tuple(image for image in images if any(_is_called(tag, where.reference) for tag in image.tags))
+    return replace(shape, images=images)
+
+
+def shape_of(contents: Contents) -> Shape:
+    """Return the shape of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
+    if contents.kind == "oci-archive":
+        return Shape("oci-archive")
+    listed = (_listed(named.image_or_index, named.names) for named in contents.images)
+    return Shape("docker-archive", images=tuple(image for image in listed if image is not None))
+
+
+def _listed(node: Image | ImageIndex | Opaque, tags: tuple[str, ...]) -> ListedImage | None:
+    """Return an image as manifest.json would list it, under paths that say nothing."""
+    config = node.config if isinstance(node, Image) else None
+    if not isinstance(node, Image) or config is None:
+        return None
+    return ListedImage(
+        tags,
+        config.digest.hex,
+        tuple(
+            ListedLayer(f"{number}", True, codec=layer.encoding.codec, skippable=_begins_skippable(layer))
+            for number, layer in enumerate(node.layers)
+        ),
+        diff_ids=tuple(map(str, config.diff_ids)),
+        made=sum(not entry.empty_layer for entry in config.history) if config.history else None,
+        os=config.os,
+        architecture=config.architecture,
+    )
+
+
+def _is_called(tag: str, name: str) -> bool:
+    try:
+        return parse_reference(tag).with_default_tag().full() == name
+    except BadReference:
+        return False
+
+
+def host_architecture() -> str:
+    """Return what image configs call this machine's architecture."""
+    machine = os.uname().machine
+    return _GO_NAMES.get(machine, machine)
+
+
+def images_in(contents: Contents) -> Iterator[tuple[str, Image]]:
+    """Yield every image with what its places begin with, as contents_marks has it."""
+    several = len(contents.images) > 1
+    for position, named in enumerate(contents.images):
+        within = f"@{position} " if several else ""
+        root = named.image_or_index
+        for leaf in leaves(root):
+            if isinstance(leaf, Image):
+                yield within if root is leaf else f"{within}{leaf.platform or leaf.digest} ", leaf
+
+
+def skippable_layers(contents: Contents) -> frozenset[Digest]:
+    """Return the zstd layers that begin with a frame that decoders skip."""
+    found: set[Digest] = set()
+    for _, image in images_in(contents):
+        for layer in image.layers:
+            if layer.digest is not None and _begins_skippable(layer):
+                found.add(layer.digest)
+    return frozenset(found)
+
+
+def _begins_skippable(layer: Layer) -> bool:
+    address = layer.blob.address
+    if address is None or layer.encoding.codec != "zstd":
+        return False
+    return begins_skippable(read_head(address, 4))

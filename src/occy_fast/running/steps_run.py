@@ -1,0 +1,281 @@
+"""The steps of a plan: one read of each layer feeds verify, decode, digest, encode and stage."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from occy_fast.engine.blob_source import NATIVE, open_blob, prove_blob
+from occy_fast.engine.in_flight import Lanes
+from occy_fast.errors import (
+    ConfigTooLarge,
+    DigestMismatch,
+    InputError,
+    IntegrityError,
+    LimitError,
+    MissingBlob,
+    NotFound,
+    OccyError,
+    PlanStale,
+)
+from occy_fast.files.spool import temporary_directory
+from occy_fast.image.blob import FileRegion, read_blob
+from occy_fast.image.publication import PublishedImage
+from occy_fast.log import log
+from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
+from occy_fast.running.drain import drain_into
+from occy_fast.running.rebuild import rebuild
+from occy_fast.running.result import LayerOutcome, Result
+from occy_fast.streams.layer_pass import LayerPass, WorkerPool
+from occy_fast.transports.locator import STREAM, parse_locator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from occy_fast.context.progress import ProgressCallback
+    from occy_fast.image.image import Layer
+    from occy_fast.image.publication import Publication, Published
+    from occy_fast.planning.plan import Plan
+    from occy_fast.planning.steps import LayerStep
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
+    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.transports.base import Sink, Stage, StreamSink
+
+
+# What makes a blob at the destination one to be replaced: wrong bytes, or none that can be had.
+_DAMAGE = (IntegrityError, LimitError, InputError, NotFound, PlanStale)
+
+
+Outcomes = dict[tuple[object, ...], LayerOutcome]
+"""What became of each different work, by `work_of`."""
+
+
+def run_steps(
+    plan: Plan,
+    stage: Stage,
+    workers: int | None,
+    progress: ProgressCallback | None,
+    cancel: threading.Event | None,
+    limits: Limits,
+) -> Outcomes:
+    """Stage what the plan's steps make, and return what became of each different work."""
+    watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
+    # the pool is left first: its threads write into what the other closes
+    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+        return _Execution(plan, stage, lanes, pool, limits).run()
+
+
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> Result:
+    """Make the plan's documents, publish all of it, and say what it came to since *began*."""
+    publication = rebuild(plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config))
+    stage.publish(publication)
+    layers = tuple(
+        replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
+        for image in plan.images()
+        for step in image.steps
+    )
+    digests = tuple(_identity(root.root, plan) for root in publication.roots)
+    result = Result(
+        digest=digests[0],
+        digests=digests,
+        config_digest=_first_image(publication).config.digest,
+        layers=layers,
+        names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
+        size_in=sum(step.layer.size for step in plan.steps if _reads(step)),
+        size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
+        seconds=time.monotonic() - began,
+        plan=plan,
+    )
+    log.info("%s: published %s in %.1f s", plan.destination, result.digest, result.seconds)
+    return result
+
+
+def _reads(step: LayerStep) -> bool:
+    return not isinstance(step, Skip) or step.decode or step.otherwise is not None
+
+
+class _Execution:
+    """One call of execute, until every blob is staged."""
+
+    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
+        self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
+        path = parse_locator(plan.destination).path
+        self._path = temporary_directory() if path == STREAM else path
+        self._outcomes: Outcomes = {}
+
+    def run(self) -> Outcomes:
+        for position, step in enumerate(self._plan.steps):
+            self._lanes.check()
+            alone = (self._plan.one_by_one and isinstance(step, Recode)) or (
+                self._plan.streams and isinstance(step, Copy)
+            )
+            if alone:
+                self._lanes.end_all()
+            self._begin(position, step)
+            if alone:
+                self._lanes.end_all()
+        self._lanes.end_all()
+        return self._outcomes
+
+    def _begin(self, position: int, step: LayerStep) -> None:
+        match step:
+            case Skip(layer, otherwise=Adopt() | Copy()):
+                self._prove_there(position, step)
+            case Skip(layer, decode, _, chain):
+                digest = layer.digest or (layer.diff_id if chain else None)
+                if digest is None or (chain is None and not self._stage.has(digest, layer.size)):
+                    raise PlanStale(self._where(layer), "the destination no longer has this blob")
+                if decode:
+                    self._read(position, step, None)
+                else:
+                    self._record(step, digest, layer.diff_id, layer.size)
+                    self._lanes.finish(position, layer.size)
+            case Adopt():
+                self._read(position, step, None)
+            case Copy(layer):
+                self._read(position, step, self._stage.open_blob(layer.size))
+            case Recode():
+                self._read(position, step, self._stage.open_blob(None))
+
+    def _prove_there(self, position: int, step: Skip) -> None:
+        """Start reading the destination's blob; where it is damaged, the plan's other step replaces it."""
+        layer = step.layer
+        assert layer.digest is not None, "only what has a digest is found at a destination"
+        where = f"{self._plan.destination}: layer {layer.digest}"
+
+        def fail(error: OccyError) -> None:
+            if not isinstance(error, _DAMAGE):
+                raise error
+            log.warning("%s; to be replaced", error if error.where else error.at(where))
+            self._replace(position, step)
+
+        try:
+            found = self._stage.find_blob(layer.digest, layer.size)
+            if found is None:
+                raise MissingBlob(where, layer.digest)
+        except _DAMAGE as error:
+            fail(error)
+            return
+        there = replace(step, layer=replace(layer, blob=replace(layer.blob, address=found)))
+        self._read(position, there, None, where, fail)
+
+    def _replace(self, position: int, step: Skip) -> None:
+        """Bring the source's blob in place of what the destination has."""
+        match step.otherwise:
+            case Adopt():
+                self._read(position, step.otherwise, None, replaces=step)
+            case Copy(layer):
+                self._read(position, step.otherwise, self._stage.open_blob(layer.size), replaces=step)
+
+    def _read(
+        self,
+        position: int,
+        step: LayerStep,
+        sink: Sink | StreamSink | None,
+        where: str = "",
+        fail: Callable[[OccyError], None] | None = None,
+        replaces: Skip | None = None,
+    ) -> None:
+        """Start the one read of a layer; its end proves the bytes, then keeps them.
+
+        Args:
+            where: what to call it; empty takes its name at the source.
+            fail: is told what is wrong with it, in place of an error.
+            replaces: the step whose proof has failed, as which it counts.
+        """
+        layer, where = step.layer, where or self._where(step.layer)
+        decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
+        diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
+        if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
+            diff_id = None
+        assert sink is None or isinstance(step, Recode) or decode in NATIVE, "a pass copies only what it reads itself"
+        source_files = ExitStack()
+
+        def drop() -> None:
+            source_files.close()
+            if sink is not None:
+                sink.abort()
+
+        def end(outcome: Outcome) -> None:
+            digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
+            if diff_id is not None and outcome.diff_id != diff_id:
+                raise DigestMismatch(f"{where}: diff_id", diff_id, outcome.diff_id)
+            if isinstance(step, Recode):
+                digest, size = outcome.digest, outcome.size_out
+            if sink is not None:
+                sink.commit(digest, size)
+            elif isinstance(step, Adopt):
+                self._adopt(step, digest)
+            source_files.close()
+            self._record(replaces or step, digest, layer.diff_id, size, outcome, replaced=replaces is not None)
+
+        try:
+            source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
+            run = self._pool.start(
+                LayerPass(
+                    source=source,
+                    decode=decode if decode in NATIVE else "none",
+                    encode=step.encoding if isinstance(step, Recode) else None,
+                    copy_source=not isinstance(step, Recode),
+                    scan_tar="strict" if step.strict else None,
+                    sink=drain_into(sink, self._path),
+                    max_tar=self._limits.layer if diff_id is not None else 0,
+                    limits=self._limits,
+                    where=where,
+                )
+            )
+        except BaseException as error:
+            drop()
+            if fail is None or not isinstance(error, OccyError):
+                raise
+            fail(error)
+            return
+        self._lanes.begin(position, where, run, end, drop, fail)
+
+    def _adopt(self, step: Adopt, digest: Digest) -> None:
+        layer, address = step.layer, step.layer.blob.address
+        assert isinstance(address, FileRegion), "only files are adopted"
+        if not self._stage.adopt(digest, layer.size, address, step.how):
+            log.info("%s: the file system refuses a %s; copied", self._where(layer), step.how)
+            self._stage.adopt(digest, layer.size, address, "copy")
+
+    def _record(
+        self,
+        step: LayerStep,
+        digest: Digest,
+        diff_id: Digest | None,
+        size: int,
+        outcome: Outcome | None = None,
+        *,
+        replaced: bool = False,
+    ) -> None:
+        identity = outcome.identity if outcome else None
+        self._outcomes[work_of(step)] = LayerOutcome(step, digest, diff_id, step.layer.size, size, identity, replaced)
+        log.debug("%s: %s, %s", self._where(step.layer), type(step).__name__.lower(), digest)
+
+    def _where(self, layer: Layer) -> str:
+        return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
+
+
+def _identity(root: Published, plan: Plan) -> Digest:
+    """Return what the destination knows a root by: a daemon, by its image id."""
+    if isinstance(root, PublishedImage) and plan.streams:
+        return root.config.digest
+    return root.descriptor.digest
+
+
+def _first_image(publication: Publication) -> PublishedImage:
+    """Return the first image that is none of the artifacts, where there is one."""
+    images = list(publication.images())
+    return next((image for image in images if not image.artifact), images[0])
+
+
+def _config_bytes(plan: ImagePlan, limit: int) -> bytes:
+    if plan.image.config is not None:
+        return plan.image.config.raw
+    blob = plan.image.config_blob
+    return read_blob(blob, limit, f"config {blob.digest}", ConfigTooLarge)

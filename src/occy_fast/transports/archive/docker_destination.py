@@ -1,0 +1,54 @@
+"""A docker-archive that is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from occy_fast.image.blob import FileRegion
+from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.digest import Digest
+from occy_fast.transports.archive.docker20_stage import Docker20Stage
+from occy_fast.transports.archive.stage import DockerArchiveStage, place_notes, stream_notes
+
+if TYPE_CHECKING:
+    from occy_fast.planning.goal import ArchiveLayout
+    from occy_fast.transports.locator import Locator
+
+
+class DockerArchiveDestination:
+    """Writes images into a new archive, in place of whatever stands there."""
+
+    def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
+        self.locator = locator.text
+        self.reference = locator.reference
+        self._path = locator.path
+        self._layout = layout
+
+    def capabilities(self) -> Capabilities:
+        universal = self._layout == "universal"
+        return Capabilities(
+            encodings=frozenset({"none", "gzip"} if universal else {"none"}),
+            families=frozenset({"oci", "docker"}),
+            multi_platform=False,
+            many_images=True,
+            artifacts=False,
+            referrers=False,
+            keeps_manifest=universal,
+            concurrent_unknown=False,
+            layer_types=False,
+            refs=False,
+            adopts=False,
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
+        )
+
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+        """Find nothing: an archive is always written anew."""
+        return {}
+
+    def stage(self) -> DockerArchiveStage:
+        """Begin a write. Raises OutputError, Unsupported."""
+        if self._layout == "universal":
+            return DockerArchiveStage(self._path, self.locator)
+
+        return Docker20Stage(self._path, self.locator)

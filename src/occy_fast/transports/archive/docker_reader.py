@@ -1,0 +1,289 @@
+"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from occy_fast.errors import (
+    BadArchive,
+    BadManifest,
+    BadReference,
+    ConfigTooLarge,
+    DigestMismatch,
+    LayerCountMismatch,
+    LimitError,
+    ManifestTooLarge,
+    MissingBlob,
+    NotFound,
+    UnsupportedFormat,
+)
+from occy_fast.image.blob import Address, Blob, InlineBytes
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
+from occy_fast.spec.config import ImageConfig
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import RECODABLE
+from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.manifest import Index
+from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
+from occy_fast.spec.reference import parse_reference
+from occy_fast.transports.archive.diff_ids import diff_ids_of
+from occy_fast.transports.archive.legacy_reader import LegacyArchive, is_legacy, sign_of_a_cut
+from occy_fast.transports.archive.members import Members, clean_name
+from occy_fast.transports.documents import DocumentReader, sniff_address
+from occy_fast.transports.layout.index_file import names_of
+
+if TYPE_CHECKING:
+    from occy_fast.transports.documents import Node
+    from occy_fast.transports.locator import Locator
+
+_BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
+_CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
+
+
+class DockerArchiveReader:
+    """Reads images from an archive's members, wherever those are."""
+
+    def __init__(
+        self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
+    ) -> None:
+        """Read what *locator* selects; its text goes into messages.
+
+        Args:
+            lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
+                letters, one that is no reference left out, and a path that begins with a slash starts at the top.
+            workers: that share what must be decoded for its diff_id; None uses every processor.
+        """
+        self.locator = locator.text
+        self._limits, self._lenient, self._workers = limits, lenient, workers
+        self._wanted = locator
+
+    def read(self, members: Members) -> Contents:
+        """Read the selected images: documents, and the first bytes of each layer.
+
+        Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
+        """
+        if self._is_legacy(members):
+            return self._read_legacy(members)
+        items = self._read_items(members)
+        stored = self._read_stored(members)
+        images = [self._read_image(members, item, where, stored) for where, item in items]
+        chosen = self._choose([image.names for image in images])
+        named = tuple(NamedImage(images[at].image_or_index, names, position=at) for at, names in chosen)
+        return Contents(self.locator, "docker-archive", named)
+
+    def _is_legacy(self, members: Members) -> bool:
+        """Tell whether it is from before Docker 1.10. Raises BadArchive for a newer one without its manifest.json."""
+        if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+            return False
+
+        if sign := sign_of_a_cut(members):
+            raise BadArchive(self.locator, sign, "it is cut short: save it again")
+        return is_legacy(members)
+
+    def _read_legacy(self, members: Members) -> Contents:
+        """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
+        archive = LegacyArchive(members, self.locator, self._limits)
+        chosen = self._choose([names for _, names in archive.images])
+        ids = [archive.images[at][0] for at, _ in chosen]
+        named: list[NamedImage] = []
+        known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits, self._workers))
+        for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
+            where = f"{self.locator}: {id_}"
+            config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+            config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
+            for pair in found.layers:
+                if pair not in known:
+                    known[pair] = _layer(*pair)
+            layers = tuple(known[pair] for pair in found.layers)
+            image = Image(None, config, config_blob, layers, config.platform)
+            named.append(NamedImage(image, names, position=at))
+        return Contents(self.locator, "docker-archive", tuple(named))
+
+    def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
+        """Read manifest.json: each item, and what to call it in messages."""
+        where = f"{self.locator}: manifest.json"
+        region = members.find("manifest.json", follow=False)
+        if region is None:
+            raise self._foreign(members)
+        limit = self._limits.docker_manifest
+        if region.size > limit:
+            raise ManifestTooLarge(where, "document size", limit, region.size)
+        items = parse_json(region.read(), where, limit, deepest=self._limits.json_depth)
+        if not isinstance(items, list):
+            raise BadManifest(where, "a list of images is expected")
+        if not items:
+            raise BadManifest(where, "the list of images is empty")
+        return [(f"{where}[{at}]", _checked_item(item, f"{where}[{at}]")) for at, item in enumerate(items)]
+
+    def _foreign(self, members: Members) -> UnsupportedFormat:
+        """Say what an archive without manifest.json is."""
+        if "oci-layout" in members or "index.json" in members:
+            found = "an OCI archive: a layout inside a tar, without manifest.json"
+            remedy = f"oci-archive:{self._wanted.path} reads it"
+        else:
+            found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
+        return UnsupportedFormat(self.locator, found, remedy)
+
+    def _read_stored(self, members: Members) -> list[tuple[tuple[str, ...], Image]]:
+        """Read the OCI manifests beside manifest.json, with the names index.json gives them."""
+        region = members.find("index.json", follow=False)
+        if region is None or "oci-layout" not in members:
+            return []
+        where = f"{self.locator}: index.json"
+        limits = self._limits
+        if region.size > limits.manifest:
+            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+        reader = DocumentReader(
+            lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
+        )
+        stored: list[tuple[tuple[str, ...], Image]] = []
+        for descriptor in Index.parse(region.read(), where, None, limits.manifest, limits.json_depth).manifests:
+            node = reader.read_present(descriptor)
+            stored += [(names_of(descriptor), image) for image in _images_of(node)]
+        return stored
+
+    def _clean(self, path: str, where: str) -> str:
+        return clean_name(path.lstrip("/") if self._lenient else path, where)
+
+    def _read_image(
+        self, members: Members, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
+    ) -> NamedImage:
+        names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where, self._lenient)))
+        config_name = self._clean(item["Config"], where)
+        config_region = _get(members, config_name, where)
+        limits = self._limits
+        if config_region.size > limits.config:
+            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", limits.config, config_region.size)
+        raw = config_region.read()
+        config_digest = Digest.sha256(raw)
+        # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it as it is.
+        called = _CONFIG_NAME.fullmatch(config_name)
+        named = _BLOB_NAME.fullmatch(config_name)
+        if named and named[2] != config_digest.hex:
+            raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
+        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}", limits.config, limits.json_depth)
+        if len(item.get("Layers") or ()) > limits.layer_count:
+            raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
+        paths = [self._clean(path, where) for path in item.get("Layers") or ()]
+        if len(paths) != len(config.diff_ids):
+            raise LayerCountMismatch(where, len(config.diff_ids), len(paths))
+        regions = [_get(members, path, where) for path in paths]
+
+        kept = _consistent(stored, names, config_digest, paths, regions)
+        if kept is not None:
+            return NamedImage(kept, names, None)
+        layers = tuple(map(_layer, regions, config.diff_ids))
+        config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
+        called_config = Digest("sha256", called[1]) if called else None
+        image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
+        return NamedImage(image, names, None)
+
+    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
+        """Return positions and names of the selected images, of all that the archive has, by their names.
+
+        Several may have the name that is wanted.
+        """
+        wanted = self._wanted
+        if wanted.index is not None:
+            if wanted.index >= len(images):
+                raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
+            return [(wanted.index, images[wanted.index])]
+        if wanted.reference is None:
+            return list(enumerate(images))
+        alone: tuple[str, ...] = (wanted.reference,)
+        if found := [(at, alone) for at, names in enumerate(images) if wanted.reference in names]:
+            return found
+        offered = ", ".join(name for names in images for name in names) or "none has a name"
+        raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
+
+
+def _checked_item(document: object, where: str) -> dict[str, Any]:
+    """Check one item of manifest.json; keys other than Config, RepoTags and Layers are not looked at.
+
+    jib writes them in lower case, and Go reads them in any: strict JSON has no two that differ in nothing else.
+    """
+    if not isinstance(document, dict):
+        raise BadManifest(where, "an object is expected")
+    known = {key.casefold(): key for key in ("Config", "RepoTags", "Layers")}
+    item = {known[key.casefold()]: value for key, value in document.items() if key.casefold() in known}
+    if not isinstance(item.get("Config"), str) or not item["Config"]:
+        raise BadManifest(where, "Config is no text")
+    for key in ("RepoTags", "Layers"):
+        value = item.get(key)
+        texts = value is None or (isinstance(value, list) and all(isinstance(text, str) and text for text in value))
+        if not texts:
+            raise BadManifest(where, f"{key} is no list of texts")
+    return item
+
+
+def _read_names(tags: Iterable[str], where: str, lenient: bool) -> Iterable[str]:
+    for tag in tags:
+        try:
+            reference = parse_reference(tag)
+        except BadReference as error:
+            if not lenient:
+                raise error.at(where) from None
+            try:
+                reference = parse_reference(_in_small(tag))
+            except BadReference:
+                continue
+        if reference.digest is None:                 # a digest says what it is, and is no name for it
+            yield reference.with_default_tag().full()
+
+
+def _in_small(tag: str) -> str:
+    """Return a name with its repository in small letters; a tag may have capitals, and "App:V1" is not "app:v1"."""
+    repository, colon, version = tag.rpartition(":")
+    return f"{repository.lower()}:{version}" if colon and "/" not in version else tag.lower()
+
+
+def _get(members: Members, name: str, where: str) -> Address:
+    region = members.find(name)
+    if region is None:
+        raise MissingBlob(where, name)
+    return region
+
+
+def _layer(region: Address, diff_id: Digest) -> Layer:
+    """Describe a layer by its first bytes; only of an uncompressed one is the digest known."""
+    encoding = sniff_address(region)
+    codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
+    kind = media_type("docker", "layer", codec)
+    digest = diff_id if codec == "none" else None
+    return Layer(Blob(digest, region.size, kind, region), kind, encoding, diff_id)
+
+
+def _images_of(node: Node) -> Iterable[Image]:
+    if isinstance(node, Image):
+        yield node
+    elif isinstance(node, ImageIndex):
+        for child in node.children:
+            yield from _images_of(child)
+
+
+def _consistent(
+    stored: list[tuple[tuple[str, ...], Image]],
+    names: tuple[str, ...],
+    config: Digest,
+    paths: list[str],
+    regions: list[Address],
+) -> Image | None:
+    """Find the stored image with this config and these layers, rather under one of these names.
+
+    Docker 25.0.0 stores manifests whose layers are in random order, and where they disagree manifest.json is right.
+    """
+    layers = [
+        (Digest(named[1], named[2]) if (named := _BLOB_NAME.fullmatch(path)) else None, region.size)
+        for path, region in zip(paths, regions, strict=True)
+    ]
+    found = [
+        (called, image)
+        for called, image in stored
+        if image.config_blob.digest == config and [(layer.digest, layer.size) for layer in image.layers] == layers
+    ]
+    found.sort(key=lambda pair: not set(pair[0]) & set(names))
+    return found[0][1] if found else None

@@ -1,0 +1,60 @@
+"""An OCI layout inside a tar that is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from occy_fast.planning.capabilities import Capabilities
+from occy_fast.transports.archive.stage import ArchiveStage, place_notes, stream_notes
+from occy_fast.transports.documents import MANIFEST_LIMIT
+from occy_fast.transports.layout.directory import LAYOUT_FILE
+from occy_fast.transports.layout.stage import merged_index
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import FileRegion
+    from occy_fast.image.publication import Publication
+    from occy_fast.spec.digest import Digest
+    from occy_fast.transports.locator import Locator
+
+
+class OciArchiveStage(ArchiveStage):
+    """An OCI archive under construction: always a new one."""
+
+    holds = "an OCI archive"
+
+    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+        index = merged_index(None, publication)
+        self.check_size("index.json", index, MANIFEST_LIMIT)
+        return [("index.json", index), ("oci-layout", LAYOUT_FILE)]
+
+
+class OciArchiveDestination:
+    """Writes images into a new archive, in place of whatever stands there."""
+
+    def __init__(self, locator: Locator) -> None:
+        self.locator = locator.text
+        self.reference = locator.reference
+        self._path = locator.path
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
+            families=frozenset({"oci", "docker"}),
+            multi_platform=True,
+            many_images=True,
+            artifacts=True,
+            referrers=True,
+            keeps_manifest=True,
+            concurrent_unknown=False,
+            adopts=False,
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
+        )
+
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+        """Find nothing: an archive is always written anew."""
+        return {}
+
+    def stage(self) -> OciArchiveStage:
+        """Begin a write. Raises OutputError, Unsupported."""
+        return OciArchiveStage(self._path, self.locator)

@@ -1,0 +1,62 @@
+"""OCI archives: an image layout inside a tar.  (image-spec, "Image Layout"; skopeo's `oci-archive:`)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import BadArchive, BadManifest, ManifestTooLarge, UnsupportedFormat
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.manifest import Index
+from occy_fast.transports.layout.directory import blob_name, check_layout_file, check_layout_size
+from occy_fast.transports.layout.source import layout_contents
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import Address
+    from occy_fast.image.image import Contents
+    from occy_fast.spec.digest import Digest
+    from occy_fast.transports.archive.members import Members
+    from occy_fast.transports.locator import Locator
+
+
+class OciArchiveReader:
+    """Reads images from an archive's members, wherever those are."""
+
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
+        """Read what *locator* selects; its text goes into messages."""
+        self.locator = locator.text
+        self._wanted, self._limits = locator, limits
+
+    def read(self, members: Members) -> Contents:
+        """Read the selected images: documents, and the first bytes of each layer.
+
+        Raises NotFound, UnsupportedFormat, AmbiguousReference, IntegrityError, LimitError, OSError.
+        """
+        where = f"{self.locator}: oci-layout"
+        layout = members.find("oci-layout", follow=False)
+        if layout is None:
+            raise self._foreign(members)
+        check_layout_size(layout.size, where)
+        check_layout_file(layout.read(), where, self._limits)
+        where = f"{self.locator}: index.json"
+        region = members.find("index.json", follow=False)
+        if region is None:
+            raise BadManifest(self.locator, "the layout has no index.json")
+        limits = self._limits
+        if region.size > limits.manifest:
+            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+        index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
+
+        def find(digest: Digest) -> Address | None:
+            for name in ("blobs", f"blobs/{digest.algorithm}"):
+                if name in members:                  # which knows no directories: what is below is out of reach
+                    raise BadArchive(f"{self.locator}: {name}", "a directory is expected")
+            return members.find(blob_name(digest))
+
+        return layout_contents(index, find, self._wanted, "oci-archive", limits)
+
+    def _foreign(self, members: Members) -> UnsupportedFormat:
+        """Say what an archive without oci-layout is."""
+        path = self._wanted.path
+        if "manifest.json" in members:
+            return UnsupportedFormat(self.locator, "what docker save writes", f"docker-archive:{path} reads it")
+        return UnsupportedFormat(self.locator, "an archive without oci-layout")

@@ -1,0 +1,40 @@
+"""Which reader an archive is for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import TarError, UnsupportedFormat
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
+from occy_fast.transports.archive.docker_reader import DockerArchiveReader
+from occy_fast.transports.archive.members import Members
+from occy_fast.transports.archive.oci_reader import OciArchiveReader
+
+if TYPE_CHECKING:
+    from occy_fast.transports.locator import Locator
+
+
+def check_foreign(head: bytes, where: str, error: TarError) -> None:
+    """Raise UnsupportedFormat where *error* is in the first block, *head*, and that is known to be something else's."""
+    if error.offset < SNIFF_SIZE and (kind := foreign_kind(head)):
+        found = f"{kind}, where an archive is expected"
+        raise UnsupportedFormat(where, found, "look at what was saved or downloaded") from error
+
+
+def archive_reader(
+    locator: Locator,
+    members: Members,
+    limits: Limits = LIMITS,
+    *,
+    lenient: bool = False,
+    workers: int | None = None,
+) -> DockerArchiveReader | OciArchiveReader:
+    """Return what makes images of *members*: what the locator names, else what is there.
+
+    Where manifest.json stands beside a layout, it is docker save's, and says how the images are called.
+    """
+    is_layout = "oci-layout" in members or "index.json" in members
+    if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
+        return OciArchiveReader(locator, limits)
+    return DockerArchiveReader(locator, limits, lenient=lenient, workers=workers)

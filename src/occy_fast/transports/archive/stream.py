@@ -1,0 +1,235 @@
+"""An archive that comes by once: through a pipe, or out of a file that is compressed as a whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from occy_fast.errors import (
+    Cancelled,
+    LimitError,
+    MissingFile,
+    NotFound,
+    TarError,
+    TarTruncated,
+    UsageError,
+    read_errors,
+    unreadable,
+)
+from occy_fast.image.blob import InlineBytes, PassedBytes
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.streams.decode import decode_whole
+from occy_fast.streams.pipe import read_descriptor
+from occy_fast.streams.sniff import SNIFF_SIZE, may_be_json, sniff
+from occy_fast.streams.tar import begins_tar
+from occy_fast.streams.tar_stream import TarStream
+from occy_fast.transports.archive.members import PassedMembers
+from occy_fast.transports.archive.readers import archive_reader, check_foreign
+from occy_fast.transports.locator import STREAM
+
+if TYPE_CHECKING:
+    from occy_fast.image.image import Contents
+    from occy_fast.spec.digest import Digest
+    from occy_fast.streams.decode import Buffer
+    from occy_fast.streams.tar import Entry
+    from occy_fast.transports.locator import Locator
+
+Watcher = Callable[["Entry", bytes | None, bytes | None], None]
+
+
+def comes_by_once(locator: Locator) -> bool:
+    """Tell whether an archive that a locator names can be read only once, from its begin to its end.
+
+    Raises InputError.
+    """
+    if locator.path == STREAM:
+        return True
+    try:
+        mode = os.stat(locator.path).st_mode
+        if not stat.S_ISREG(mode):
+            return stat.S_ISFIFO(mode)
+        with open(locator.path, "rb", buffering=0) as file:
+            return sniff(file.read(SNIFF_SIZE)).codec != "none"
+    except OSError as error:
+        found = unreadable(error, locator.text, locator.path)
+        if isinstance(found, MissingFile):           # whoever opens it says so
+            return False
+        raise found from error
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A member that is too large to be kept, or looks like a layer.
+
+    Attributes:
+        name: clean.
+        kind: how it is encoded; "none" is a plain tar, "other" nothing that is known.
+        head: its first bytes.
+        buffers: all of them, once, and only until the next arrival; each is good until the next is asked for.
+    """
+
+    name: str
+    size: int
+    kind: str
+    head: bytes
+    buffers: Iterator[memoryview]
+
+
+class ArchiveStream:
+    """Reads images from an archive in one pass; layers are the caller's to take as they come by.
+
+    Use arrivals to its end, then contents; or read, which lets the layers go.
+
+    Attributes:
+        codec: what the archive as a whole is compressed with, "none" or empty until its first bytes have come.
+    """
+
+    _to_end: ClassVar[bool] = True                       # who writes into a pipe may take it ill to be cut off
+
+    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+        """Name the archive; nothing is opened before the pass. *lenient* is DockerArchiveReader's."""
+        self.locator = locator.text
+        self._wanted, self._limits, self._lenient = locator, limits, lenient
+        self._members = PassedMembers(locator.text, limits)
+        self._watcher: Watcher | None = None
+        self.codec = ""
+        self._fd = -1
+        self._reading = ExitStack()
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have *watcher* called with every entry that comes; of a file with its first bytes, and all where kept."""
+        self._watcher = watcher
+
+    def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
+        """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
+
+        Raises:
+            NotFound: there is no such archive.
+            InputError: it cannot be read.
+            UsageError: standard input is a terminal.
+            TarError, CorruptStream, LimitError: the archive is broken, or ends early: also between two members.
+            Cancelled: *cancel* was set.
+        """
+        self._reading.close()
+        self._members = PassedMembers(self.locator, self._limits)
+        kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
+        blobs = 0
+        decoded = self._decoded(cancel)
+        self._reading.callback(decoded.close)
+        tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end, whole=True)
+        for entry in self._entries(tar):
+            member = self._members.add(entry)
+            if member is not None and member.problem:
+                member = None
+            if member is None and (self._watcher is None or not entry.is_file):
+                self._tell(entry)
+                continue
+            head = tar.peek(entry, SNIFF_SIZE)
+            kind = _kind_of(head)
+            wanted = member is not None or may_be_json(head)        # a loader may look for a document there
+            if kind == "other" and wanted and entry.stored <= min(self._limits.stream_documents - kept, largest):
+                kept += entry.stored
+                content = b"".join(map(bytes, tar.content(entry)))
+                self._tell(entry, head, content)
+                if member is not None:
+                    self._members.settle(member.name, InlineBytes(content))
+                continue
+            self._tell(entry, head)
+            if member is None:
+                continue
+            blobs += 1
+            if blobs > self._limits.stream_blob_count:
+                raise LimitError(self.locator, "blobs that come by once", self._limits.stream_blob_count, blobs)
+            self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
+            yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+        self._reading.close()
+
+    def announced(self) -> tuple[Digest, ...]:
+        """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
+        return ()
+
+    def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
+        """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
+
+        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        """
+        for name, address in passed.items():
+            self._members.settle(name, address)
+        return archive_reader(self._wanted, self._members, self._limits, lenient=self._lenient).read(self._members)
+
+    def read(self) -> Contents:
+        """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""
+        for _ in self.arrivals():
+            pass
+        return self.contents({})
+
+    def close(self) -> None:
+        self._reading.close()                            # who keeps an error keeps the readers that it went through
+        self._close_file()
+
+    def _tell(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
+        if self._watcher is not None:
+            self._watcher(entry, head, content)
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _entries(self, tar: TarStream) -> Iterator[Entry]:
+        try:
+            yield from tar.entries()
+        except TarError as error:
+            check_foreign(tar.head, self.locator, error)
+            raise
+
+    def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
+        buffers = self._buffers(self._open(), cancel)
+        self._reading.callback(buffers.close)
+        head = b""
+        while len(head) < SNIFF_SIZE and (piece := next(buffers, None)) is not None:
+            head += piece
+        if not head:
+            raise TarTruncated(self.locator, 0, "nothing came")
+        self.codec = sniff(head).codec
+        yield from decode_whole(self.codec, chain([head], buffers), self.locator, self._limits)
+
+    def _open(self) -> int:
+        """Return the descriptor to read from; a FIFO is not waited for before it is read."""
+        if self._wanted.path == STREAM:
+            if sys.stdin is None:                    # closed by whoever started us (<&-): 0 may be anything by now
+                raise NotFound(self.locator, "standard input")
+            if os.isatty(0):
+                raise UsageError("standard input is a terminal", "pipe an archive into it, as docker save writes one")
+            return 0
+        self._close_file()
+        with read_errors(self.locator, self._wanted.path):
+            self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return self._fd
+
+    def _buffers(self, fd: int, cancel: threading.Event | None) -> Generator[memoryview]:
+        with read_errors(self.locator, "" if self._wanted.path == STREAM else self._wanted.path):
+            yield from read_descriptor(fd, cancelled=None if cancel is None else cancel.is_set)
+        if cancel is not None and cancel.is_set():
+            raise Cancelled(self.locator)
+
+
+def _kind_of(head: bytes) -> str:
+    codec = sniff(head).codec
+    return codec if codec != "none" or begins_tar(head) else "other"

@@ -1,0 +1,134 @@
+"""The directory of an OCI layout, below which no symbolic link is followed.  (image-spec, "Image Layout")"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from occy_fast.errors import BadArchive, BadManifest, OccyError, UnsupportedFormat, unreadable
+from occy_fast.files.staged import open_directory
+from occy_fast.image.blob import FileRegion, identity_of
+from occy_fast.spec.digest import Digest
+from occy_fast.spec.json import parse_json
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.manifest import Index
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+LAYOUT_LIMIT = 64 << 10
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class LayoutDirectory:
+    """An existing layout, opened by its directory: no name below it leads through a symbolic link."""
+
+    def __init__(self, fd: int, path: str, locator: str, limits: Limits = LIMITS) -> None:
+        """Take over *fd*; *path* is where blobs can be opened again."""
+        self.fd, self.path, self.locator, self._limits = fd, path, locator, limits
+        self._directories: dict[str, int] = {}
+
+    def close(self) -> None:
+        for fd in self._directories.values():
+            os.close(fd)
+        self._directories.clear()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Read a small file at the top of the layout; None if there is none. Raises BadArchive, InputError."""
+        where = f"{self.locator}: {name}"
+        try:
+            fd = os.open(name, _FILE, dir_fd=self.fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unsafe(error, where, name) from error
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise BadArchive(where, "not a regular file")
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(limit + 1)
+        except OSError as error:
+            raise _unsafe(error, where, name) from error
+        finally:
+            os.close(fd)
+
+    def check_version(self) -> None:
+        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
+        where = f"{self.locator}: oci-layout"
+        raw = self.read("oci-layout", LAYOUT_LIMIT)
+        if raw is None:
+            raise UnsupportedFormat(self.locator, "a directory without oci-layout")
+        check_layout_file(raw, where, self._limits)
+
+    def read_index(self) -> Index | None:
+        """Read index.json; None if there is none."""
+        limit, deepest = self._limits.manifest, self._limits.json_depth
+        raw = self.read("index.json", limit)
+        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json", None, limit, deepest)
+
+    def find(self, digest: Digest) -> FileRegion | None:
+        """Find a blob's file; None if it is not there. Raises BadArchive, InputError."""
+        where = f"{self.locator}: {blob_name(digest)}"
+        directory = self.directory(f"blobs/{digest.algorithm}")
+        if directory is None:
+            return None
+        try:
+            status = os.stat(digest.hex, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unsafe(error, where, digest.hex) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise BadArchive(where, "not a regular file")
+        return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
+
+    def directory(self, name: str) -> int | None:
+        """Open "blobs" or a directory in it, once; None if it is not there. Raises BadArchive, InputError."""
+        if name in self._directories:
+            return self._directories[name]
+        parent, _, last = name.rpartition("/")
+        at = self.directory(parent) if parent else self.fd
+        if at is None:
+            return None
+        try:
+            fd = open_directory(last, at, follow=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unsafe(error, f"{self.locator}: {name}", name) from error
+        self._directories[name] = fd
+        return fd
+
+
+def check_layout_file(raw: bytes, where: str, limits: Limits = LIMITS) -> None:
+    """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
+    check_layout_size(len(raw), where)
+    document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)
+    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+    if not isinstance(version, str):
+        raise BadManifest(where, "imageLayoutVersion is no text")
+    if version != "1.0.0":
+        raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+
+
+def check_layout_size(size: int, where: str) -> None:
+    """Refuse what no limit would make an oci-layout file. Raises BadManifest."""
+    if size > LAYOUT_LIMIT:
+        problem = f"{LAYOUT_LIMIT >> 10} KiB and more, where some thirty bytes are expected"
+        raise BadManifest(where, problem, f"write {LAYOUT_FILE.decode()} into it")
+
+
+def blob_name(digest: Digest) -> str:
+    """Return where a blob is, from the top of the layout."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _unsafe(error: OSError, where: str, name: str) -> OccyError:
+    if error.errno == errno.ELOOP:
+        return BadArchive(where, "a symbolic link, and none is followed below a layout")
+    if error.errno == errno.ENOTDIR:
+        return BadArchive(where, "not a directory")
+    return unreadable(error, where, name)

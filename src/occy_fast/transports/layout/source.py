@@ -1,0 +1,112 @@
+"""OCI image layouts: directories with oci-layout, index.json and blobs/.  (image-spec, "Image Layout")"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat, unreadable
+from occy_fast.files.staged import open_directory
+from occy_fast.image.attestation import named_subject
+from occy_fast.image.image import Contents, NamedImage
+from occy_fast.spec.descriptor import REF_NAME
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.transports.documents import DocumentReader
+from occy_fast.transports.layout.directory import LayoutDirectory
+from occy_fast.transports.layout.index_file import names_of, tagged_name
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import Address
+    from occy_fast.spec.descriptor import Descriptor
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.manifest import Index
+    from occy_fast.transports.locator import Locator
+
+
+class OciLayoutSource:
+    """Reads images from a layout."""
+
+    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
+        """Open the directory. Raises MissingFile, InputError, UnsupportedFormat."""
+        self.locator = locator.text
+        self._limits = limits
+        self._wanted = locator
+        try:
+            fd = open_directory(locator.path)
+        except NotADirectoryError as error:
+            remedy = f"docker-archive:{locator.path} or oci-archive:{locator.path} reads an archive"
+            raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
+        except OSError as error:
+            raise unreadable(error, locator.text, locator.path) from error
+        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
+
+    def read(self) -> Contents:
+        """Read the selected images. Raises NotFound, InputError, IntegrityError, LimitError, PathError."""
+        self._layout.check_version()
+        index = self._layout.read_index()
+        if index is None:
+            raise BadManifest(self.locator, "the layout has no index.json")
+        return layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
+
+    def close(self) -> None:
+        self._layout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def layout_contents(
+    index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits = LIMITS
+) -> Contents:
+    """Read the images of index.json that a locator asks for, from wherever *find* finds blobs.
+
+    What is no image, nor anything else that is known, is there too, unless it is all that is asked for.
+    """
+    reader = DocumentReader(find, wanted.text, limits)
+    read = reader.read_any if wanted.reference is None and wanted.index is None else reader.read
+    images = []
+    for descriptor in with_attestations(select_entries(index, wanted), index):
+        node = read(descriptor)
+        position = index.manifests.index(descriptor)
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), position))
+    return Contents(wanted.text, kind, tuple(images))
+
+
+def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
+    """Choose the entries of index.json that a locator asks for: all of them where it asks for none.
+
+    A reference is a ref name, else an image reference in familiar or full form; several entries may have it, as some
+    tools list an image's platforms so. Raises NotFound.
+    """
+    entries = index.manifests
+    if wanted.index is not None:
+        if wanted.index >= len(entries):
+            raise NotFound(wanted.text, f"image @{wanted.index} of {len(entries)}")
+        return (entries[wanted.index],)
+    if wanted.reference is None:
+        return entries
+    found = [entry for entry in entries if entry.annotation(REF_NAME) == wanted.reference]
+    if not found and (name := tagged_name(wanted.reference, bare=True)):
+        found = [entry for entry in entries if name in names_of(entry)]
+    if not found:
+        offered = ", ".join(entry.annotation(REF_NAME) or f"@{at}" for at, entry in enumerate(entries)) or "none"
+        raise NotFound(wanted.text, f"reference '{wanted.reference}' (there are: {offered})")
+    return tuple(dict.fromkeys(found))
+
+
+def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:
+    """Add the nameless entries whose annotations say that they speak of what was chosen."""
+    digests = {str(descriptor.digest) for descriptor in chosen}
+    speaking = (
+        entry
+        for entry in index.manifests
+        if named_subject(entry) in digests and entry not in chosen and entry.annotation(REF_NAME) is None
+    )
+    return (*chosen, *speaking)
