@@ -8,6 +8,9 @@ import inspect
 import os
 import pickle
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from occy_fast.spec.digest import Digest
 
 ONE = Digest.sha256(b"one")
 TWO = Digest.sha256(b"two")
+SOURCES = Path(errors.__file__).parent.parent
 
 # One of each, with the parent and the exit code that STYLE §5 gives it, and what its message must hold.
 SAMPLES: list[tuple[OccyError, type[Exception], int, list[str]]] = [
@@ -276,6 +280,35 @@ def test_no_secret_of_a_url_survives(url: str) -> None:
 )
 def test_a_plain_url_stays(url: str) -> None:
     assert url in str(errors.BadReference(url, "it is a URL"))
+
+
+HOSTILE = ["://a:x", ":", "://", "@", "?", "://a@", "://a?", "://1:", "://@:", "a", "://x:1/", "#://", "://#?", "://[a:"]
+
+
+def test_no_words_of_an_image_hold_up_its_error() -> None:
+    """Half a mebibyte of each; what looks at each letter as often as there are letters is killed on the way."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (60, 60))\n"
+        "from occy_fast.errors import without_secrets\n"
+        "for word in sys.argv[1:]:\n"
+        "    for end in ('', '@', ' @', '?', '@?'):\n"
+        "        without_secrets('://' + word * ((1 << 19) // len(word)) + end)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, *HOSTILE], check=True, env={**os.environ, "PYTHONPATH": str(SOURCES)})
+
+
+@pytest.mark.parametrize("between", ["", " ", "\t", "'", '"', "/", "#", "://", "x" * 400, "://a:x" * 40])
+@pytest.mark.parametrize("secret", ["u:hunter2@", "hunter2@", "u:pa/hunter2@", ":p@hunter2@"])
+def test_no_secret_survives_beside_another(secret: str, between: str) -> None:
+    for text in (
+        f"https://{secret}a.example/x{between} https://{secret}b.example/y",
+        f"{between} https://{secret}a.example/x?y=1 {between}",
+        f"https://a.example/x?t=hunter2 {between} {between} https://{secret}b.example/",
+        f"https://a.example/x {between}#a?b://c?hunter2",
+    ):
+        found = errors.without_secrets(text)
+        assert "hunter2" not in found, (text, found)
+        assert len(found) < len(text)
 
 
 @samples

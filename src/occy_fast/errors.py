@@ -18,17 +18,26 @@ if TYPE_CHECKING:
 
 # A password may hold what should have been escaped: a slash behind `USER:` begins a path only where a port ends before.
 _USERINFO = re.compile(r"(?<=://)(?:[^/?#\s]*@|(?!\[)[^/?#\s@]+:(?![0-9]*[/?#])[^\s@]*@)")
-_QUERY = re.compile(r"(://[^\s?#\"'<>]*)\?[^\s\"'<>]*")
+_WORD = re.compile(r"\S+")
+_QUERY = re.compile(r"(?<![^\s?#\"'<>])(?=[^\s?#\"'<>]*://)([^\s?#\"'<>]*)\?[^\s\"'<>]*")
 _LONGEST_FIELD = 300
 
 
 def without_secrets(field: Any) -> Any:
-    """Drop user names, passwords and signed queries from the URLs in *field*, a text or a tuple of them."""
+    """Drop user names, passwords and signed queries from the URLs in *field*, a text or a tuple of them.
+
+    A text may be a document of an image: the time grows with its length alone, whatever stands in it.
+    """
     if isinstance(field, str) and "://" in field:
-        return _QUERY.sub(r"\1?…", _USERINFO.sub("…@", field))
+        return _QUERY.sub(r"\1?…", _WORD.sub(_without_login, field) if "@" in field else field)
     if isinstance(field, tuple):
         return tuple(without_secrets(item) for item in field)
     return field
+
+
+def _without_login(word: re.Match[str]) -> str:
+    head, at, rest = word[0].rpartition("@")         # behind every place the pattern looks at, there is an @ to stop it
+    return _USERINFO.sub("…@", head + at) + rest
 
 
 def _listed(items: Iterable[object]) -> str:
