@@ -13,6 +13,7 @@ import pytest
 from image_builders import make_image, make_layer, oci_layout
 from occy_fast import api
 from occy_fast.files import staged as staging
+from privileges import unprivileged
 
 ACCESS_LIST = "system.posix_acl_access"
 DESTINATIONS = ["docker-archive:{}/out.tar:a:1", "oci-archive:{}/out.tar:a"]
@@ -116,6 +117,48 @@ def test_a_layer_and_a_digest_file_keep_theirs(tmp_path: Path) -> None:
     out.touch(0o600)
     api.recompress(tmp_path / "in", out, "gzip")
     assert mode(out) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o000, None), (0o040, None), (0o244, None), (0o400, 0o400), (0o640, 0o640)]
+)
+@pytest.mark.parametrize("verify", ["layers", "destination"])
+def test_what_its_owner_may_not_read_is_not_kept(
+    tmp_path: Path, source: str, umask: int, before: int, after: int | None, verify: str
+) -> None:
+    """A blob of such a mode was replaced, and was as unreadable as before: by the proof, or as one that is always made.
+
+    Whose size is another is replaced in any case; of the right size, by the proof alone.
+    """
+    out = tmp_path / "out"
+    api.convert(source, f"oci:{out}:a")
+    blobs = list((out / "blobs/sha256").iterdir())
+    for blob in blobs:
+        if verify == "layers":
+            blob.write_bytes(b"torn")
+        os.chmod(blob, before)
+    unprivileged(lambda: api.convert(source, f"oci:{out}:b", verify=verify))  # type: ignore[arg-type]
+    expected = 0o666 & ~umask if after is None else after
+    assert {mode(blob) for blob in blobs} == {expected}
+    assert unprivileged(lambda: [found.problem for found in api.verify(f"oci:{out}").errors]) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("before", "after"), [(0o600, 0o600), (0o000, 0o644), (0o044, 0o644), (0o604, 0o604)])
+def test_of_another_owner_who_replaces_it_may_read_it(
+    tmp_path: Path, source: str, before: int, after: int
+) -> None:
+    out = tmp_path / "out"
+    api.convert(source, f"oci:{out}:a")
+    blobs = list((out / "blobs/sha256").iterdir())
+    for blob in blobs:
+        os.chown(blob, 1234, os.getgid())
+        os.chmod(blob, before)
+    unprivileged(lambda: api.convert(source, f"oci:{out}:b", verify="destination"))
+    for blob in blobs:
+        if blob.stat().st_uid != 1234:
+            assert mode(blob) == after
+    assert unprivileged(lambda: [found.problem for found in api.verify(f"oci:{out}").errors]) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -79,11 +79,16 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def keep_mode(fd: int, name: str, directory_fd: int) -> bool:
+def keep_mode(fd: int, name: str, directory_fd: int, *, readable: bool = True) -> bool:
     """Let those read and write *fd* who may the regular file *name*, which it replaces; return whether it changed.
 
     Permission bits and an access list are kept, setuid, setgid and sticky bits never. The owner stays where this
     process may say so; where the group cannot, its bits go, as they would be another group's. Raises OSError.
+
+    A mode that denies its owner the reading goes where this process becomes the owner: *fd* stays as a new file is.
+
+    Args:
+        readable: False where this process may not read *name*, and is to have what it could read.
     """
     try:
         old = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
@@ -97,11 +102,14 @@ def keep_mode(fd: int, name: str, directory_fd: int) -> bool:
     mode = old.st_mode & 0o777
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         try:
-            os.fchown(fd, old.st_uid, old.st_gid)
+            os.fchown(fd, old.st_uid if readable else -1, old.st_gid)
         except PermissionError:
             with suppress(PermissionError):
                 os.fchown(fd, -1, old.st_gid)
-    if os.fstat(fd).st_gid != old.st_gid:
+    found = os.fstat(fd)
+    if not mode & stat.S_IRUSR and not (readable and found.st_uid == old.st_uid):
+        return True
+    if found.st_gid != old.st_gid:
         mode &= ~0o070
     try:
         if wanted is not None:

@@ -315,7 +315,8 @@ class OciLayoutStage:
         """Give a staged blob the mode of the one it replaces; a link to the source's file has the source's."""
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._staging.fd)
         try:
-            if os.fstat(fd).st_nlink == 1 and keep_mode(fd, new_name, at):
+            # a mode that shuts this process out is damage, which whoever comes next would find again
+            if os.fstat(fd).st_nlink == 1 and keep_mode(fd, new_name, at, readable=_may_read(new_name, at)):
                 os.fsync(fd)
         finally:
             os.close(fd)
@@ -439,6 +440,17 @@ def _lexists(name: str, dir_fd: int) -> bool:
         os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
+    return True
+
+
+def _may_read(name: str, dir_fd: int) -> bool:
+    """Tell whether this process is allowed to read a file; that the disk fails is no matter of its mode."""
+    try:
+        os.close(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd))
+    except PermissionError:
+        return False
+    except OSError:
+        return True
     return True
 
 
