@@ -7,7 +7,15 @@ import sys
 from typing import NoReturn
 
 try:
-    from occy_fast.cli import main
+    from occy_fast.errors import exhausted
+
+    try:
+        from occy_fast.cli import main
+    except (ImportError, OSError) as error:          # of a library that finds no room, or a module that cannot be read
+        if (found := exhausted(error)) is None:
+            raise
+        os.write(2, f"occy-fast: not enough {found.resource} to begin with\n".encode())
+        os._exit(1)
 except MemoryError:
     os.write(2, b"occy-fast: not enough memory to begin with\n")
     os._exit(1)
