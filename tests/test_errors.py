@@ -16,6 +16,7 @@ import pytest
 
 from occy_fast import errors
 from occy_fast.errors import OccyError
+from occy_fast.files.staged import output_errors
 from occy_fast.spec.digest import Digest
 
 ONE = Digest.sha256(b"one")
@@ -150,10 +151,48 @@ def test_only_what_is_not_there_is_not_found(number: int, kind: type[OccyError])
         raise OSError(number, os.strerror(number))
     assert str(caught.value) == str(found)
     assert errors.unreadable(OSError("no number"), "there").args[1] == errno.EIO
+    assert not isinstance(found, errors.ResourceError) or found.remedy
     named = errors.OutputError("/out", errno.ENOSPC, "write")
     with pytest.raises(errors.OutputError) as kept, errors.read_errors("there", "x"):
         raise named
     assert kept.value is named
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, errors.OutputError),
+        (errno.EACCES, errors.OutputError),
+        (errno.EMFILE, errors.ResourceError),
+        (errno.ENFILE, errors.ResourceError),
+        (errno.ENOMEM, errors.ResourceError),
+    ],
+)
+def test_what_ran_out_is_no_fault_of_the_destination(number: int, kind: type[OccyError]) -> None:
+    found = errors.unwritable(OSError(number, os.strerror(number)), "/out", "create")
+    assert type(found) is kind
+    assert str(found).startswith("/out")
+    if isinstance(found, errors.ResourceError):
+        assert found.remedy
+    assert errors.unwritable(found, "/other", "write") is found  # type: ignore[arg-type]
+    with pytest.raises(kind, match="/out"), output_errors("/out", "create"):
+        raise OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (errors.ResourceError("", "memory"), True),
+        (errors.InputError("there", errno.EMFILE), True),
+        (errors.InputError("there", errno.ENFILE), True),
+        (errors.InputError("there", errno.EIO), False),
+        (errors.InputError("there", errno.EACCES), False),
+        (errors.OutputError("/out", errno.ENOSPC, "write"), False),
+        (errors.CorruptStream("", 3, "broken"), False),
+    ],
+)
+def test_a_shortage_is_of_the_process(error: OccyError, is_one: bool) -> None:
+    assert errors.is_shortage(error) == is_one
 
 
 @pytest.mark.parametrize(

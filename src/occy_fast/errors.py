@@ -611,6 +611,8 @@ LESS_MEMORY: Final = "fewer workers (--jobs), a lower level, or more memory (uli
 MORE_THREADS: Final = (
     "fewer workers (--jobs), a higher limit (ulimit -u, the container's pids limit), or more memory for their stacks"
 )
+MORE_FILES: Final = "allow more open files (ulimit -n)"
+_NO_FILES: Final = frozenset({EMFILE, ENFILE})
 _UNMAPPED: Final = "failed to map segment"           # a library that a module needs, as the dynamic loader says it
 
 
@@ -664,8 +666,21 @@ def unreadable(error: OSError, where: str, path: str = "", remedy: str | None = 
     if error.errno in (ENOENT, ENOTDIR):
         return MissingFile(where, path or "file", error.errno, remedy)
     if error.errno == ENOMEM:
-        return ResourceError(where, "memory", "the system has none left to read with")
+        return ResourceError(where, "memory", "the system has none left to read with", LESS_MEMORY)
     return InputError(where, error.errno or EIO, path, remedy)
+
+
+def unwritable(error: OSError, path: str, operation: str) -> OccyError:
+    """Return what *error* means, which *operation* has met at the destination; an error of ours is itself."""
+    if isinstance(error, OccyError):
+        return error
+    found = exhausted(error)
+    return OutputError(path, error.errno or EIO, operation) if found is None else found.at(path)
+
+
+def is_shortage(error: OccyError) -> bool:
+    """Tell whether *error* is of this process, which lacks memory, threads or open files, and not of what it reads."""
+    return isinstance(error, ResourceError) or (isinstance(error, InputError) and error.errno in _NO_FILES)
 
 
 def exhausted(error: BaseException) -> ResourceError | None:
@@ -678,8 +693,8 @@ def exhausted(error: BaseException) -> ResourceError | None:
         return ResourceError("", "memory", "", LESS_MEMORY)
     if isinstance(error, RuntimeError) and "can't start new thread" in text:
         return ResourceError("", "threads", "none can be started", MORE_THREADS)
-    if number in (EMFILE, ENFILE):
-        return ResourceError("", "open files", os.strerror(number), "allow more of them (ulimit -n)")
+    if number in _NO_FILES:
+        return ResourceError("", "open files", os.strerror(number), MORE_FILES)
     return None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import json
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -27,6 +29,8 @@ from occy_fast.errors import (
     TarTruncated,
     UnknownTarget,
     Unsupported,
+    unreadable,
+    unwritable,
 )
 
 CLASSES = [
@@ -95,7 +99,9 @@ def test_what_is_not_known_has_no_line() -> None:
         (InputError("a.tar", errno.EACCES), "look at who may read it"),
         (InputError("a.tar", errno.EIO), "look at the disk"),
         (InputError("a.tar", errno.EMFILE), "ulimit -n"),
-        (OutputError("out", errno.ENFILE, "create"), "ulimit -n"),
+        (InputError("a.tar", errno.ENFILE), "ulimit -n"),
+        (unreadable(OSError(errno.ENOMEM, "Cannot allocate memory"), "a.tar"), "ulimit -v"),
+        (unwritable(OSError(errno.EMFILE, "Too many open files"), "out", "create"), "ulimit -n"),
         (OutputError("/out", 28, "write"), "make room there"),
         (DaemonError("destination", "docker-daemon:a", None, "it hung up", True), "--retries N"),
     ],
@@ -109,11 +115,10 @@ def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
 
 def test_what_ran_out_is_no_defect() -> None:
     for error in (MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")):
-        printed: list[str] = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("occy_fast.cli.failure.print_note", printed.append)
+        printed = io.StringIO()
+        with redirect_stderr(printed):
             assert report_failure(error, Voice()) == ResourceError.exit_code == 1
-        (text,) = printed
+        text = printed.getvalue()
         assert text.startswith("occy-fast: ResourceError: not enough ")
         assert "try:" in text
         assert "defect" not in text

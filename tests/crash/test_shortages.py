@@ -32,27 +32,31 @@ def test_whatever_runs_out_or_cannot_be_read_is_named() -> None:
     assert [f"{name}: {problem}" for name, each in found.items() for problem in each["problems"]] == []
     assert run.returncode == 0
     ends = {end for each in found.values() for end in each["ends"]}
-    expected = {"read: InputError", "memory: ResourceError", "thread: ResourceError", "space: ResourceError"}
-    assert expected <= ends
-    assert {"files: InputError", "files: OutputError", "files: ResourceError"} & ends
+    shortages = {f"{kind}: ResourceError" for kind in ("memory", "thread", "space", "files")}
+    assert {"read: InputError", "files: InputError", *shortages} <= ends
 
 
-@pytest.mark.parametrize("mebibytes", [10, 20, 30, 40, 60, 90, 110, 130])
-def test_a_command_with_little_memory_ends_in_a_word(tmp_path: Path, mebibytes: int) -> None:
-    """From its first import on: what the limit meets is another place each time."""
-    layout = oci_layout(tmp_path / "in", [make_image("one", "two", size=1 << 20)], ["app"])
-    command = [sys.executable, "-m", "occy_fast", "convert", f"oci:{layout}", f"oci:{tmp_path}/out", "-c", "zstd:9"]
-    run = subprocess.run(
-        [*command, "-j", "2", "--quiet"],
+def with_memory(mebibytes: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in so much address space."""
+    return subprocess.run(
+        [sys.executable, *words],
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (mebibytes * MEBIBYTE,) * 2),
         capture_output=True,
         text=True,
         check=False,
     )
-    if run.returncode and "occy" not in run.stderr:
-        pytest.skip("Python itself does not start in so little")
-    assert run.returncode in (0, 1)
+
+
+@pytest.mark.parametrize("mebibytes", [10, 16, 20, 24, 30, 40, 60, 90, 110, 130])
+def test_a_command_with_little_memory_ends_in_a_word(tmp_path: Path, mebibytes: int) -> None:
+    """From its first import on: what the limit meets is another place each time."""
+    layout = oci_layout(tmp_path / "in", [make_image("one", "two", size=1 << 20)], ["app"])
+    words = ["convert", f"oci:{layout}", f"oci:{tmp_path}/out", "-c", "zstd:9", "-j", "2", "--quiet"]
+    run = with_memory(mebibytes, "-m", "occy_fast", *words)
+    if run.returncode == 1 and run.stdout == "" and with_memory(mebibytes, "-m", "occy_fast.version").returncode:
+        pytest.skip("Python does not even start a module of nothing in so little")
+    assert run.returncode in (0, 1), run.stderr
     if run.returncode:
         first = run.stderr.splitlines()[0]
         assert first.startswith(("occy-fast: ResourceError: not enough ", "occy-fast: not enough memory"))

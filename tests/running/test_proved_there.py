@@ -14,13 +14,26 @@ from typing import Any
 
 import pytest
 
+from children import with_descriptors
 from image_builders import docker_archive, dumps, make_image, make_layer, oci_layout, sha256, write_manifest
 from leaks import nothing_left
 from occy_fast import api
 from occy_fast.cli import main
-from occy_fast.errors import DigestMismatch, IntegrityError, OutputError, PlanStale, TarError, UsageError
+from occy_fast.errors import (
+    DigestMismatch,
+    InputError,
+    IntegrityError,
+    OccyError,
+    OutputError,
+    PlanStale,
+    ResourceError,
+    TarError,
+    UsageError,
+    is_shortage,
+)
 from occy_fast.transports.layout import stage as layout_stage
 
+PROVED: dict[str, Any] = {"verify": "destination", "workers": 2}
 IMAGE = make_image("one", "two", "three", codec=["none", "gzip", "zstd"], size=70_000)
 
 
@@ -166,6 +179,44 @@ def test_what_cannot_be_read_there_is_replaced(
     assert [outcome.replaced for outcome in result.layers] == [False, True, False]
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "Input/output error; to be replaced" in record.getMessage()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_shortage_of_this_process_is_no_damage_there(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    source, there = places
+    before = {path: path.stat() for path in (blob_of(there, data) for data in IMAGE.blobs)}
+    name, opened = sha256(IMAGE.blobs[1]), os.open
+
+    def refuse(path: Any, *rest: Any, **more: Any) -> int:
+        if str(path).startswith(str(there)) and name in str(path):
+            raise OSError(number, os.strerror(number))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with nothing_left(), pytest.raises(ResourceError if number == errno.ENOMEM else InputError) as caught:
+        api.convert(f"oci:{source}:app", f"oci:{there}:new", verify="destination")
+    assert is_shortage(caught.value)
+    assert {path: path.stat() for path in before} == before
+
+
+def test_with_too_few_descriptors_nothing_is_replaced(places: tuple[Path, Path]) -> None:
+    """From none on, one more each time, until it goes."""
+    source, there = places
+    before = {path: path.stat() for path in (blob_of(there, data) for data in IMAGE.blobs)}
+    ends: list[OccyError] = []
+    for spare in range(40):
+        try:
+            with_descriptors(spare, lambda: bool(api.convert(f"oci:{source}:app", f"oci:{there}:new", **PROVED)))
+        except (InputError, ResourceError) as error:
+            ends.append(error)
+            assert {path: path.stat() for path in before} == before, spare
+        else:
+            break
+    assert all(map(is_shortage, ends))
+    assert set(map(type, ends)) == {InputError, ResourceError}
+    assert {path: path.stat() for path in before} == before
 
 
 def test_what_cannot_be_replaced_is_named(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

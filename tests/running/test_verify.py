@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from outputs import tree
 
+from children import with_descriptors
 from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import (
@@ -22,7 +23,10 @@ from occy_fast.errors import (
     InputError,
     MissingBlob,
     NotFound,
+    OccyError,
+    ResourceError,
     TarError,
+    is_shortage,
 )
 from occy_fast.streams.layer_pass import Outcome, Run
 
@@ -233,6 +237,43 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch:
     calls.clear()
     with pytest.raises(InputError, match="Input/output error"):
         api.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("what", ["config", "manifest", "layer"])
+def test_a_shortage_of_this_process_says_nothing_of_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    image = make_image("one", "two", "three")
+    layout, opened = oci_layout(tmp_path / "in", [image], ["app"]), os.open
+    name = sha256(image.blobs[1] if what == "layer" else getattr(image, what))
+
+    def refuse(path: Any, *rest: Any, **more: Any) -> int:
+        if name in str(path):
+            raise OSError(number, os.strerror(number))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for call in (lambda: api.verify(f"oci:{layout}"), lambda: api.check(f"oci:{layout}", ["docker-29"], deep=True)):
+        with pytest.raises(ResourceError if number == errno.ENOMEM else InputError) as caught:
+            call()
+        assert is_shortage(caught.value)
+
+
+def test_with_too_few_descriptors_an_image_is_not_judged(tmp_path: Path) -> None:
+    """From none on, one more each time, until it goes."""
+    layout = oci_layout(tmp_path / "in", [make_image("one", "two", "three")], ["app"])
+    ends: list[OccyError] = []
+    for spare in range(40):
+        try:
+            code = with_descriptors(spare, lambda: api.verify(f"oci:{layout}", workers=2).exit_code)
+        except (InputError, ResourceError) as error:
+            ends.append(error)
+        else:
+            assert code == 0
+            break
+    assert all(map(is_shortage, ends))
+    assert InputError in map(type, ends)
 
 
 def test_progress_tells_of_every_layer(tmp_path: Path) -> None:

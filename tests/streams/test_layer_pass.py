@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from leaks import nothing_left
-from occy_fast.errors import Cancelled, CorruptStream, OutputError
+from occy_fast import kernels
+from occy_fast.errors import Cancelled, CorruptStream, OccyError, OutputError, ResourceError
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
@@ -125,3 +127,29 @@ def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
         with nothing_left(), pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
             pool.start(LayerPass(FdSource(file.fileno())))
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (errno.ENOMEM, ResourceError, "not enough memory: the buffers of 3 workers take"),
+        (errno.EAGAIN, ResourceError, "not enough threads: 3 workers cannot be started"),
+        (errno.EMFILE, ResourceError, "not enough open files"),
+        (errno.ENFILE, ResourceError, "not enough open files"),
+        (errno.EPERM, OccyError, "3 workers cannot be started: Operation not permitted"),
+        (errno.ENOSYS, OccyError, "3 workers cannot be started: Function not implemented"),
+        (errno.EINVAL, OccyError, "3 workers cannot be started: Invalid argument"),
+    ],
+)
+def test_why_no_worker_starts(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[OccyError], words: str
+) -> None:
+    def refuse(workers: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(kernels.layer_pass, "Pool", refuse)
+    with pytest.raises(OccyError, match=f"^{words}") as caught:
+        WorkerPool(3)
+    assert type(caught.value) is kind
+    assert caught.value.remedy
+    assert ("memory" in str(caught.value)) == (number in (errno.ENOMEM, errno.EAGAIN))     # threads have stacks

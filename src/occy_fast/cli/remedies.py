@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from occy_fast.errors import (
+    MORE_FILES,
     BadReference,
     ConfigTooLarge,
     CorruptStream,
@@ -67,8 +68,8 @@ def advice(error: OccyError) -> str:
             return "copy or save it again: not all of it is there"
         case InputError(errno=1 | 13):
             return "look at who may read it (ls -l), or run as somebody who may"
-        case InputError(errno=23 | 24) | OutputError(errno=23 | 24):
-            return "allow more open files (ulimit -n)"
+        case InputError(errno=23 | 24):
+            return MORE_FILES
         case InputError(errno=5 | 116):
             return "look at the disk or mount it is on (dmesg), and try again"
         case InputError(errno=40):

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import OccyError, OutputError, PlanStale, SizeMismatch, Unsupported, read_errors
+from occy_fast.errors import OccyError, OutputError, PlanStale, SizeMismatch, Unsupported, read_errors, unwritable
 from occy_fast.image.blob import identity_of
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, 
 
 @contextmanager
 def output_errors(path: str, operation: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError that names *path* and *operation*."""
+    """Turn an OSError into an OutputError that names *path* and *operation*, or a ResourceError where that is all."""
     try:
         yield
     except OccyError:                                # it is named already
         raise
     except OSError as error:
-        raise OutputError(path, error.errno or errno.EIO, operation) from error
+        raise unwritable(error, path, operation) from error
 
 
 def open_directory(path: str, dir_fd: int | None = None, *, follow: bool = True) -> int:
@@ -198,7 +198,7 @@ def locked(directory_fd: int, path: str, seconds: float = LOCK_SECONDS) -> Itera
             time.sleep(0.02)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise OutputError(path, error.errno or errno.EIO, "lock") from error
+                raise unwritable(error, path, "lock") from error
             held = False
             break
     try:

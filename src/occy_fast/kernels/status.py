@@ -83,9 +83,9 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
         case Status.NO_MEMORY:
             raise MemoryError
         case Status.READ:
-            raise errors.InputError(where, value)
+            raise errors.unreadable(OSError(value, ""), where)
         case Status.WRITE:
-            raise errors.OutputError(where, value, f"write at byte {offset}")
+            raise errors.unwritable(OSError(value, ""), where, f"write at byte {offset}")
         case Status.CANCELLED:
             raise errors.Cancelled(where)
         case Status.SHORT_READ:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from occy_fast.context.call import limits_of_call
 from occy_fast.engine.blob_source import NATIVE
-from occy_fast.errors import CorruptStream, OccyError, OutputError, UsageError, read_errors, resource_errors
+from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, resource_errors, unwritable
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
@@ -211,5 +211,5 @@ def _write_all(write: Callable[[memoryview], int | None], data: bytes, name: str
         except OccyError:
             raise
         except OSError as error:
-            raise OutputError(name, error.errno or 0, "write") from error
+            raise unwritable(error, name, "write") from error
         rest = rest[len(rest) if written is None else written :]

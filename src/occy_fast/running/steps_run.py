@@ -20,6 +20,7 @@ from occy_fast.errors import (
     NotFound,
     OccyError,
     PlanStale,
+    is_shortage,
 )
 from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, read_blob
@@ -148,7 +149,7 @@ class _Execution:
         where = f"{self._plan.destination}: layer {layer.digest}"
 
         def fail(error: OccyError) -> None:
-            if not isinstance(error, _DAMAGE):
+            if not isinstance(error, _DAMAGE) or is_shortage(error):
                 raise error
             log.warning("%s; to be replaced", error if error.where else error.at(where))
             self._replace(position, step)

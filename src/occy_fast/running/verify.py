@@ -20,12 +20,12 @@ from occy_fast.errors import (
     IntegrityError,
     LimitError,
     OccyError,
-    ResourceError,
     SizeMismatch,
     TarError,
     TransportError,
     Unsupported,
     UsageError,
+    is_shortage,
     resource_errors,
 )
 from occy_fast.image.blob import PassedBytes
@@ -135,7 +135,7 @@ def _verify_once(
                 contents = source.read()
         except OccyError as error:
             asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
-            if asked or isinstance(error, Cancelled | TransportError | ResourceError):
+            if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
             return Report(locator, (_finding(error, locator),), 0, 0, 0)
         return prove(contents, passed, workers, strict, progress, cancel, limits)
@@ -253,7 +253,7 @@ class _Verification:
                 self.size += layer.size
 
         def fail(error: OccyError) -> None:
-            if isinstance(error, ResourceError):     # which says nothing of the image
+            if is_shortage(error):
                 raise error
             if isinstance(error, TarError) and scan:
                 self.begin(lanes, pool, position, layer, scan=False, held=(error,))
@@ -266,6 +266,8 @@ class _Verification:
             source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
         except OccyError as error:
             files.close()
+            if is_shortage(error):
+                raise
             self._tell(*held, error)
             lanes.finish(position)
             return

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EAGAIN, EMFILE, ENFILE, ENOMEM
+from errno import EAGAIN, EIO, ENOMEM
 from types import TracebackType
 from typing import Final, Self
 
-from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError
+from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError, exhausted
 from occy_fast.kernels import layer_pass, zstd_blocks
 from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.digest import Digest
@@ -194,14 +194,18 @@ def _options(job: LayerPass, identity: EncoderIdentity | None) -> PassOptions:
     )
 
 
-def _no_pool(error: OSError | MemoryError, workers: int) -> ResourceError:
+def _no_pool(error: OSError | MemoryError, workers: int) -> OccyError:
     """Return why *workers* could not be begun with."""
     number = ENOMEM if isinstance(error, MemoryError) else error.errno
+    if number == ENOMEM:
+        taken = f"the buffers of {_count(workers)} take {_memory(workers, None)}"
+        return ResourceError("", "memory", taken, LESS_MEMORY)
     if number == EAGAIN:                             # of pthread_create alone, also where a stack finds no room
         return ResourceError("", "threads", f"{_count(workers)} cannot be started", MORE_THREADS)
-    if number in (EMFILE, ENFILE):
-        return ResourceError("", "open files", os.strerror(number), "allow more of them (ulimit -n)")
-    return ResourceError("", "memory", f"the buffers of {_count(workers)} take {_memory(workers, None)}", LESS_MEMORY)
+    if found := exhausted(error):
+        return found
+    problem = f"{_count(workers)} cannot be started: {os.strerror(number or EIO)}"
+    return OccyError("", problem, "let it start threads, and make an eventfd: a sandbox may forbid either (seccomp)")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -26,6 +27,7 @@ from occy_fast.errors import (
     DaemonError,
     NotFound,
     OccyError,
+    ResourceError,
     TarTruncated,
     Unsupported,
     UsageError,
@@ -45,6 +47,22 @@ def config_in(layout: Path) -> bytes:
     index = json.loads((layout / "index.json").read_bytes())
     manifest = json.loads((layout / "blobs" / index["manifests"][0]["digest"].replace(":", "/")).read_bytes())
     return (layout / "blobs" / manifest["config"]["digest"].replace(":", "/")).read_bytes()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("address", ["unix", "tcp://127.0.0.1:9"])
+def test_what_runs_out_here_is_no_failure_of_the_daemon(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, address: str, number: int
+) -> None:
+    if address != "unix":
+        monkeypatch.setenv("DOCKER_HOST", address)
+
+    def refuse(*arguments: object, **more: object) -> socket.socket:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with pytest.raises(ResourceError, match="not enough"):
+        occy_fast.inspect("docker-daemon:app:1")
 
 
 @pytest.mark.parametrize("encoding", [None, "gzip", "zstd"])

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from occy_fast.errors import Cancelled, DaemonError
+from occy_fast.errors import Cancelled, DaemonError, exhausted
 from occy_fast.streams.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
@@ -290,6 +290,9 @@ class DaemonConnection:
             raise self.failure(f"{doing}: what it answers is no HTTP ({type(error).__name__})") from error
         except (HTTPError, OSError) as error:
             self.close()
+            cause = error.__cause__ if isinstance(error, HTTPError) else error
+            if cause is not None and (found := exhausted(cause)):    # which is no failure of the daemon's
+                raise found.at(self._where) from error
             reason = getattr(error, "strerror", None) or str(error)
             raise self.failure(f"{doing}: {reason}", retryable=True) from error
         except GeneratorExit:

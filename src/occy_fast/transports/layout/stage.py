@@ -18,6 +18,7 @@ from occy_fast.errors import (
     PlanStale,
     SizeMismatch,
     UnsupportedFormat,
+    unwritable,
 )
 from occy_fast.files.staged import (
     StagedDirectory,
@@ -114,7 +115,7 @@ class OciLayoutStage:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OutputError(self._path, error.errno or errno.EIO, "open the directory") from error
+            raise unwritable(error, self._path, "open the directory") from error
         target = LayoutDirectory(fd, os.path.realpath(self._path), self._locator)
         try:
             with output_errors(self._path, "list"):
@@ -229,7 +230,7 @@ class OciLayoutStage:
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return False
-            raise OutputError(self._path, error.errno or errno.EIO, "rename") from error
+            raise unwritable(error, self._path, "rename") from error
         with output_errors(self._path, "fsync"):
             os.fsync(self._parent_fd)
         return True
