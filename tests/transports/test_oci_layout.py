@@ -35,9 +35,10 @@ from occy_fast.files.staged import is_temporary_name
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Contents, Image, ImageIndex, Opaque
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
-from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.descriptor import REF_NAME, Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.transports import documents
+from occy_fast.transports.layout import stage as layout_stage
 from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, published, write
 
@@ -963,3 +964,54 @@ def names_at(locator: str) -> set[str]:
             with layer.blob.open() as region:
                 assert Digest.sha256(region.read()) == layer.digest
     return {name for named in contents.images for name in named.names}
+
+
+@pytest.mark.parametrize("speaking", [False, True])
+def test_thousands_of_references_are_not_compared_with_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaking: bool
+) -> None:
+    """Each entry is compared with few others, whatever their number, when it is read and when it is written."""
+    count = 600
+    layout = oci_layout(tmp_path / "in", [make_image("a")], ["r0"])
+    index = json.loads((layout / "index.json").read_bytes())
+    (entry,) = index["manifests"]
+    index["manifests"] = [with_notes(entry, {REF_NAME: f"r{number}"}) for number in range(count)]
+    if speaking:
+        about = {"vnd.docker.reference.digest": entry["digest"]}
+        index["manifests"] += [with_notes(entry, {**about, "n": f"{number}"}) for number in range(count)]
+    (layout / "index.json").write_bytes(dumps(index))
+    compared, looked = 0, 0
+    equal, ref_of = Descriptor.__eq__, layout_stage._ref
+
+    def count_equal(one: Descriptor, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    def count_look(entry: dict[str, Any]) -> str | None:
+        nonlocal looked
+        looked += 1
+        return ref_of(entry)
+
+    monkeypatch.setattr(Descriptor, "__eq__", count_equal)
+    contents = read(layout)
+    assert [named.position for named in contents.images] == list(range(len(index["manifests"])))
+    assert compared < 20 * count
+    monkeypatch.setattr(layout_stage, "_ref", count_look)
+    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
+    occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
+    assert looked < 40 * count
+    assert sum(named.ref is not None for named in read(tmp_path / "out").images) == count
+
+
+def with_notes(entry: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
+    return {**entry, "annotations": annotations}
+
+
+def test_entries_in_the_same_words_have_the_first_ones_place(tmp_path: Path) -> None:
+    layout = oci_layout(tmp_path / "in", [make_image("a")], ["a"])
+    index = json.loads((layout / "index.json").read_bytes())
+    entry = index["manifests"][0]
+    index["manifests"] = [entry, with_notes(entry, {REF_NAME: "b"}), entry]
+    (layout / "index.json").write_bytes(dumps(index))
+    assert [named.position for named in read(layout).images] == [0, 1, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from occy_fast.errors import BadReference
@@ -33,10 +33,10 @@ def tagged_name(text: str, *, bare: bool = False) -> str | None:
     return reference.with_default_tag().full()
 
 
-def index_entries(root: PublishedRoot, taken: Iterable[str] | None = ()) -> list[Descriptor]:
+def index_entries(root: PublishedRoot, is_taken: Callable[[str], bool] | None = None) -> list[Descriptor]:
     """Make the index.json entries of *root*: one per name, or one.
 
-    A name's ref name is its tag, as Docker writes it; the full name where the tag is *taken*, so that a ref name stays
+    A name's ref name is its tag, as Docker writes it; the full name where the tag *is_taken*, so that a ref name stays
     unique in its layout. With None it is the tag in any case.
     """
     plain = tuple(pair for pair in root.root.descriptor.annotations if pair[0] not in (REF_NAME, IMAGE_NAME))
@@ -48,11 +48,11 @@ def index_entries(root: PublishedRoot, taken: Iterable[str] | None = ()) -> list
         return [_annotated(unnamed, named)]
     if not root.names:
         return [unnamed]
-    refs = set(taken or ())
+    refs: set[str] = set()
     entries = []
     for name in root.names:
         tag = parse_reference(name).tag or "latest"
-        ref = name if taken is not None and tag in refs else tag
+        ref = name if is_taken is not None and (tag in refs or is_taken(tag)) else tag
         refs.add(ref)
         entries.append(_annotated(unnamed, {IMAGE_NAME: name, REF_NAME: ref}))
     return entries

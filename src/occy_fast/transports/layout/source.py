@@ -71,11 +71,13 @@ def layout_contents(
     """
     reader = DocumentReader(find, wanted.text, limits)
     read = reader.read_any if wanted.reference is None and wanted.index is None else reader.read
+    first: dict[Descriptor, int] = {}                # of entries in the same words; an index may have thousands
+    for position, descriptor in enumerate(index.manifests):
+        first.setdefault(descriptor, position)
     images = []
     for descriptor in with_attestations(select_entries(index, wanted), index):
         node = read(descriptor)
-        position = index.manifests.index(descriptor)
-        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), position))
+        images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), first[descriptor]))
     return Contents(wanted.text, kind, tuple(images))
 
 
@@ -103,10 +105,11 @@ def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
 
 def with_attestations(chosen: tuple[Descriptor, ...], index: Index) -> tuple[Descriptor, ...]:
     """Add the nameless entries whose annotations say that they speak of what was chosen."""
+    known = set(chosen)
     digests = {str(descriptor.digest) for descriptor in chosen}
     speaking = (
         entry
         for entry in index.manifests
-        if named_subject(entry) in digests and entry not in chosen and entry.annotation(REF_NAME) is None
+        if named_subject(entry) in digests and entry not in known and entry.annotation(REF_NAME) is None
     )
     return (*chosen, *speaking)

@@ -42,6 +42,8 @@ from occy_fast.transports.layout.directory import LAYOUT_FILE, LAYOUT_LIMIT, Lay
 from occy_fast.transports.layout.index_file import index_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.spec.manifest import Index
@@ -395,37 +397,55 @@ def merged_index(index: Index | None, publication: Publication) -> bytes:
     """
     new: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
     document = new if index is None else index.document()
-    document["manifests"] = old = list(document["manifests"] or ())      # null is how Go writes an empty list
-    known: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in old if _ref(entry)}
+    entries = _Entries(document["manifests"] or ())  # null is how Go writes an empty list
+    known: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in entries.all() if _ref(entry)}
     chosen = {root.ref for root in publication.roots}
     ours: dict[str, str] = {}
     for root in publication.roots:
-        taken = {ref for ref, name in known.items() if ref and (name is None or name not in root.names)}
-        for descriptor in index_entries(root, taken | {ref for ref in chosen if ref}):
+
+        def is_taken(ref: str, names: tuple[str, ...] = root.names) -> bool:
+            return ref in chosen or (ref in known and (known[ref] is None or known[ref] not in names))
+
+        for descriptor in index_entries(root, is_taken):
             entry = descriptor.document()
             ref = _ref(entry)
             if ref is not None and ours.setdefault(ref, entry["digest"]) != entry["digest"]:
                 candidates = (ours[ref], entry["digest"])
                 raise AmbiguousReference("index.json", f"several images are called '{ref}'", candidates, "choose one")
             known[ref] = _name(entry)
-            _put(old, entry)
+            entries.put(entry)
+    document["manifests"] = entries.all()
     return format_json(document)
 
 
-def _put(entries: list[dict[str, Any]], entry: dict[str, Any]) -> None:
-    """Put *entry* in the place of the first of the same name, and drop the others; without one, of the same words."""
-    ref, words = _ref(entry), (entry["digest"], entry.get("platform"))
-    same = [
-        at
-        for at, old in enumerate(entries)
-        if _ref(old) == ref and (ref or (old["digest"], old.get("platform")) == words)
-    ]
-    if not same:
-        entries.append(entry)
-        return
-    entries[same[0]] = entry
-    for at in reversed(same[1:]):
-        del entries[at]
+class _Entries:
+    """The entries of an index, found by what they are called; there may be thousands, and as many to be put."""
+
+    def __init__(self, entries: Iterable[dict[str, Any]]) -> None:
+        self._entries: list[dict[str, Any] | None] = list(entries)       # None: dropped
+        self._places: dict[Hashable, list[int]] = {}
+        for place, entry in enumerate(self.all()):
+            self._places.setdefault(_called(entry), []).append(place)
+
+    def all(self) -> list[dict[str, Any]]:
+        return [entry for entry in self._entries if entry is not None]
+
+    def put(self, entry: dict[str, Any]) -> None:
+        """Put *entry* in the place of the first that is called the same, and drop the others; else at the end."""
+        places = self._places.setdefault(_called(entry), [])
+        if not places:
+            places.append(len(self._entries))
+            self._entries.append(entry)
+        self._entries[places[0]] = entry
+        for place in places[1:]:
+            self._entries[place] = None
+        del places[1:]
+
+
+def _called(entry: dict[str, Any]) -> Hashable:
+    """Return what an entry is told by: its ref name, or without one what it names, and for which platform."""
+    ref = _ref(entry)
+    return ref or (ref, entry["digest"], format_json(sorted((entry.get("platform") or {}).items())))
 
 
 def _ref(entry: dict[str, Any]) -> str | None:
