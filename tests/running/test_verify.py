@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from outputs import tree
 
-from children import with_descriptors
+from children import unprivileged, with_descriptors
 from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import (
@@ -237,6 +237,54 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch:
     calls.clear()
     with pytest.raises(InputError, match="Input/output error"):
         api.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize("mode", [0o000, 0o200])
+def test_a_layer_that_may_not_be_read_is_told_by_name_and_the_others_are_read(
+    tmp_path: Path, codec: str, mode: int
+) -> None:
+    image = make_image("one", "two", "three", codec=codec)
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    blob = blob_of(layout, image.blobs[1])
+    blob.chmod(mode)
+    layer = f"layer sha256:{blob.name}"
+    report = unprivileged(lambda: api.verify(f"oci:{layout}"))
+    (finding,) = report.errors
+    assert isinstance(finding.error, InputError)
+    assert (finding.where, finding.error.errno, finding.error.path) == (f"oci:{layout}: {layer}", 13, str(blob))
+    assert (report.images, report.layers, report.exit_code) == (1, 2, 11)
+    shown = unprivileged(lambda: api.inspect(f"oci:{layout}"))
+    assert [layer["encoding"] for layer in shown["images"][0]["layers"]] == [codec] * 3
+    for options in ({}, {"encoding": "gzip"}, {"encoding": "zstd"}, {"link": True}, {"target": "docker-29"}):
+        with pytest.raises(InputError, match=f"{layer}: {blob}: cannot be read: Permission denied"):
+            unprivileged(lambda: api.convert(f"oci:{layout}", f"oci:{tmp_path}/out", **options))  # noqa: B023
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=f"{layer}: {blob}: cannot be read"):
+        unprivileged(lambda: api.check(f"oci:{layout}", ["docker-29"], deep=True))
+    assert unprivileged(lambda: api.check(f"oci:{layout}", ["docker-29"])).exit_code in (0, 10)
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_a_part_of_an_archive_that_cannot_be_read_does_not_end_it(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector under the first bytes of a layer; the digests of the others are taken."""
+    image = make_image("one", "two", "three", size=10_000)
+    layout = oci_layout(tmp_path / "in", [image], ["app"])
+    archive = tmp_path / "a.tar"
+    api.convert(f"oci:{layout}", f"{kind}:{archive}")
+    bad, read = archive.read_bytes().index(image.blobs[1]), os.pread
+
+    def failing(fd: int, length: int, offset: int) -> bytes:
+        if offset == bad and os.path.samestat(os.fstat(fd), archive.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(fd, length, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    contents = api.inspect(f"{kind}:{archive}")
+    assert len(contents["images"][0]["layers"]) == 3
+    assert api.verify(f"{kind}:{archive}").layers == 3      # the pass reads by itself, and finds it sound
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])

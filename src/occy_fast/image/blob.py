@@ -12,12 +12,14 @@ from typing import Final, Self
 from occy_fast.errors import (
     BadArchive,
     DigestMismatch,
+    InputError,
     LimitError,
     MissingBlob,
     OccyError,
     PlanStale,
     SizeMismatch,
     Unsupported,
+    is_shortage,
     read_errors,
     unreadable,
 )
@@ -217,14 +219,18 @@ class Blob:
         return Blob(descriptor.digest, descriptor.size, descriptor.media_type, address)
 
     def open(self, where: str = "") -> OpenRegion:
-        """Open the blob where it is.
+        """Open the blob where it is, which messages call *where*.
 
         Raises:
             MissingBlob: the source does not have it.
+            InputError: it cannot be read.
         """
         if self.address is None:
             raise MissingBlob(where, self.digest if self.digest is not None else "without digest")
-        return self.address.open()
+        try:
+            return self.address.open()
+        except InputError as error:
+            raise InputError(where or error.where, error.errno, error.path or error.where, error.remedy) from error
 
 
 def read_head(address: Address, size: int) -> bytes:
@@ -233,6 +239,19 @@ def read_head(address: Address, size: int) -> bytes:
         return address.head[:size]
     with address.open() as region:
         return region.read(0, size)
+
+
+def find_head(address: Address, size: int) -> bytes:
+    """Return as read_head does, and no bytes where they cannot be read: who needs them all tells why, and of what.
+
+    Raises what opening it does, and InputError where this process has no descriptor left.
+    """
+    try:
+        return read_head(address, size)
+    except InputError as error:
+        if is_shortage(error):
+            raise
+        return b""
 
 
 def read_blob(

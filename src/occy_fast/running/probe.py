@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from occy_fast.context.call import check_workers, limits_of_call
 from occy_fast.files.space import _filesystem_type, free_space
 from occy_fast.files.spool import temporary_directory
-from occy_fast.image.blob import FileRegion, read_head
+from occy_fast.image.blob import FileRegion, find_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
@@ -171,7 +171,7 @@ def _extra_window(layer: Layer) -> int:
     """Read from a zstd layer's first header how far beyond the usual its window is.  (RFC 8878, section 3.1.1.1)"""
     if layer.encoding.codec != "zstd" or layer.blob.address is None:
         return 0
-    head = read_head(layer.blob.address, 6)
+    head = find_head(layer.blob.address, 6)
     if len(head) < 6 or head[:4] != _ZSTD_MAGIC or head[4] & 0x20:  # a single segment is its own window
         return 0
     exponent, mantissa = head[5] >> 3, head[5] & 7

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
-from occy_fast.image.blob import read_head
+from occy_fast.image.blob import find_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
@@ -119,4 +119,4 @@ def _begins_skippable(layer: Layer) -> bool:
     address = layer.blob.address
     if address is None or layer.encoding.codec != "zstd":
         return False
-    return begins_skippable(read_head(address, 4))
+    return begins_skippable(find_head(address, 4))

@@ -15,7 +15,7 @@ from occy_fast.errors import (
     MissingBlob,
     UnsupportedMediaType,
 )
-from occy_fast.image.blob import Address, Blob, read_blob, read_head
+from occy_fast.image.blob import Address, Blob, find_head, read_blob
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig, check_config_spelling
 from occy_fast.spec.descriptor import Descriptor
@@ -180,12 +180,15 @@ class DocumentReader:
         return self._configs[key]
 
     def _layer(self, descriptor: Descriptor, diff_id: Digest | None) -> Layer:
-        """Describe a layer. Tools that name the wrong encoding exist, and every consumer looks at the first bytes."""
+        """Describe a layer. Tools that name the wrong encoding exist, and every consumer looks at the first bytes.
+
+        Where they cannot be read, the media type's word stands, and whoever reads the layer finds what it is.
+        """
         blob = self._blob(descriptor)
         meaning = describe(descriptor.media_type)
         encoding = Encoding("none" if meaning is None else meaning.codec)
         if meaning is not None and blob.address is not None:
-            found = sniff_address(blob.address)
+            found = sniff(find_head(blob.address, SNIFF_SIZE))
             encoding = encoding if found.codec == "none" else found
         return Layer(blob, descriptor.media_type, encoding, diff_id, descriptor.annotations, descriptor.urls)
 
@@ -237,8 +240,3 @@ def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
         check_config_spelling(document, where)
         return None
     return ImageConfig.parse(raw, where, limits.config, limits.json_depth)
-
-
-def sniff_address(address: Address) -> Encoding:
-    """Recognise how a blob is encoded. Raises PlanStale."""
-    return sniff(read_head(address, SNIFF_SIZE))

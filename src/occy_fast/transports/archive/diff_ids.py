@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import Unsupported
-from occy_fast.image.blob import SAVE_FIRST, PassedBytes
+from occy_fast.image.blob import SAVE_FIRST, PassedBytes, read_head
 from occy_fast.spec.encoding import RECODABLE
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.layer_pass import FdSource, FeedSource, LayerPass, Run, WorkerPool
-from occy_fast.transports.documents import sniff_address
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import Address, OpenRegion
@@ -79,7 +79,7 @@ def _read(
 
 
 def _pass_over(address: Address, where: str, limits: Limits, files: ExitStack) -> LayerPass:
-    codec = sniff_address(address).codec
+    codec = sniff(read_head(address, SNIFF_SIZE)).codec
     region = files.enter_context(address.open())
     if codec in RECODABLE:
         source = FdSource(region.fd, region.offset, region.size)

@@ -19,7 +19,7 @@ from occy_fast.errors import (
     NotFound,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import Address, Blob, InlineBytes
+from occy_fast.image.blob import Address, Blob, InlineBytes, find_head
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
@@ -29,10 +29,11 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
 from occy_fast.transports.archive.legacy_reader import LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import Members, clean_name
-from occy_fast.transports.documents import DocumentReader, sniff_address
+from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
@@ -249,8 +250,8 @@ def _get(members: Members, name: str, where: str) -> Address:
 
 
 def _layer(region: Address, diff_id: Digest) -> Layer:
-    """Describe a layer by its first bytes; only of an uncompressed one is the digest known."""
-    encoding = sniff_address(region)
+    """Describe a layer by its first bytes, where they can be read; only of an uncompressed one is the digest known."""
+    encoding = sniff(find_head(region, SNIFF_SIZE))
     codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
     kind = media_type("docker", "layer", codec)
     digest = diff_id if codec == "none" else None
