@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from occy_fast.errors import UsageError, without_secrets
 
 MOST_RETRIES = 100
 LONGEST_WAIT = 86_400.0
 
-_LOGIN = re.compile(r"\A[^/@\s]+:[^/@\s]*@")         # of an address that lacks its scheme
+# Before a host, also of an address that lacks its scheme; with a slash before it, an @ is part of a path.
+_LOGIN = re.compile(r"\A(?:[a-z][a-z0-9+.-]*://[^/?#]*@|[^/@]+:[^/@]*@|[^/@]*@[^/@]+:[0-9]+\Z)")
+_USER_OF_SSH = re.compile(r"\Assh://[^:/?#@\s]*@")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Access:
     """State where a daemon listens, and how patient to be with it.
 
-    It is printed and pickled without what may be a secret: whoever connects elsewhere finds credentials there.
+    It is printed, logged and pickled, so it holds no secret: an address with a login or a query is refused.
 
     Attributes:
         socket: path of its socket, or unix://PATH, tcp://HOST:PORT, https://HOST:PORT; None takes what the environment
@@ -37,6 +38,8 @@ class Access:
     def __post_init__(self) -> None:
         if self.socket == "":
             raise UsageError("the socket has an empty name", "name its path")
+        if self.socket is not None:
+            check_no_secret(self.socket)
         if not (math.isfinite(self.timeout) and 0 < self.timeout <= LONGEST_WAIT):
             raise UsageError(f"a timeout of {self.timeout} s", f"name seconds above 0, up to {LONGEST_WAIT:.0f}")
         if not 0 <= self.retries <= MOST_RETRIES:
@@ -44,20 +47,18 @@ class Access:
         if not (math.isfinite(self.retry_delay) and 0 <= self.retry_delay <= LONGEST_WAIT):
             raise UsageError(f"a delay of {self.retry_delay} s", f"name seconds from 0 to {LONGEST_WAIT:.0f}")
 
-    def __repr__(self) -> str:
-        shown = {field.name: getattr(self, field.name) for field in fields(self)}
-        if self.socket is not None:
-            shown["socket"] = _LOGIN.sub("…@", _printed(self.socket))
-        return f"Access({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
-    def __reduce__(self) -> tuple[type[Access], tuple[Any, ...]]:
-        socket = None if self.socket is None else _printed(self.socket)
-        return Access, (socket, self.timeout, self.retries, self.retry_delay)
+def check_no_secret(address: str) -> None:
+    """Raise UsageError, which does not repeat it, for a daemon's *address* that holds what may be a secret.
 
-
-def _printed(socket: str) -> str:
-    """Return an address without what may be a secret; a path holds none."""
-    return socket if socket.startswith("unix://") else str(without_secrets(socket))
+    The user of ssh is none, and a path holds none.
+    """
+    if address.startswith("unix://"):
+        return
+    address = _USER_OF_SSH.sub("ssh://", address)
+    if _LOGIN.match(address) or without_secrets(address) != address:
+        remedy = "name HOST:PORT alone; certificates are what daemons ask for (DOCKER_CERT_PATH), and no passwords"
+        raise UsageError("the address of a daemon has a login or a query in it, which may be a secret", remedy)
 
 
 USUAL_ACCESS = Access()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from occy_fast.context.access import check_no_secret
 from occy_fast.errors import DaemonError, Unsupported, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
@@ -65,6 +66,7 @@ def find_endpoint(engine: str, socket: str | None, environ: Mapping[str, str] = 
 
 def parse_endpoint(text: str, environ: Mapping[str, str]) -> Endpoint:
     """Parse the address of a daemon. Raises UsageError, Unsupported."""
+    check_no_secret(text)
     scheme = _SCHEME.match(text)
     if scheme is None:
         return Endpoint(path=text)
@@ -83,7 +85,7 @@ def parse_endpoint(text: str, environ: Mapping[str, str]) -> Endpoint:
         host, port = url.hostname, url.port
     except ValueError:
         host = port = None
-    if not host or url.path.strip("/") or url.query or "@" in url.netloc:
+    if not host or url.path.strip("/") or url.fragment:
         raise UsageError(f"'{text}' is no address of a daemon", _FORMS)
     certificates = environ.get("DOCKER_CERT_PATH") or None
     tls = scheme[1] == "https" or (scheme[1] == "tcp" and bool(environ.get("DOCKER_TLS_VERIFY") or certificates))
