@@ -26,7 +26,10 @@ _QUEUE: Final = 4 << 20
 
 
 def buffer_size(workers: int) -> int:
-    """Return how many bytes of buffers a pool of *workers* has; the twin in Python takes them as it goes."""
+    """Return how many bytes of buffers a pool of *workers* has; the number is each side's own.
+
+    Native, it grows with the workers. The twin in Python takes them as it goes: one queue, whatever their number.
+    """
     if not 1 <= workers <= MAX_WORKERS:
         raise ValueError(f"workers: expected 1 to {MAX_WORKERS}, found {workers}")
     return _QUEUE
