@@ -7,6 +7,7 @@ import gzip
 import json
 import logging
 import os
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from children import with_descriptors
-from image_builders import docker_archive, dumps, make_image, make_layer, oci_layout, sha256, write_manifest
+from image_builders import docker_archive, dumps, make_image, make_layer, make_tar, oci_layout, sha256, write_manifest
 from leaks import nothing_left
 from occy_fast import api
 from occy_fast.cli import main
@@ -72,6 +73,12 @@ def blob_of(layout: Path, data: bytes) -> Path:
     return layout / "blobs/sha256" / sha256(data)
 
 
+def state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file, but not when it is read."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mode, status.st_mtime_ns, status.st_ctime_ns
+
+
 def problems(layout: Path) -> list[str]:
     return [type(finding.error).__name__ for finding in api.verify(f"oci:{layout}").errors]
 
@@ -112,11 +119,43 @@ def test_a_damaged_document_is_replaced(places: tuple[Path, Path], damage: Calla
     assert blob.read_bytes() == getattr(IMAGE, what)
 
 
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize(
+    ("damage", "read"), [(torn, 1), (flipped, 1), (lambda data: data[:-1], 0)], ids=["torn", "flipped", "shorter"]
+)
+def test_what_a_failed_proof_has_read_is_counted(
+    places: tuple[Path, Path], damage: Callable[[bytes], bytes], read: int, link: bool
+) -> None:
+    """An uncompressed layer is read to its end, whatever it holds; one of another size is not even begun."""
+    source, there = places
+    blob_of(there, IMAGE.blobs[0]).write_bytes(damage(IMAGE.blobs[0]))
+    result = api.convert(f"oci:{source}:app", f"oci:{there}:new", verify="destination", link=link)
+    sizes = [len(data) for data in IMAGE.blobs]
+    assert result.size_in == sum(sizes) + read * sizes[0]
+    assert [outcome.size_proved for outcome in result.layers] == [read * sizes[0], 0, 0]
+
+
+def test_of_a_proof_that_ends_early_only_what_it_read(tmp_path: Path) -> None:
+    """No more than the buffers that are read ahead, of a gzip layer whose first bytes are none."""
+    noise = random.Random(0).randbytes(8 << 20)
+    image = make_image(tars=[make_layer("a"), make_tar([("noise", noise)])], codec="gzip")
+    oci_layout(tmp_path / "in", [image], ["a"])
+    there = tmp_path / "out"
+    api.convert(f"oci:{tmp_path}/in:a", f"oci:{there}:a")
+    data = image.blobs[1]
+    blob_of(there, data).write_bytes(bytes(len(data)))
+    result = api.convert(f"oci:{tmp_path}/in:a", f"oci:{there}:b", verify="destination", workers=1)
+    proved = result.layers[1].size_proved
+    assert result.layers[1].replaced
+    assert 0 < proved < len(data)
+    assert result.size_in == sum(map(len, image.blobs)) + proved
+
+
 def test_what_is_sound_stays_as_it_is(places: tuple[Path, Path]) -> None:
     source, there = places
-    before = {path: path.stat() for path in (blob_of(there, data) for data in IMAGE.blobs)}
+    before = {path: state(path) for path in (blob_of(there, data) for data in IMAGE.blobs)}
     result = api.convert(f"oci:{source}:app", f"oci:{there}:new", verify="destination")
-    assert {path: path.stat() for path in before} == before
+    assert {path: state(path) for path in before} == before
     assert [outcome.kind for outcome in result.layers] == ["skip"] * 3
     assert not any(outcome.replaced for outcome in result.layers)
     assert result.size_in == sum(map(len, IMAGE.blobs))
@@ -186,7 +225,7 @@ def test_a_shortage_of_this_process_is_no_damage_there(
     places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     source, there = places
-    before = {path: path.stat() for path in (blob_of(there, data) for data in IMAGE.blobs)}
+    before = {path: state(path) for path in (blob_of(there, data) for data in IMAGE.blobs)}
     name, opened = sha256(IMAGE.blobs[1]), os.open
 
     def refuse(path: Any, *rest: Any, **more: Any) -> int:
@@ -198,25 +237,25 @@ def test_a_shortage_of_this_process_is_no_damage_there(
     with nothing_left(), pytest.raises(ResourceError if number == errno.ENOMEM else InputError) as caught:
         api.convert(f"oci:{source}:app", f"oci:{there}:new", verify="destination")
     assert is_shortage(caught.value)
-    assert {path: path.stat() for path in before} == before
+    assert {path: state(path) for path in before} == before
 
 
 def test_with_too_few_descriptors_nothing_is_replaced(places: tuple[Path, Path]) -> None:
     """From none on, one more each time, until it goes."""
     source, there = places
-    before = {path: path.stat() for path in (blob_of(there, data) for data in IMAGE.blobs)}
+    before = {path: state(path) for path in (blob_of(there, data) for data in IMAGE.blobs)}
     ends: list[OccyError] = []
     for spare in range(40):
         try:
             with_descriptors(spare, lambda: bool(api.convert(f"oci:{source}:app", f"oci:{there}:new", **PROVED)))
         except (InputError, ResourceError) as error:
             ends.append(error)
-            assert {path: path.stat() for path in before} == before, spare
+            assert {path: state(path) for path in before} == before, spare
         else:
             break
     assert all(map(is_shortage, ends))
     assert set(map(type, ends)) == {InputError, ResourceError}
-    assert {path: path.stat() for path in before} == before
+    assert {path: state(path) for path in before} == before
 
 
 def test_what_cannot_be_replaced_is_named(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ class LayerOutcome:
         size_out: bytes of the destination's.
         identity: who encoded it, where it was recoded.
         replaced: the destination had a damaged blob under that digest, or has lost it since; this one is in its place.
+        size_proved: bytes that were read of the damaged one.
     """
 
     step: LayerStep
@@ -34,6 +35,7 @@ class LayerOutcome:
     size_out: int
     identity: EncoderIdentity | None = None
     replaced: bool = False
+    size_proved: int = 0
 
     @property
     def kind(self) -> str:
@@ -52,7 +54,7 @@ class Result:
         config_digest: of the first image's config, which is its image id; without an image, of an artifact's.
         layers: of every image, in the plan's order, bottom layer first.
         names: all that was published.
-        size_in: bytes of the layers that were read, each once.
+        size_in: bytes of the layers that were read, each once, and of damaged ones at the destination.
         size_out: bytes of layers that were written.
         seconds: from the first read to the end of publishing.
         plan: what was executed; for rules, what the manifest made of them.

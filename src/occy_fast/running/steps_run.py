@@ -86,7 +86,8 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began:
         config_digest=_first_image(publication).config.digest,
         layers=layers,
         names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
-        size_in=sum(step.layer.size for step in plan.steps if _reads(step)),
+        size_in=sum(step.layer.size for step in plan.steps if _reads(step))
+        + sum(outcome.size_proved for outcome in outcomes.values()),
         size_out=sum(outcome.size_out for outcome in outcomes.values() if outcome.kind in ("copy", "recode")),
         seconds=time.monotonic() - began,
         plan=plan,
@@ -148,11 +149,11 @@ class _Execution:
         assert layer.digest is not None, "only what has a digest is found at a destination"
         where = f"{self._plan.destination}: layer {layer.digest}"
 
-        def fail(error: OccyError) -> None:
+        def fail(error: OccyError, read: int = 0) -> None:
             if not isinstance(error, _DAMAGE) or is_shortage(error):
                 raise error
             log.warning("%s; to be replaced", error if error.where else error.at(where))
-            self._replace(position, step)
+            self._replace(position, step, read)
 
         try:
             found = self._stage.find_blob(layer.digest, layer.size)
@@ -164,13 +165,14 @@ class _Execution:
         there = replace(step, layer=replace(layer, blob=replace(layer.blob, address=found)))
         self._read(position, there, None, where, fail)
 
-    def _replace(self, position: int, step: Skip) -> None:
-        """Bring the source's blob in place of what the destination has."""
+    def _replace(self, position: int, step: Skip, read: int) -> None:
+        """Bring the source's blob in place of what the destination has, of which so many bytes were read."""
         match step.otherwise:
             case Adopt():
-                self._read(position, step.otherwise, None, replaces=step)
+                self._read(position, step.otherwise, None, replaces=step, proved=read)
             case Copy(layer):
-                self._read(position, step.otherwise, self._stage.open_blob(layer.size), replaces=step)
+                sink = self._stage.open_blob(layer.size)
+                self._read(position, step.otherwise, sink, replaces=step, proved=read)
 
     def _read(
         self,
@@ -178,15 +180,17 @@ class _Execution:
         step: LayerStep,
         sink: Sink | StreamSink | None,
         where: str = "",
-        fail: Callable[[OccyError], None] | None = None,
+        fail: Callable[[OccyError, int], None] | None = None,
         replaces: Skip | None = None,
+        proved: int = 0,
     ) -> None:
         """Start the one read of a layer; its end proves the bytes, then keeps them.
 
         Args:
             where: what to call it; empty takes its name at the source.
-            fail: is told what is wrong with it, in place of an error.
+            fail: is told what is wrong with it, in place of an error, and how many bytes were read to learn that.
             replaces: the step whose proof has failed, as which it counts.
+            proved: bytes that the proof has read.
         """
         layer, where = step.layer, where or self._where(step.layer)
         decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
@@ -212,7 +216,9 @@ class _Execution:
             elif isinstance(step, Adopt):
                 self._adopt(step, digest)
             source_files.close()
-            self._record(replaces or step, digest, layer.diff_id, size, outcome, replaced=replaces is not None)
+            self._record(
+                replaces or step, digest, layer.diff_id, size, outcome, replaced=replaces is not None, proved=proved
+            )
 
         try:
             source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
@@ -233,9 +239,14 @@ class _Execution:
             drop()
             if fail is None or not isinstance(error, OccyError):
                 raise
-            fail(error)
+            fail(error, 0)
             return
-        self._lanes.begin(position, where, run, end, drop, fail)
+
+        def tell(error: OccyError) -> None:
+            assert fail is not None
+            fail(error, min(run.counters.source, layer.size))
+
+        self._lanes.begin(position, where, run, end, drop, None if fail is None else tell)
 
     def _adopt(self, step: Adopt, digest: Digest) -> None:
         layer, address = step.layer, step.layer.blob.address
@@ -253,9 +264,12 @@ class _Execution:
         outcome: Outcome | None = None,
         *,
         replaced: bool = False,
+        proved: int = 0,
     ) -> None:
         identity = outcome.identity if outcome else None
-        self._outcomes[work_of(step)] = LayerOutcome(step, digest, diff_id, step.layer.size, size, identity, replaced)
+        self._outcomes[work_of(step)] = LayerOutcome(
+            step, digest, diff_id, step.layer.size, size, identity, replaced, proved
+        )
         log.debug("%s: %s, %s", self._where(step.layer), type(step).__name__.lower(), digest)
 
     def _where(self, layer: Layer) -> str:
