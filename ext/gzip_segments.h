@@ -45,8 +45,8 @@ void occy_gzip_header(uint8_t target[OCCY_GZIP_HEADER_SIZE]);
 void occy_gzip_trailer(uint8_t target[OCCY_GZIP_TRAILER_SIZE], uint32_t crc, uint64_t length);
 
 /* "x86_64": what the bytes depend on of the processor.  ISA-L hashes with the CRC-32 instruction where there is one, with
- * a multiplication where there is none, and finds other matches.  Every x86-64 made since 2009 has it; a virtual machine
- * of QEMU's default model has not.  With it the bytes are the same on Nehalem, Westmere, Sandy Bridge, Haswell and
+ * a multiplication where there is none, and finds other matches.  Intel's have it since Nehalem, AMD's since Bulldozer
+ * and Jaguar; a virtual machine of QEMU's default model has not.  With it the bytes are the same on Nehalem, Westmere, Sandy Bridge, Haswell and
  * Skylake (under QEMU) and on a Sapphire Rapids. */
 const char *occy_gzip_architecture(void);
 

@@ -8,15 +8,11 @@ typedef bool pick_stage(struct occy_pool *pool, struct occy_pass *pass, struct t
 
 static bool is_ready_to_go(const struct occy_pass *pass, const struct piece *piece)
 {
-    size_t length;
-    (void)occy_pass_output(pass, piece, &length);
-    if (pass->encoder_kind != NULL) {
-        /* the trailer needs the sum of all that was digested */
-        if (!piece->encode_done || (piece->last && !piece->hashed))
-            return false;
-        length += OCCY_TRAILER_MAX;
-    }
-    return occy_pass_has_room(pass, length);
+    if (pass->encoder_kind == NULL)
+        return occy_pass_has_room(pass, piece->length);
+    /* the trailer needs the sum of all that was digested */
+    return piece->encode_done && (!piece->last || piece->hashed) &&
+           occy_pass_has_room(pass, piece->encoded_length + OCCY_TRAILER_MAX);
 }
 
 static bool pick_out(struct occy_pool *pool, struct occy_pass *pass, struct task *task)
