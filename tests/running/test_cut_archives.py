@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import tarfile
@@ -19,6 +20,8 @@ from image_builders import archive_members, dumps, make_image, make_layer, make_
 from occy_fast import api
 from occy_fast.cli import main
 from occy_fast.errors import BadArchive, IntegrityError, OccyError, TarTruncated, UnsupportedFormat
+from occy_fast.image.v1 import chain_of_config
+from occy_fast.spec.digest import Digest
 from piping import piped
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -169,6 +172,25 @@ def test_zeros_behind_a_cut_make_no_archive(tmp_path: Path, kind: str) -> None:
         with pytest.raises((BadArchive, UnsupportedFormat)):
             api.inspect(str(tmp_path / "a.tar"))
         assert api.check(str(tmp_path / "a.tar"), ["docker-20.10"]).errors
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("names_os", [True, False])
+def test_zeros_behind_whole_directories_make_no_archive(tmp_path: Path, count: int, names_os: bool) -> None:
+    """What Docker 20.10 saves begins with directories that alone are one from before 1.10; their ids tell."""
+    image = make_image(*(f"layer {number}" for number in range(count)))
+    config = json.loads(image.config)
+    if not names_os:
+        del config["os"]
+    layers = chain_of_config(dumps(config), [Digest.parse(diff_id) for diff_id in image.diff_ids])
+    members: list[tuple[str, bytes]] = []
+    for layer, tar in zip(layers, image.tars, strict=True):
+        members += [(f"{layer.id}/VERSION", b"1.0"), (f"{layer.id}/json", layer.json), (f"{layer.id}/layer.tar", tar)]
+        (tmp_path / "a.tar").write_bytes(make_tar(members) + bytes(1 << 20))
+        with pytest.raises(BadArchive, match=r"ids that Docker 1\.10 and later give them.*save it again"):
+            api.convert(str(tmp_path / "a.tar"), f"oci:{tmp_path}/out")
+        assert api.check(str(tmp_path / "a.tar"), ["docker-20.10"], deep=True).exit_code == 10
+    assert not (tmp_path / "out").exists()
 
 
 def test_archives_from_before_docker_1_10_are_read_as_they_were(tmp_path: Path) -> None:

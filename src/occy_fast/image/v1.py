@@ -104,11 +104,8 @@ def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> 
     chain_id = parent = ""
     for number, diff_id in enumerate(diff_ids, 1):
         members = own if number == len(diff_ids) else below
-        chain_id = str(Digest.sha256(f"{chain_id} {diff_id}".encode())) if chain_id else str(diff_id)
-        named = {**members, "layer_id": format_go_json(chain_id)}
-        if parent:
-            named["parent"] = format_go_json(f"sha256:{parent}")
-        found = hashlib.sha256(join_go_object(named).encode("utf-8")).hexdigest()
+        chain_id = _next_chain_id(chain_id, diff_id)
+        found = _id_of(members, chain_id, parent)
         written = {"id": format_go_json(found)}
         if parent:
             written["parent"] = format_go_json(parent)
@@ -119,6 +116,37 @@ def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> 
         layers.append(V1Layer(found, f"{{{text}}}".encode()))
         parent = found
     return tuple(layers)
+
+
+def is_saved_chain(chain: Sequence[tuple[str, V1Image]], diff_ids: Sequence[Digest]) -> bool:
+    """Tell whether an id of *chain* is the one that Docker 1.10 to 24 gives a layer when it saves an image.
+
+    Such an id follows from the v1 image and from the diff_ids up to its layer. Before 1.10, ids were random, or
+    followed from the digests of compressed layers.
+
+    Args:
+        chain: ids and v1 images, the lowest first, and *diff_ids* their layers'.
+    """
+    chain_id = parent = ""
+    for (id_, image), diff_id in zip(chain, diff_ids, strict=True):
+        chain_id = _next_chain_id(chain_id, diff_id)
+        members = _without(image, "id", "parent")
+        # `os` is written below the top one too, and is no part of those ids
+        if id_ in {_id_of(members, chain_id, parent), _id_of(_without(image, "id", "parent", "os"), chain_id, parent)}:
+            return True
+        parent = id_
+    return False
+
+
+def _next_chain_id(chain_id: str, diff_id: Digest) -> str:
+    return str(Digest.sha256(f"{chain_id} {diff_id}".encode())) if chain_id else str(diff_id)
+
+
+def _id_of(members: dict[str, str], chain_id: str, parent: str) -> str:
+    named = {**members, "layer_id": format_go_json(chain_id)}
+    if parent:
+        named["parent"] = format_go_json(f"sha256:{parent}")
+    return hashlib.sha256(join_go_object(named).encode("utf-8")).hexdigest()
 
 
 def _without(image: V1Image, *names: str) -> dict[str, str]:

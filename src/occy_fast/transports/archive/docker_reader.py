@@ -31,7 +31,7 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
-from occy_fast.transports.archive.legacy_reader import LegacyArchive, is_legacy, sign_of_a_cut
+from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import Members, clean_name
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.index_file import names_of
@@ -66,23 +66,17 @@ class DockerArchiveReader:
 
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
         """
-        if self._is_legacy(members):
-            return self._read_legacy(members)
+        if not any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
+            if sign := sign_of_a_cut(members):
+                raise BadArchive(self.locator, sign, SAVE_AGAIN)
+            if is_legacy(members):
+                return self._read_legacy(members)
         items = self._read_items(members)
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
         chosen = self._choose([image.names for image in images])
         named = tuple(NamedImage(images[at].image_or_index, names, position=at) for at, names in chosen)
         return Contents(self.locator, "docker-archive", named)
-
-    def _is_legacy(self, members: Members) -> bool:
-        """Tell whether it is from before Docker 1.10. Raises BadArchive for a newer one without its manifest.json."""
-        if any(name in members for name in ("manifest.json", "oci-layout", "index.json")):
-            return False
-
-        if sign := sign_of_a_cut(members):
-            raise BadArchive(self.locator, sign, "it is cut short: save it again")
-        return is_legacy(members)
 
     def _read_legacy(self, members: Members) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""

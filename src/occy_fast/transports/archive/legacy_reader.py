@@ -16,7 +16,7 @@ from occy_fast.errors import (
     ManifestTooLarge,
     MissingBlob,
 )
-from occy_fast.image.v1 import V1Document, config_of_chain
+from occy_fast.image.v1 import V1Document, config_of_chain, is_saved_chain
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.reference import parse_reference
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from occy_fast.transports.archive.members import Members
 
 REPOSITORIES = "repositories"
+
+SAVE_AGAIN = "it is cut short: save it again"
+"""What to do about an archive that lost its manifest.json."""
 
 _ID = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar)")
 _NEWER = re.compile(r"[0-9a-f]{64}\.(?:json|tar(?:\.[a-z0-9]+)?)|sha256:[0-9a-f]{64}.*|blobs/sha(?:256|512)/[0-9a-f]+")
@@ -112,6 +115,9 @@ class LegacyArchive:
         for id_ in ids:
             chain = self._chain(id_)
             found = [diff_ids[_layer_of(below)] for below in chain]
+            if is_saved_chain([(below, self._documents[below].image) for below in chain], found):
+                problem = "no manifest.json, and layers under ids that Docker 1.10 and later give them"
+                raise BadArchive(self._locator, problem, SAVE_AGAIN)
             history = [self._documents[below].history() for below in chain]
             config = config_of_chain(self._documents[id_], history, found)
             total += len(config)
