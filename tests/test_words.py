@@ -67,4 +67,4 @@ def test_a_command_is_read_as_its_arguments(shell: str, arguments: list[str]) ->
 
 def test_what_needs_no_quotes_has_none() -> None:
     assert shell_command(["occy-fast", "convert", "oci:a b", "it's"]) == """occy-fast convert 'oci:a b' 'it'"'"'s'"""
-    assert shell_command(["a\nb'\x1b\x01"]) == r"$'a\nb\'\E\001'"
+    assert shell_command(["a\nb'\x1b\x01"]) == r"$'a\nb\'\033\001'"

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 # C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of
 # them, and the others mislead a reader.
 _UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
-    r"\U000e0000-\U000e007f]"
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\u115f\u1160\u3164\uffa0\U000e0000-\U000e007f]"
 )
-_NAMED = {0x07: "a", 0x08: "b", 0x09: "t", 0x0A: "n", 0x0B: "v", 0x0C: "f", 0x0D: "r", 0x1B: "E", 0x27: "'", 0x5C: "\\"}
+_NAMED = {0x07: "a", 0x08: "b", 0x09: "t", 0x0A: "n", 0x0B: "v", 0x0C: "f", 0x0D: "r", 0x27: "'", 0x5C: "\\"}
 
 
 def printable(text: str | bytes, longest: int | None = None) -> str:
@@ -75,10 +75,10 @@ def format_places(places: list[str]) -> str:
     found = {place: re.fullmatch("layer ([0-9]+)", place) for place in places}
     numbers = [int(match[1]) for place in places if (match := found[place])]
     others = [place for place in places if not found[place]]
-    return ", ".join([*([_numbers(numbers)] if numbers else []), *dict.fromkeys(others)])
+    return ", ".join([*([format_layers(numbers)] if numbers else []), *dict.fromkeys(others)])
 
 
-def _numbers(numbers: list[int]) -> str:
+def format_layers(numbers: list[int]) -> str:
     """Print layer numbers: "layer 2", "layers 1-4, 6"."""
     runs: list[list[int]] = []
     for number in numbers:

@@ -178,7 +178,7 @@ def test_check_names_them(tmp_path: Path, target: str, severity: str, says: str)
     assert [(finding.severity, finding.place, finding.says) for finding in found] == [(severity, "layer 2", says)]
     assert OCI_LAYER["gzip"] + "+encrypted" in found[0].problem
     assert found[0].mend is None
-    assert checked.exit_code == (5 if severity == "error" else 0)
+    assert checked.exit_code == (10 if severity == "error" else 0)
     if severity == "error":
         with pytest.raises(Unsupported, match="encrypted-layer"):
             occy_fast.convert(f"oci:{source}", f"oci:{tmp_path}/out", target=target)

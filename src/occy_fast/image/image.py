@@ -46,7 +46,7 @@ class Layer:
         return self.blob.size
 
     @property
-    def words(self) -> str:
+    def described_type(self) -> str:
         """What the stored bytes are said to be: the media type, and that they are encrypted where it does not tell."""
         key = next((key for key, _ in self.annotations if key.startswith(_ENCRYPTION)), None)
         return self.media_type if key is None or "+encrypted" in self.media_type else f"{self.media_type}, with {key}"

@@ -115,7 +115,7 @@ def _layer(layer: Layer, artifact: bool, where: str) -> Iterator[Finding]:
         return
     described = describe(layer.media_type)
     if described is None or described.kind not in ("layer", "foreign_layer") or layer.encrypted:
-        error = UnsupportedMediaType(where, layer.words)
+        error = UnsupportedMediaType(where, layer.described_type)
         yield _warning(where, error.describe(), error)
     elif described.codec != layer.encoding.codec:
         conflict = MediaTypeConflict(where, described.codec, layer.encoding.codec)

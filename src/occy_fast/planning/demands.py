@@ -37,7 +37,7 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
             destination,
             "a name stands for one platform there",
             tuple(map(str, goal.platforms)),
-            "name one platform",
+            f"name one, as --platform {goal.platforms[0]} does",
         )
 
 

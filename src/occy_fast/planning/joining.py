@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Node = Image | ImageIndex | Opaque
 _Key = tuple[str, str]
+
+
 _NAMELESS: _Key = ("", "")
 
 
@@ -35,49 +37,66 @@ def join(
     Args:
         platforms: those that are asked for; empty for all.
         refs: a name at the destination is a layout's ref name; otherwise it is an image reference.
-        called: the destination gives a name, and what has none goes under it.
+        called: the destination gives a name, and what has none in a layout goes under it, as the platforms of one image
+            stand there; what has none in an archive of Docker's was saved by its id, and is an image of its own.
     Raises:
         AmbiguousReference: one name stands for several images of the same platform, or of none that is known.
     """
     images = [_settled(named) if refs else named for named in contents.images]
+    keys = [_keys(named, refs) for named in images]
     holders: dict[_Key, list[int]] = {}
-    for at, named in enumerate(images):
-        for key in _keys(named, refs):
+    for at, own in enumerate(keys):
+        for key in own:
             holders.setdefault(key, []).append(at)
-    if called and not holders:
+    if called and not holders and contents.kind != "docker-archive":
         holders[_NAMELESS] = [at for at, named in enumerate(images) if subject_of(named.image_or_index) is None]
-    taken: set[tuple[int, _Key]] = set()
-    made: dict[tuple[int, ...], NamedImage] = {}
+    kept: list[list[_Key]] = [[] for _ in images]
+    made: dict[tuple[int, ...], NamedImage] = {}         # by the places of what each is made of
     for key, places in holders.items():
         group = [images[at] for at in places]
         same = key[0] != "ref" or len({named.names for named in group}) == 1
         node = _one_of([named.image_or_index for named in group], platforms) if same else None
         if node is None and key == _NAMELESS:            # who asks for one name is told of all of them
             continue
+        for at in places:
+            keys[at] = keys[at] or [key]
         if node is None:
             raise _ambiguous(contents, key[1], group, platforms)
         keeper = next((at for at in places if images[at].image_or_index is node), None)
-        taken |= {(at, key) for at in places if at != keeper}
-        if keeper is None:
-            refs_of = {named.ref for named in group}
-            one = made.setdefault(tuple(places), NamedImage(node, (), refs_of.pop() if len(refs_of) == 1 else None))
-            names = group[0].names if key[0] == "ref" else tuple(filter(None, [key[1]]))
-            made[tuple(places)] = replace(one, names=(*one.names, *names))
-    joined: list[NamedImage] = []
+        if keeper is not None:
+            kept[keeper].append(key)
+            continue
+        refs_of = {named.ref for named in group}
+        one = made.setdefault(tuple(places), NamedImage(node, (), refs_of.pop() if len(refs_of) == 1 else None))
+        made[tuple(places)] = replace(one, names=(*one.names, *_names_of(key, group)))
+    return tuple(_in_order(images, keys, kept, made))
+
+
+def _in_order(
+    images: Sequence[NamedImage],
+    keys: Sequence[Sequence[_Key]],
+    kept: Sequence[Sequence[_Key]],
+    made: Mapping[tuple[int, ...], NamedImage],
+) -> Iterator[NamedImage]:
+    """Yield each index where the first of its images stood, and each other image under the names it keeps."""
+    made_at: dict[int, list[NamedImage]] = {}
+    for places, one in made.items():
+        made_at.setdefault(places[0], []).append(one)
     nameless: set[Hashable] = set()
     for at, named in enumerate(images):
-        joined += [one for places, one in made.items() if places[0] == at]
-        keys = [key for key in holders if at in holders[key]]
-        kept = [key for key in keys if (at, key) not in taken]
-        if keys and not kept:
-            continue
-        if not keys and _identity(named.image_or_index) in nameless:
-            continue
-        if not keys:
-            nameless.add(_identity(named.image_or_index))
-        by_name = [name for kind, name in kept if kind == "name"]
-        joined.append(replace(named, names=tuple(by_name)) if by_name else named)
-    return tuple(joined)
+        yield from made_at.get(at, ())
+        if kept[at]:
+            names = tuple(name for kind, name in kept[at] if kind == "name")
+            yield replace(named, names=names) if names else named
+        elif not keys[at] and (identity := _identity(named.image_or_index)) not in nameless:
+            nameless.add(identity)
+            yield named
+
+
+def _names_of(key: _Key, group: Sequence[NamedImage]) -> tuple[str, ...]:
+    if key[0] == "ref":
+        return group[0].names
+    return (key[1],) if key != _NAMELESS else ()
 
 
 def _settled(named: NamedImage) -> NamedImage:
@@ -172,27 +191,35 @@ def _ambiguous(
         if isinstance(node, Image) and not node.artifact and node.platform is not None and _is_told(node.platform):
             told.append(node.platform)
     alone = [one for one in told if sum(other.matches(one) for other in told) == 1]
-    remedy = f"choose one, as {place_of(contents)}:@{group[0].position or 0} does"
+    remedy = choose_one(contents, group[0])
     if alone and not platforms and len(told) == len(group):
         remedy += f", or name a platform that one image is for, as --platform {alone[0]} does"
     candidates = tuple(selector(named, at) for at, named in enumerate(group))
     return AmbiguousReference(contents.locator, f"{len(group)} images are called '{name}'", candidates, remedy)
 
 
-def place_of(contents: Contents) -> str:
-    """Return the locator of a source with its transport, and without what selects in it: `:@INDEX` goes behind it."""
+def choose_one(contents: Contents, named: NamedImage) -> str:
+    """Say how one image of several is chosen, as *named* would be; with a locator where one can be written.
+
+    A daemon's images are chosen by name or id, and a path with a colon in it cannot stand in front of a selector.
+    """
     kind, locator = contents.kind, contents.locator
-    if not kind:
-        return locator
     own = locator.startswith(f"{kind}:")
-    return f"{kind}:{locator.removeprefix(f'{kind}:').partition(':')[0]}" if own else f"{kind}:{locator}"
+    path = locator.removeprefix(f"{kind}:").partition(":")[0] if own else locator
+    if kind not in ("docker-archive", "oci", "oci-archive"):
+        return "choose one by its name or its id"
+    if named.position is None or ":" in path:
+        return "choose one by its name, or by :@INDEX behind a path without a colon"
+    return f"choose one, as {kind}:{path}:@{named.position} does"
 
 
 def selector(named: NamedImage, at: int) -> str:
-    """Print what chooses an image, and what tells it from others: "@1 (linux/arm64, sha256:e692418e4cbe)"."""
+    """Print what chooses an image, and what tells it from others: "@1 (app:1, linux/arm64, sha256:e692418e4cbe)"."""
     node = named.image_or_index
     what = "an index" if isinstance(node, ImageIndex) else "no image"
     if isinstance(node, Image):
         what = "an artifact" if node.artifact else str(node.platform or "platform unknown")
     digest = digest_of(node) or (str(node.config_blob.digest) if isinstance(node, Image) else "")
-    return f"@{at if named.position is None else named.position} ({what}, {digest[:19]})"
+    name = ", ".join(named.names) or named.ref or ""
+    told = ", ".join(filter(None, [name, what, digest[:19]]))
+    return f"@{at if named.position is None else named.position} ({told})"

@@ -23,7 +23,7 @@ from occy_fast.image.graph import leaves, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.demands import check_demands, refusals
-from occy_fast.planning.joining import join, place_of
+from occy_fast.planning.joining import choose_one, join, selector
 from occy_fast.planning.ladder import layer_step
 from occy_fast.planning.narrowing import fit, narrow, reads, surely_reads
 from occy_fast.planning.plan import Plan
@@ -51,7 +51,7 @@ from occy_fast.spec.media_type import describe
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transforms.media_types import MediaTypes
 from occy_fast.transforms.platforms import Platforms
-from occy_fast.words import _numbers
+from occy_fast.words import format_layers
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, NamedImage
@@ -159,14 +159,11 @@ class _Planner:
                 self.contents.locator,
                 problem,
                 self._selectors(),
-                f"choose one, as {place_of(self.contents)}:@0 does",
+                choose_one(self.contents, self.contents.images[0]),
             )
 
     def _selectors(self) -> tuple[str, ...]:
-        return tuple(
-            f"@{position if named.position is None else named.position} ({_name_of(named)})"
-            for position, named in enumerate(self.contents.images)
-        )
+        return tuple(selector(named, at) for at, named in enumerate(self.contents.images))
 
     # -------------------------------------------------------------------------------------------------- roots
 
@@ -246,8 +243,12 @@ class _Planner:
     def _root(self, root: Image | ImageIndex | Opaque) -> RootPlan:
         artifact = isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact)
         if artifact and not self.capabilities.artifacts:
-            several = len(self.contents.images) > 1
-            remedy = f"choose an image: {', '.join(self._selectors())}" if several else None
+            choices = [
+                selector(named, at)
+                for at, named in enumerate(self.contents.images)
+                if isinstance(named.image_or_index, ImageIndex) or _is_real(named.image_or_index)
+            ]
+            remedy = f"choose an image: {', '.join(choices)}" if choices else None
             problem = "it cannot hold artifacts, only images with a root filesystem"
             raise Unsupported(self.destination, problem, remedy)
         if artifact and self._asks_to_change(root):
@@ -276,7 +277,7 @@ class _Planner:
                     self.contents.locator,
                     f"{what}, and a name stands for one there",
                     tuple(str(image.platform or "unknown") for image in chosen),
-                    "name one platform",
+                    f"name one, as --platform {chosen[0].platform or 'PLATFORM'} does",
                 )
             return self._single(root, chosen[0])
         if not self.goal.platforms:
@@ -394,7 +395,7 @@ class _Planner:
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
             return ImagePlan(image, steps, original or "oci")
         family = self._family_for(image, original)
-        self._check_words(image, original, family, where)
+        self._check_layer_types(image, original, family, where)
         edits: tuple[MediaTypes, ...] = ()
         mixed = not self.refused.isdisjoint(_MIXED)
         if image.manifest is not None and (mixed or self._translates(original, family)):
@@ -409,7 +410,7 @@ class _Planner:
         )
         return ImagePlan(image, steps, family, edits)
 
-    def _check_words(self, image: Image, original: str | None, family: str, where: str) -> None:
+    def _check_layer_types(self, image: Image, original: str | None, family: str, where: str) -> None:
         """Raise UnsupportedMediaType for a layer that is more than a tar in a codec, where that would not be told.
 
         An encrypted layer, say: who is not told so takes it for a tar, and fails in the middle of it.
@@ -422,17 +423,18 @@ class _Planner:
                 unsaid = f"it has no form in the format '{family}'"
             if unsaid:
                 remedy = f"{unsaid}; oci:DIR and oci-archive:PATH keep it, and its manifest, as they are"
-                raise UnsupportedMediaType(f"{where}: layer {layer.digest}", layer.words, remedy)
+                raise UnsupportedMediaType(f"{where}: layer {layer.digest}", layer.described_type, remedy)
 
     def _step(self, layer: Layer, family: str, where: str, chain: Digest | None) -> LayerStep:
         place = f"{where}: layer {layer.digest or layer.diff_id}"
         meaning = describe(layer.media_type)
         if meaning is None or not is_tar(layer):
             if isinstance(self.goal.encoding, Encoding):
-                raise UnsupportedMediaType(place, layer.words, "such a layer cannot be recoded; keep the compression")
+                remedy = "such a layer cannot be recoded; keep the compression"
+                raise UnsupportedMediaType(place, layer.described_type, remedy)
             if (self.goal.proves_layers or self.goal.strict) and layer.diff_id is not None:
                 remedy = "the tar inside cannot be read: --verify blobs, and no --strict"
-                raise UnsupportedMediaType(place, layer.words, remedy)
+                raise UnsupportedMediaType(place, layer.described_type, remedy)
             return layer_step(layer, _for_bytes(self.goal), self.facts)
         digest, diff_id = layer.digest, layer.diff_id
         assert diff_id is not None, "a tar has a diff_id"
@@ -521,7 +523,7 @@ class _Planner:
                         who = f"{target.name} does not read"
                     made = sorted({step.encoding.codec for step in image.steps if isinstance(step, Recode)})
                     what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
-                    self.notes.append(f"{who} {held}: {_numbers(turned)} {become} {what}")
+                    self.notes.append(f"{who} {held}: {format_layers(turned)} {become} {what}")
 
     def _kind(self) -> str:
         """Return what to call the destination's kind."""
@@ -592,10 +594,6 @@ def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platfor
         if isinstance(child, ImagePlan) and child.image.descriptor is not None
         if child.image.descriptor.platform is None and child.image.platform is not None and _is_real(child.image)
     )
-
-
-def _name_of(named: NamedImage) -> str:
-    return ", ".join(named.names) or named.ref or "without a name"
 
 
 def _count(number: int, noun: str) -> str:

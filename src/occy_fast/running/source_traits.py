@@ -15,7 +15,7 @@ from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import begins_skippable
-from occy_fast.targets.traits import Mark, contents_marks, shape_marks, words_marks
+from occy_fast.targets.traits import Mark, contents_marks, layer_type_marks, shape_marks
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, ImageIndex, Layer, Opaque
@@ -39,7 +39,7 @@ def marks_for(
     elif contents is not None:                       # manifest.json does not say what its layers are
         for within, image in images_in(contents):
             if not image.artifact and not is_attestation(image):
-                yield from words_marks(image, within)
+                yield from layer_type_marks(image, within)
 
 
 def selected(shape: Shape | None, where: Locator) -> Shape | None:

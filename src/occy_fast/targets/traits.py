@@ -294,7 +294,7 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
     elif not docker and kind == DOCKER_CONFIG:
         problem = "a Docker config in an OCI manifest"
         yield Mark("docker-config-in-oci", "pull.mix_docker_config_in_oci", place, problem)
-    yield from words_marks(image, within)
+    yield from layer_type_marks(image, within)
     for number, layer in enumerate(image.layers, 1):
         where, codec = f"{within}layer {number}", layer.encoding.codec
         meaning = describe(layer.media_type)
@@ -314,15 +314,15 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
             yield Mark("leading-skippable-frame", "load.leading_skippable_frame", where, problem, words=words)
 
 
-def words_marks(image: Image, within: str = "") -> Iterator[Mark]:
+def layer_type_marks(image: Image, within: str = "") -> Iterator[Mark]:
     """Yield the layers that are more than a tar in a codec, which is to be had from the manifest alone."""
     for number, layer in enumerate(image.layers, 1):
         place, words = f"{within}layer {number}", (("type", layer.media_type),)
         if layer.encrypted:
-            problem = f"encrypted, for who has the key: {layer.words}"
+            problem = f"encrypted, for who has the key: {layer.described_type}"
             yield Mark("encrypted-layer", "pull.layer_encrypted", place, problem, mendable=False, words=words)
         elif describe(layer.media_type) is None:
-            problem = f"more than a tar in a codec: {layer.words}"
+            problem = f"more than a tar in a codec: {layer.described_type}"
             yield Mark("layer-type", "pull.layer_type", place, problem, mendable=False, words=words)
 
 
