@@ -101,8 +101,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert not graph, "\n".join(f"{name} -> {', '.join(sorted(graph[name] & graph.keys()))}" for name in sorted(graph))
 
 
-# Where an import of ours may stand in a function: the table of commands, and that of transports.
-LAZY = {"cli/__init__.py", "transports/opening.py"}
+# Where an import of ours may stand in a function: the table of transports, and commands, which load what they use when
+# they run, as help and completion answer without it (convert --help takes half the time so).
+LAZY = ("cli/", "transports/opening.py")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
@@ -114,7 +115,7 @@ def test_imports_stand_at_the_top(path: Path) -> None:
         for inner in ast.walk(function)
         if isinstance(inner, ast.Import | ast.ImportFrom) and "occy_fast" in ast.unparse(inner)
     }
-    assert not late or str(path.relative_to(PACKAGE)) in LAZY, f"{path}: {sorted(late)}"
+    assert not late or str(path.relative_to(PACKAGE)).startswith(LAZY), f"{path}: {sorted(late)}"
 
 
 def test_every_part_exists() -> None:

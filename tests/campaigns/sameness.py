@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +53,7 @@ class Scale:
     """How much is tried.
 
     Attributes:
-        content: bytes for gzip and zstd 1 to 9; *slow_content* for zstd 10 to 19.
+        content: bytes for gzip and zstd 1 to 9; *slow_content* for zstd 10 to 19, which come from a plain tar alone.
         small: runs over small pieces, where one bad address in 8,192 shows; gzip alone has tables as small as that.
         large: runs over whole pieces, by level.
         age: pieces of 4 MiB by one encoder: 900 take it past the end of libzstd's numbers.
@@ -73,7 +74,7 @@ class Scale:
 
 FULL = Scale(
     content=32 << 20,
-    slow_content=4 << 20,
+    slow_content=6 << 20,
     small=300_000,
     large=60,
     slow_levels=SLOW_LEVELS,
@@ -186,7 +187,9 @@ def encoders(scale: Scale, directory: Path, seed: int) -> Findings:
 # -------------------------------------------------------------------------------------------------- engine
 
 
-def encode_all(workers: Sequence[int], sources: Sequence[str], encodings: Sequence[str], tar: Path, out: Path) -> None:
+def encode_all(
+    workers: Sequence[int], sources: Sequence[str], encodings: Sequence[str], tar: Path, out: Path, seed: int
+) -> None:
     """Encode *tar* in every encoding, with each number of workers, from each source; compare with what *out* holds.
 
     The first process to finish an encoding puts its bytes there; a line is printed for each that differs.
@@ -196,12 +199,12 @@ def encode_all(workers: Sequence[int], sources: Sequence[str], encodings: Sequen
     from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass, WorkerPool
 
     assert build_info().kernels == "native"
-    chance = random.Random(os.getpid())
+    chance = random.Random(seed)
     compared = 0
     for count in chance.sample(list(workers), len(workers)):
         with WorkerPool(count) as pool:
-            for encoding in chance.sample(list(encodings), len(encodings)):
-                source = chance.choice(list(sources))
+            tasks = list(product(encodings, sources))
+            for encoding, source in chance.sample(tasks, len(tasks)):
                 made = bytearray()
                 with open(tar.with_name(f"{tar.name}.{source}"), "rb") as file:
                     came = FdSource(file.fileno()) if chance.random() < 0.5 else FeedSource(_buffers(file, chance))
@@ -257,15 +260,15 @@ def engine(scale: Scale, directory: Path, seed: int) -> Findings:
     slow = [f"zstd:{level}" for level in scale.slow_levels]
     out = directory / "out"
     out.mkdir()
-    for name, size, encodings, workers in (
-        ("fast", scale.content, fast, scale.workers),
-        ("slow", scale.slow_content, slow, scale.workers[:1]),
+    for name, size, encodings, workers, sources in (
+        ("fast", scale.content, fast, scale.workers, scale.sources),
+        ("slow", scale.slow_content, slow, (scale.workers[0], scale.workers[-1]), ("none",)),
     ):
         tar = content(size)
         (directory / f"{name}.none").write_bytes(tar)
         (directory / f"{name}.gzip").write_bytes(gzip.compress(tar, 1))
         (directory / f"{name}.zstd").write_bytes(zstandard.ZstdCompressor(1).compress(tar))
-        words = [",".join(map(str, workers)), ",".join(scale.sources), ",".join(encodings), directory / name, out]
+        words = [",".join(map(str, workers)), ",".join(sources), ",".join(encodings), directory / name, out]
         with load(2):
             running = [_started(number, seed, words) for number in range(3)]
             for each in running:
@@ -282,11 +285,8 @@ def _started(number: int, seed: int, words: Sequence[object]) -> subprocess.Pope
     """Start a process with a stack of its own depth, in which malloc's memory holds another byte."""
     env = {**os.environ, "MALLOC_PERTURB_": str(seed * 7 + number * 85 & 255 or 1), "PADDING": "x" * number * 777}
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    command = [sys.executable, __file__, "--encode", *map(str, words)]
+    command = [sys.executable, __file__, "--encode", *map(str, words), str(seed * 3 + number)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-# ---------------------------------------------------------------------------------------------------- main
 
 
 # --------------------------------------------------------------------------------------------------- image
@@ -314,6 +314,9 @@ def convert_again_and_again(image: Path, encoding: str, runs: int, at_once: int,
     return Findings(runs, [f"{digest}: {count} of {runs} conversions" for digest, count in rare])
 
 
+# ---------------------------------------------------------------------------------------------------- main
+
+
 def _tell(what: str, found: Findings) -> None:
     print(f"{what}: {found.compared} compared so far, {len(found.differences)} different", file=sys.stderr)
 
@@ -330,9 +333,9 @@ def run(scale: Scale, directory: Path, seed: int = 1) -> Findings:
 def main() -> int:
     """Run what was asked for; 1 where anything differed."""
     if sys.argv[1:2] == ["--encode"]:
-        workers, sources, encodings, tar, out = sys.argv[2:]
+        workers, sources, encodings, tar, out, seed = sys.argv[2:]
         numbers = [int(number) for number in workers.split(",")]
-        encode_all(numbers, sources.split(","), encodings.split(","), Path(tar), Path(out))
+        encode_all(numbers, sources.split(","), encodings.split(","), Path(tar), Path(out), int(seed))
         return 0
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="the share of it that the test suite runs")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sameness import ARCHIVE, QUICK, build_encoders, records, run, run_encoders
+from sameness import ARCHIVE, QUICK, Findings, build_encoders, encoders, engine, records, run_encoders
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None or not ARCHIVE.exists(), reason="there is no cc, or no pinned codecs were built here"
@@ -31,10 +32,11 @@ int __wrap_occy_gzip_segment(struct occy_gzip_encoder *encoder, const uint8_t *p
 """
 
 
-def test_no_output_differs(tmp_path: Path) -> None:
-    found = run(QUICK, tmp_path)
+@pytest.mark.parametrize(("campaign", "least"), [(encoders, 2 * QUICK.small), (engine, 150)])
+def test_no_output_differs(tmp_path: Path, campaign: Callable[..., Findings], least: int) -> None:
+    found = campaign(QUICK, tmp_path, 1)
     assert found.differences == []
-    assert found.compared > 2 * QUICK.small
+    assert found.compared > least
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the address is hashed on x86 alone")

@@ -49,7 +49,7 @@ def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_findings_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(answer(capsys, "check", "app.tar", "-t", "docker-20.10", "--json", code=10))
-    assert (document["schema"], document["exit_code"], document["unread"]) == (1, 5, None)
+    assert (document["schema"], document["exit_code"], document["unread"]) == (1, 10, None)
     assert document["findings"][1] == {
         "target": "docker-20.10",
         "rule": "zstd-layer",

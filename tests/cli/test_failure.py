@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
-import io
 import json
-from contextlib import redirect_stderr
 
 import pytest
 
@@ -113,12 +111,10 @@ def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
     assert words in str(error_document(error, 1)["remedy"])
 
 
-def test_what_ran_out_is_no_defect() -> None:
+def test_what_ran_out_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")):
-        printed = io.StringIO()
-        with redirect_stderr(printed):
-            assert report_failure(error, Voice()) == ResourceError.exit_code == 1
-        text = printed.getvalue()
+        assert report_failure(error, Voice()) == ResourceError.exit_code == 1
+        text = capsys.readouterr().err
         assert text.startswith("occy-fast: ResourceError: not enough ")
         assert "try:" in text
         assert "defect" not in text

@@ -24,8 +24,7 @@ from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
 from occy_fast.planning.goal import ArchiveLayout
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.archive import docker20_stage
-from occy_fast.transports.archive import oci_reader as oci_archive
+from occy_fast.transports.archive import docker20_stage, oci_destination
 from occy_fast.transports.archive import stage as archive_stage
 from occy_fast.transports.base import AdoptBy, Stage
 from occy_fast.transports.layout import stage as layout_stage
@@ -300,7 +299,7 @@ def test_a_layer_of_another_size_is_not_published(place: Place) -> None:
 def test_what_would_not_be_read_again_is_not_published(
     place: Place, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    module = {"oci": layout_stage, "docker-archive": archive_stage, "oci-archive": oci_archive}[place.transport]
+    module = {"oci": layout_stage, "docker-archive": archive_stage, "oci-archive": oci_destination}[place.transport]
     if place.archive_layout == "docker-20.10":
         module = docker20_stage
     if not hasattr(module, limit):

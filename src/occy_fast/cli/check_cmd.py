@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import occy_fast
 from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
 from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
-from occy_fast.cli.progress import Watch
-from occy_fast.words import format_places, printable
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -59,8 +56,11 @@ def check(
     first bytes and documents are read, layers only with --deep. The exit code is 10 where the image would fail at one
     of the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
     """
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+
     with Watch(voice, source) as watch:
-        checked = occy_fast.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
+        checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
     if voice.json:
         print_json(checked_document(checked))
     elif not voice.quiet:
@@ -93,6 +93,7 @@ def drawn_table(checked: Checked) -> str:
     from rich.table import Table
     from rich.text import Text
 
+    from occy_fast.words import printable
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=os.get_terminal_size(sys.stdout.fileno()).columns or 80)
@@ -178,6 +179,8 @@ def _remarks(checked: Checked) -> list[str]:
 
 def _grouped(findings: tuple[Finding, ...], target: str) -> list[tuple[Finding, str]]:
     """Return the findings for *target* with their places, those together that differ in nothing else."""
+    from occy_fast.words import format_places
+
     places: dict[tuple[str, ...], list[str]] = {}
     first: dict[tuple[str, ...], Finding] = {}
     for finding in findings:

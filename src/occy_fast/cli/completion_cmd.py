@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from occy_fast.cli.completion import completion_script
 from occy_fast.cli.options import ExampleCommand, Word, voiced
 from occy_fast.cli.output import Voice, print_json, print_script
 
@@ -27,6 +26,8 @@ from occy_fast.cli.output import Voice, print_json, print_script
 @click.pass_context
 def completion(ctx: click.Context, *, shell: str, voice: Voice) -> int:
     """Print the completion script for SHELL: bash (4.4 or later), zsh or fish."""
+    from occy_fast.cli.completion import completion_script
+
     script = completion_script(ctx.find_root().command, shell)
     if voice.json:
         print_json({"schema": 1, "shell": shell, "script": script})

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import occy_fast
 from occy_fast.cli.daemon_options import reaching, repository_name
-from occy_fast.cli.digest_file import check_digest_file, write_digest_file
 from occy_fast.cli.options import (
     LOCATOR,
     EncodingType,
@@ -21,13 +19,7 @@ from occy_fast.cli.options import (
     voiced,
 )
 from occy_fast.cli.output import Voice, format_table, print_json, print_lines, print_note
-from occy_fast.cli.progress import Watch
 from occy_fast.errors import UsageError
-from occy_fast.planning.plan_document import explain_document
-from occy_fast.planning.steps import Recode, images_of
-from occy_fast.spec.encoding import Encoding
-from occy_fast.transports.locator import STREAM, parse_locator
-from occy_fast.words import format_rate, format_seconds, format_size
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -193,16 +185,21 @@ def convert(
     """
     wanted = _with_level(encoding, level)
     if digest_file is not None:
+        from occy_fast.cli.digest_file import check_digest_file
+
         if dry_run:
             raise UsageError(
                 "--dry-run publishes nothing whose digest --digest-file could hold", "leave one of them out"
             )
         check_digest_file(digest_file, source, destination)
 
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+    from occy_fast.transports.locator import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
     with Watch(voice, source, destination):          # layers of old archives are hashed for the plan
-        plan = occy_fast.plan(
+        plan = api.plan(
             source,
             destination,
             encoding=wanted,
@@ -219,6 +216,8 @@ def convert(
             access=access,
         )
     if dry_run:
+        from occy_fast.planning.plan_document import explain_document
+
         if voice.json:
             print_json(explain_document(plan), aside=aside)
         else:
@@ -228,8 +227,10 @@ def convert(
         for note in plan.notes:
             print_note(f"note: {note}")
     with Watch(voice, source, destination) as watch:
-        result = occy_fast.execute(plan, workers=jobs, progress=watch.callback)
+        result = api.execute(plan, workers=jobs, progress=watch.callback)
     if digest_file is not None:
+        from occy_fast.cli.digest_file import write_digest_file
+
         write_digest_file(digest_file, result.digests)
     if voice.json:
         print_json(result_document(result.plan, result), aside=aside)
@@ -242,6 +243,9 @@ def convert(
 
 def result_lines(plan: Plan, result: Result) -> list[str]:
     """Say what became of each layer, what was published, and how fast it went."""
+    from occy_fast.planning.steps import images_of
+    from occy_fast.words import format_rate, format_seconds, format_size
+
     lines = [f"{plan.source} -> {plan.destination}"]
     outcomes = iter(result.layers)
     single = len(plan.roots) == 1 and len(list(plan.images())) == 1
@@ -289,6 +293,8 @@ def result_document(plan: Plan, result: Result) -> dict[str, Any]:
 
 def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding | str | None:
     """Join --compression and --level into one demand."""
+    from occy_fast.spec.encoding import Encoding
+
     if level is None:
         return encoding
     if not isinstance(encoding, Encoding):
@@ -299,6 +305,8 @@ def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding 
 
 
 def _row(outcome: LayerOutcome) -> tuple[str, ...]:
+    from occy_fast.words import format_size
+
     before, after = _encodings(outcome)
     return (
         "replaced" if outcome.replaced else outcome.kind,
@@ -311,6 +319,8 @@ def _row(outcome: LayerOutcome) -> tuple[str, ...]:
 
 
 def _encodings(outcome: LayerOutcome) -> tuple[str, str]:
+    from occy_fast.planning.steps import Recode
+
     before = str(outcome.step.layer.encoding)
     return before, str(outcome.step.encoding) if isinstance(outcome.step, Recode) else before
 

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import occy_fast
 from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
 from occy_fast.cli.output import Voice, format_table, print_json, print_lines
-from occy_fast.cli.progress import Watch
-from occy_fast.words import format_count, format_size
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -40,8 +37,11 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
 
     An archive may come from standard input: SRC is - then.
     """
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+
     with Watch(voice, source):
-        document = occy_fast.inspect(source, access=access)
+        document = api.inspect(source, access=access)
     if voice.json:
         print_json(document)
     elif voice.quiet:
@@ -66,6 +66,8 @@ def contents_lines(document: dict[str, Any]) -> list[str]:
 
 
 def _image_lines(image: dict[str, Any]) -> list[str]:
+    from occy_fast.words import format_count, format_size
+
     names = ", ".join(image["names"]) or image["ref"] or "without a name"
     lines = [f"{names}, {image['platform'] or 'platform unknown'}{', artifact' if image['artifact'] else ''}"]
     lines.append(f"  manifest  {image['digest'] or '-'}  {image['media_type'] or ''}".rstrip())

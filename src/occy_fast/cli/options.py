@@ -13,14 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from occy_fast.cli.failure import nearest_words, spelling
-from occy_fast.cli.logs import logged_to_stderr
 from occy_fast.cli.output import Voice, print_lines
 from occy_fast.errors import UsageError
-from occy_fast.kernels import layer_pass
-from occy_fast.spec.encoding import RECODABLE, parse_encoding
-from occy_fast.spec.platform import ALL_PLATFORMS, parse_platform
-from occy_fast.targets.catalog import all_targets, find_target
-from occy_fast.transports.locator import DAEMONS, TRANSPORTS
 
 if TYPE_CHECKING:  # generic since click 8.2, and only to type checkers
     _Type = click.ParamType[Any]
@@ -84,6 +78,8 @@ class LocatorType(_Type):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the transports, and leave paths to the shell; after "transport:" list them, as no shell knows to."""
+        from occy_fast.transports.locator import DAEMONS, TRANSPORTS
+
         transport, colon, path = incomplete.partition(":")
         if colon and transport in TRANSPORTS:
             return [CompletionItem(f"{transport}:{found}") for found in _paths_like(path)]
@@ -99,6 +95,8 @@ class EncodingType(_Type):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return an Encoding that our encoder can make, or "keep"."""
+        from occy_fast.spec.encoding import RECODABLE, parse_encoding
+
         codec, colon, level = str(value).partition(":")
         if value == "keep":
             return value
@@ -126,6 +124,8 @@ class PlatformType(_Type):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a Platform, or the word for all of them."""
+        from occy_fast.spec.platform import ALL_PLATFORMS, parse_platform
+
         return value if value == ALL_PLATFORMS else parse_platform(str(value))
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -144,10 +144,14 @@ class TargetType(_Type):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name. Raises UnknownTarget."""
+        from occy_fast.targets.catalog import find_target
+
         return find_target(str(value)).name
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the rows of the matrix."""
+        from occy_fast.targets.catalog import all_targets
+
         return [CompletionItem(known.name) for known in all_targets() if known.name.startswith(incomplete)]
 
 
@@ -166,6 +170,8 @@ class JobsType(_Type):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number."""
+        from occy_fast.kernels import layer_pass
+
         text, most = str(value), layer_pass.MAX_WORKERS
         if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= most):
             raise UsageError(
@@ -193,6 +199,7 @@ def voiced(command: Function) -> Function:
         voice = Voice(as_json, quiet, verbose)
         if not verbose:
             return command(*args, voice=voice, **options)
+        from occy_fast.cli.logs import logged_to_stderr
 
         with logged_to_stderr():
             return command(*args, voice=voice, **options)

@@ -20,7 +20,6 @@ from occy_fast.errors import (
     TransportError,
     UnknownTarget,
 )
-from occy_fast.transports.locator import DAEMONS
 
 _AGAIN = "get it again from where it came: bytes were lost or changed on the way"
 
@@ -90,6 +89,8 @@ def advice(error: OccyError) -> str:
 
 
 def _is_of_a_daemon(place: str) -> bool:
+    from occy_fast.transports.locator import DAEMONS
+
     return place.partition(":")[0] in DAEMONS
 
 

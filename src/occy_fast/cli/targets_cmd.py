@@ -8,7 +8,6 @@ import click
 
 from occy_fast.cli.options import ExampleCommand, TargetType, voiced
 from occy_fast.cli.output import Voice, format_table, print_json, print_lines
-from occy_fast.targets.catalog import all_targets, find_target, sources, versions_of
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
@@ -31,6 +30,8 @@ def targets(*, name: str | None, voice: Voice) -> int:
 
     A name with a version is looked up in the versions that are listed: docker-20.10.24 is docker-20.10.
     """
+    from occy_fast.targets.catalog import all_targets, find_target, sources
+
     known = all_targets() if name is None else (find_target(name),)
     if voice.json:
         document = {"schema": SCHEMA, "targets": [target_document(target) for target in known], "sources": sources()}
@@ -46,12 +47,16 @@ def targets(*, name: str | None, voice: Voice) -> int:
 
 def target_lines(known: tuple[Target, ...]) -> list[str]:
     """Return a line for each target."""
+    from occy_fast.targets.catalog import versions_of
+
     rows = [(target.name, target.kind, versions_of(target), target.title) for target in known]
     return format_table(("target", "kind", "versions", ""), rows, "<<<<")
 
 
 def cell_lines(target: Target) -> list[str]:
     """Return a line for each thing that is known of one target."""
+    from occy_fast.targets.catalog import versions_of
+
     versions = versions_of(target)
     title = f"{target.name}: {target.title}" + (f", {target.row}: versions {versions}" if versions else "")
     rows = [(feature, cell.answer, " ".join(cell.sources), cell.error) for feature, cell in target.cells]
@@ -60,6 +65,8 @@ def cell_lines(target: Target) -> list[str]:
 
 def target_document(target: Target) -> dict[str, Any]:
     """Return all that is known of a target as a JSON object; what is not known is not in it."""
+    from occy_fast.targets.catalog import versions_of
+
     return {
         "name": target.name,
         "row": target.row,

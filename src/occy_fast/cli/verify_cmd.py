@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import occy_fast
 from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
 from occy_fast.cli.output import Voice, print_json, print_lines
-from occy_fast.cli.progress import Watch
 from occy_fast.cli.remedies import advice
-from occy_fast.words import format_count, format_rate, format_seconds, format_size
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -52,9 +49,12 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
 
     An archive may come from standard input: SRC is - then.
     """
+    from occy_fast import api
+    from occy_fast.cli.progress import Watch
+
     began = time.monotonic()
     with Watch(voice, source) as watch:
-        report = occy_fast.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
+        report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
     seconds = time.monotonic() - began
     if voice.json:
         print_json(report_document(report, seconds))
@@ -65,6 +65,8 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
 
 def report_lines(report: Report, seconds: float) -> list[str]:
     """Say what was found, a line per finding, and how much was looked at."""
+    from occy_fast.words import format_count, format_rate, format_seconds, format_size
+
     lines = [report.locator]
     lines += [f"{finding.severity:<7}  {_text(finding)}" for finding in report.findings]
     errors = len(report.errors)
