@@ -94,13 +94,13 @@ def test_walk() -> None:
     one, two, absent = image("one"), image("two"), Opaque(described("absent"), None)
     inner = index("inner", two, one)
     root = index("root", one, inner, absent, image("one"))
-    assert list(walk(root)) == [one, two, inner, absent, root]
-    assert list(walk(one)) == [one]
+    assert list(walk(root, "", LIMITS)) == [one, two, inner, absent, root]
+    assert list(walk(one, "", LIMITS)) == [one]
 
 
 def test_walk_of_images_without_digest() -> None:
     nameless = [Image(None, None, Blob(None, 0, OCI_CONFIG, None), (), None) for _ in range(2)]
-    assert len(list(walk(index("root", *nameless)))) == 3
+    assert len(list(walk(index("root", *nameless), "", LIMITS))) == 3
 
 
 def test_walk_is_bounded() -> None:
@@ -108,4 +108,4 @@ def test_walk_is_bounded() -> None:
     for depth in range(9):
         node = index(f"level {depth}", node)
     with pytest.raises(LimitError):
-        list(walk(node, "here"))
+        list(walk(node, "here", LIMITS))

@@ -19,17 +19,25 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import Blob, InlineBytes
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
-from occy_fast.image.validate import Finding, validate
+from occy_fast.image.validate import Finding
+from occy_fast.image.validate import validate as validate_within
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import OCI_CONFIG, OCI_MANIFEST, media_type
 from occy_fast.spec.platform import Platform
 
 GZIP = media_type("oci", "layer", "gzip")
+
+
+def validate(found: Image | ImageIndex | Opaque, where: str = "") -> tuple[Finding, ...]:
+    """Validate within the default limits."""
+    return validate_within(found, where, LIMITS)
+
 
 
 def config(layers: int, **changes: Any) -> ImageConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import lzma
 import tarfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import tar_strategies as build
 import zstandard
 from stream_strategies import header, member
 
-from image_builders import OCI_INDEX, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
+from image_builders import OCI_INDEX, OCI_MANIFEST, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
 from occy_fast import api
 from occy_fast.cli.remedies import limit_names
 from occy_fast.context.call import environment_limits, limits_of_call
@@ -290,10 +291,31 @@ def test_a_raised_limit_holds_everywhere(tmp_path: Path) -> None:
     assert api.convert(f"oci:{layout}", f"oci:{tmp_path}/out", limits=more).digests
     assert api.verify(f"oci:{tmp_path}/out", limits=more).errors == ()
     assert [type(finding.error) for finding in api.verify(f"oci:{tmp_path}/out").errors] == [LimitError]
+    index = json.loads((layout / "index.json").read_text())
+    signature = {**index["manifests"][0], "digest": "sha256:" + "5" * 64}      # of something that is not here
+    referrer = dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": "application/vnd.example.signature",
+            "config": make_image().descriptor(mediaType="application/vnd.example.config"),
+            "layers": [],
+            "subject": signature,
+        }
+    )
+    for data in (referrer, make_image().manifest):
+        (layout / "blobs" / "sha256" / sha256(data)).write_bytes(data)
+    entry = {"mediaType": OCI_MANIFEST, "digest": f"sha256:{sha256(referrer)}", "size": len(referrer)}
+    (layout / "index.json").write_bytes(dumps({**index, "manifests": [*index["manifests"], entry]}))
+    assert api.convert(f"oci:{layout}", f"oci:{tmp_path}/beside", limits=Limits(index_depth=9)).digests
     layers = oci_layout(tmp_path / "many", [make_image(tars=[TAR] * 4097)])
     more = Limits(layer_count=4097)
     assert api.convert(f"oci:{layers}", f"docker-archive:{tmp_path}/many.tar", limits=more).digests
     assert api.verify(f"{tmp_path}/many.tar", limits=more).errors == ()
+    assert api.plan(f"oci:{layers}", f"oci:{tmp_path}/planned", limits=more).steps
+    assert not api.check(f"oci:{layers}", ["containerd-1.6"], limits=more).errors
+    with api.open_image(f"oci:{layers}", limits=more) as contents:
+        assert len(contents.images) == 1
     with pytest.raises(LimitError, match="number of layers: 4097 exceeds the limit of 4096"):
         api.inspect(f"{tmp_path}/many.tar")
 

@@ -228,3 +228,9 @@ def test_cancel() -> None:
     calls = iter([False, True])
     with pytest.raises(Cancelled):
         recompress(endless, None, "none", cancelled=lambda: next(calls), trusted=True)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 257])
+def test_as_many_workers_as_no_pool_has(workers: int) -> None:
+    with pytest.raises(UsageError, match=f"no pool has {workers} workers"):
+        recompress(b"", bytearray().extend, "zstd:1", workers=workers)

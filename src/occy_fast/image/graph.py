@@ -63,7 +63,7 @@ def post_order(
 
 
 def walk(
-    root: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS
+    root: Image | ImageIndex | Opaque, where: str, limits: Limits
 ) -> Iterator[Image | ImageIndex | Opaque]:
     """Yield the distinct images and indexes under *root*, children before parents, *root* last."""
 

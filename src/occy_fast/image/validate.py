@@ -21,7 +21,7 @@ from occy_fast.image.blob import Blob
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.spec.config import ImageConfig
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.media_type import describe
 
 MOST_LAYERS_OF_DOCKER: Final = 125
@@ -44,7 +44,7 @@ class Finding:
     error: OccyError | None = field(default=None, compare=False)
 
 
-def validate(image: Image | ImageIndex | Opaque, where: str = "", limits: Limits = LIMITS) -> tuple[Finding, ...]:
+def validate(image: Image | ImageIndex | Opaque, where: str, limits: Limits) -> tuple[Finding, ...]:
     """Return all that is wrong with an image, or with every image of an index; no blob is opened.
 
     Args:

@@ -18,6 +18,7 @@ from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
+    from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
 
 Node = Image | ImageIndex | Opaque
@@ -28,7 +29,7 @@ _NAMELESS: _Key = ("", "")
 
 
 def join(
-    contents: Contents, platforms: Sequence[Platform] = (), *, refs: bool, called: bool = False
+    contents: Contents, platforms: Sequence[Platform] = (), *, refs: bool, limits: Limits, called: bool = False
 ) -> tuple[NamedImage, ...]:
     """Return what *contents* has, under each name one thing: images for different platforms become an index.
 
@@ -37,6 +38,7 @@ def join(
     Args:
         platforms: those that are asked for; empty for all.
         refs: a name at the destination is a layout's ref name; otherwise it is an image reference.
+        limits: what the source was read with.
         called: the destination gives a name, and what has none in a layout goes under it, as the platforms of one image
             stand there; what has none in an archive of Docker's was saved by its id, and is an image of its own.
     Raises:
@@ -55,7 +57,7 @@ def join(
     for key, places in holders.items():
         group = [images[at] for at in places]
         same = key[0] != "ref" or len({named.names for named in group}) == 1
-        node = _one_of([named.image_or_index for named in group], platforms) if same else None
+        node = _one_of([named.image_or_index for named in group], platforms, limits) if same else None
         if node is None and key == _NAMELESS:            # who asks for one name is told of all of them
             continue
         for at in places:
@@ -115,7 +117,7 @@ def _keys(named: NamedImage, refs: bool) -> list[_Key]:
     return [("name", name) for name in dict.fromkeys(named.names)]
 
 
-def _one_of(group: Sequence[Node], platforms: Sequence[Platform]) -> Node | None:
+def _one_of(group: Sequence[Node], platforms: Sequence[Platform], limits: Limits) -> Node | None:
     """Return the one thing that a name stands for: one of *group*, or an index made of it; None if it is neither."""
     first: dict[Hashable, Node] = {}
     for node in group:
@@ -125,7 +127,7 @@ def _one_of(group: Sequence[Node], platforms: Sequence[Platform]) -> Node | None
     if len(nodes) == 1:
         return nodes[0]
     for node in nodes:
-        if isinstance(node, ImageIndex) and digests <= {digest_of(inner) for inner in walk(node)}:
+        if isinstance(node, ImageIndex) and digests <= {digest_of(inner) for inner in walk(node, "", limits)}:
             return node
     own = [node for node in nodes if subject_of(node) not in digests]
     wanted = []

@@ -151,7 +151,9 @@ class _Planner:
 
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
-        self.images = join(self.contents, self.goal.platforms, refs=self.capabilities.refs, called=self.chosen)
+        self.images = join(
+            self.contents, self.goal.platforms, refs=self.capabilities.refs, limits=self.limits, called=self.chosen
+        )
         images = [named for named in self.images if not self._is_referrer(named)]
         if len(images) > 1 and (self.chosen or not self.capabilities.many_images):
             problem = "has several images, and the destination names one" if self.chosen else "has several images"
@@ -175,7 +177,7 @@ class _Planner:
     def _known(self) -> frozenset[str]:
         """The digests of all that the source shows."""
         roots = [named.image_or_index for named in self.images]
-        return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator))
+        return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator, self.limits))
 
     def _subjects(self, named: NamedImage) -> frozenset[str]:
         """Return the digests that a root speaks of; none for one that holds an image, or anything by itself."""
@@ -192,7 +194,7 @@ class _Planner:
         going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
         speaking = [named for named in self.images if id(named) in referrers]
         kept = [named for named in speaking if not self._is_dropped(named.image_or_index)]
-        nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator))
+        nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator, self.limits))
         going = set(with_referrers(going, nodes))
         unmet = left = 0
         for named in kept:
@@ -374,7 +376,7 @@ class _Planner:
 
     def _blob(self, opaque: Opaque) -> BlobPlan:
         """Plan what is of a kind unknown here. Raises MissingBlob, SizeMismatch."""
-        for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}"):
+        for finding in validate(opaque, f"{self.contents.locator}: {opaque.descriptor.digest}", self.limits):
             if finding.error is not None:
                 raise finding.error
         goal = _for_bytes(self.goal)

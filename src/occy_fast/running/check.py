@@ -107,7 +107,7 @@ def check(
     check_access(access, locator)
     look = Look(locator, limits, access, deep, workers, progress, cancel)
     shape, contents, unread, report = try_patiently(access, look.take, cancel)
-    wrong = list(_broken(contents, unread, shape))
+    wrong = list(_broken(contents, unread, shape, limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
@@ -137,7 +137,9 @@ def check(
     )
 
 
-def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
+def _broken(
+    contents: Contents | None, unread: OccyError | None, shape: Shape | None, limits: Limits
+) -> Iterator[Mark]:
     """Yield what is wrong whoever reads it; of a docker-archive its shape tells, in the order its loaders look."""
     listed = shape is not None and shape.layout in ("docker-archive", "legacy")
     if unread is not None and not listed:
@@ -145,7 +147,7 @@ def _broken(contents: Contents | None, unread: OccyError | None, shape: Shape | 
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
     if contents is not None and not listed:
         for within, image in images_in(contents):
-            for finding in validate(image):
+            for finding in validate(image, "", limits):
                 if finding.severity == "error":
                     place = f"{within}{finding.where or 'image'}"
                     yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from occy_fast.context.call import limits_of_call
+from occy_fast.context.call import check_workers, limits_of_call
 from occy_fast.engine.blob_source import NATIVE
 from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, resource_errors, unwritable
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
@@ -71,9 +71,10 @@ def recompress(
         MissingFile: there is no such path.
         InputError: the source is there, and cannot be read.
         Unsupported: the encoding is not offered, or a device or pipe stands where a file is to be replaced.
-        UsageError: a path is a directory, or the limit cannot be.
+        UsageError: a path is a directory, or so many workers, or such a limit, cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
+    check_workers(workers)
     limits = limits_of_call(limits, max_layer)
     with ExitStack() as open_files:
         found, origin = _open_source(source, open_files)
