@@ -309,3 +309,17 @@ def test_bars_are_drawn_on_a_terminal_and_the_answer_is_not(slow: Path, tmp_path
     assert b"\x1b[?25h" in drawn[-200:], "the cursor is shown again"
     assert b"\x1b" not in out
     assert b"digest" in out
+
+
+def test_a_warning_is_called_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = oci_layout(tmp_path / "in", [make_image("a", codec="zstd")], ["app"])
+    for number, (option, told) in enumerate([("", True), ("--json", False), ("--quiet", False)]):
+        place = f"oci:{tmp_path}/out{number}:app"
+        assert main(["convert", f"oci:{source}:app", place, "--quiet"]) == 0
+        blob = tmp_path / f"out{number}" / "blobs" / "sha256" / sha256(make_image("a", codec="zstd").blobs[0])
+        blob.write_bytes(bytes(blob.stat().st_size))
+        capsys.readouterr()
+        assert main(["convert", f"oci:{source}:app", place, "--verify", "destination", *filter(None, [option])]) == 0
+        err = capsys.readouterr().err
+        assert err.startswith("warning: ") is told
+        assert ("to be replaced" in err) is told

@@ -1,4 +1,4 @@
-"""Send the library's log to stderr, for --verbose."""
+"""Send the library's log to stderr: all of it for --verbose, else warnings as such."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from occy_fast.cli.output import Voice
 from occy_fast.words import printable
 
 
@@ -22,14 +23,18 @@ class _ToStderr(logging.Handler):
 
 
 @contextmanager
-def logged_to_stderr() -> Iterator[None]:
-    """Show what the library logs, a line each, until the context is left."""
+def logged_to_stderr(voice: Voice) -> Iterator[None]:
+    """Show what the library logs, a line each, until the context is left; nothing with --quiet or --json."""
     log = logging.getLogger("occy_fast")
-    handler = _ToStderr()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    handler: logging.Handler = _ToStderr()
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    if voice.verbose:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    elif voice.quiet or voice.json:
+        handler = logging.NullHandler()
     level, propagates = log.level, log.propagate
     log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
+    log.setLevel(logging.DEBUG if voice.verbose else logging.WARNING)
     log.propagate = False
     try:
         yield

@@ -197,11 +197,9 @@ def voiced(command: Function) -> Function:
             raise UsageError("--quiet and --verbose exclude each other", "leave one of them out")
         verbose = verbose or (not quiet and os.environ.get(_VERBOSE) == "true")
         voice = Voice(as_json, quiet, verbose)
-        if not verbose:
-            return command(*args, voice=voice, **options)
         from occy_fast.cli.logs import logged_to_stderr
 
-        with logged_to_stderr():
+        with logged_to_stderr(voice):
             return command(*args, voice=voice, **options)
 
     return with_voice  # type: ignore[return-value]  # functools.wraps keeps the signature click reads
