@@ -37,7 +37,8 @@ def main() -> None:
     assert build.kernels == "native", build
     assert {codec.origin for codec in build.codecs} == {"pinned"}, build
     told = told_materials()
-    assert {codec.name: codec.version for codec in build.codecs}.items() <= told.items(), (build, told)
+    released = {codec.name: codec.version.partition("+")[0] for codec in build.codecs}  # what is behind it is our edit
+    assert released.items() <= told.items(), (build, told)
     tar = small_tar()
     for encoding in ("gzip:1", "zstd:3"):
         out = io.BytesIO()

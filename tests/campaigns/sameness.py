@@ -75,8 +75,8 @@ class Scale:
 FULL = Scale(
     content=32 << 20,
     slow_content=6 << 20,
-    small=200_000,
-    large=50,
+    small=150_000,
+    large=40,
     slow_levels=SLOW_LEVELS,
     fast_levels=FAST_LEVELS,
     age=920,
@@ -176,8 +176,8 @@ def encoders(scale: Scale, directory: Path, seed: int) -> Findings:
         if scale.age:
             tasks.append(("age", level, whole, scale.age))
     for level in scale.slow_levels:  # filling the memory of such an encoder is what takes the time
-        tasks.append(("vary", "zstd", level, head, "16384,131072", 8, seed))
-        tasks.append(("vary", "zstd", level, head, 4 << 20, 4, seed))
+        tasks.append(("vary", "zstd", level, head, "16384,131072", 4, seed))
+        tasks.append(("vary", "zstd", level, head, 4 << 20, 3, seed))
     found = Findings()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for task, result in zip(tasks, pool.map(lambda task: run_encoders(program, *task), tasks), strict=True):
