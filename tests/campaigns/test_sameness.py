@@ -32,7 +32,7 @@ int __wrap_occy_gzip_segment(struct occy_gzip_encoder *encoder, const uint8_t *p
 """
 
 
-@pytest.mark.parametrize(("campaign", "least"), [(encoders, 2 * QUICK.small), (engine, 150)])
+@pytest.mark.parametrize(("campaign", "least"), [(encoders, 2 * QUICK.small), (engine, 80)])
 def test_no_output_differs(tmp_path: Path, campaign: Callable[..., Findings], least: int) -> None:
     found = campaign(QUICK, tmp_path, 1)
     assert found.differences == []
