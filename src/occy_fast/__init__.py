@@ -1,6 +1,7 @@
 """Convert container images between their forms, and prove every byte on the way.
 
-Public are these names, and what their signatures mention. A name's module is imported when the name is first used.
+Public are the names in `__all__`: the functions, and every class that their signatures reach; the errors they raise are
+in `occy_fast.errors`. A name's module is imported when the name is first used.
 """
 
 from __future__ import annotations
@@ -12,8 +13,59 @@ from occy_fast.version import __version__ as __version__
 
 __all__ = [
     "Access",
+    "Adopt",
+    "Blob",
+    "BlobPlan",
+    "BuildInfo",
+    "Capabilities",
+    "Cell",
+    "CheckReport",
+    "Codec",
+    "Contents",
+    "ConvertResult",
+    "Copy",
+    "Counters",
+    "Descriptor",
+    "Digest",
+    "EncoderFact",
+    "EncoderIdentity",
+    "Encoding",
+    "Facts",
+    "FileRegion",
+    "Finding",
+    "Goal",
+    "History",
+    "Image",
+    "ImageConfig",
+    "ImageIndex",
+    "ImagePlan",
+    "Index",
+    "IndexPlan",
+    "InlineBytes",
+    "Layer",
+    "LayerOutcome",
+    "LayerProgress",
     "Limits",
+    "Manifest",
+    "ManifestEdit",
+    "Mark",
+    "NamedImage",
+    "NamedPlan",
     "OccyError",
+    "Opaque",
+    "OpenRegion",
+    "PassResult",
+    "PassedBytes",
+    "Plan",
+    "Platform",
+    "Progress",
+    "Recode",
+    "Rule",
+    "Skip",
+    "StreamPlan",
+    "Target",
+    "TargetFinding",
+    "VerifyReport",
     "build_info",
     "check",
     "convert",
@@ -28,16 +80,66 @@ __all__ = [
 if TYPE_CHECKING:
     from occy_fast.api import check, convert, execute, inspect, open_image, plan, recompress, verify
     from occy_fast.context.access import Access
+    from occy_fast.context.progress import LayerProgress, Progress
     from occy_fast.errors import OccyError
-    from occy_fast.kernels.build import build_info
+    from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, PassedBytes
+    from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
+    from occy_fast.image.validate import Finding
+    from occy_fast.kernels.build import BuildInfo, Codec, build_info
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.facts import EncoderFact, Facts
+    from occy_fast.planning.goal import Goal
+    from occy_fast.planning.plan import Plan, StreamPlan
+    from occy_fast.planning.rules import Rule
+    from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip
+    from occy_fast.running.check import CheckReport
+    from occy_fast.running.result import ConvertResult, LayerOutcome
+    from occy_fast.running.verify import VerifyReport
+    from occy_fast.spec.config import History, ImageConfig
+    from occy_fast.spec.descriptor import Descriptor
+    from occy_fast.spec.digest import Digest
+    from occy_fast.spec.encoding import EncoderIdentity, Encoding
     from occy_fast.spec.limits import Limits
+    from occy_fast.spec.manifest import Index, Manifest
+    from occy_fast.spec.platform import Platform
+    from occy_fast.streams.layer_pass import Counters, PassResult
+    from occy_fast.targets.judge import TargetFinding
+    from occy_fast.targets.target import Cell, Target
+    from occy_fast.targets.traits import Mark
+    from occy_fast.transforms.base import ManifestEdit
 
-_HOME = dict.fromkeys(__all__, "occy_fast.api") | {
-    "Access": "occy_fast.context.access",
-    "Limits": "occy_fast.spec.limits",
-    "OccyError": "occy_fast.errors",
-    "build_info": "occy_fast.kernels.build",
+_NAMES = {
+    "api": "check convert execute inspect open_image plan recompress verify",
+    "context.access": "Access",
+    "context.progress": "LayerProgress Progress",
+    "errors": "OccyError",
+    "image.blob": "Blob FileRegion InlineBytes OpenRegion PassedBytes",
+    "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
+    "image.validate": "Finding",
+    "kernels.build": "BuildInfo Codec build_info",
+    "planning.capabilities": "Capabilities",
+    "planning.facts": "EncoderFact Facts",
+    "planning.goal": "Goal",
+    "planning.plan": "Plan StreamPlan",
+    "planning.rules": "Rule",
+    "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip",
+    "running.check": "CheckReport",
+    "running.result": "ConvertResult LayerOutcome",
+    "running.verify": "VerifyReport",
+    "spec.config": "History ImageConfig",
+    "spec.descriptor": "Descriptor",
+    "spec.digest": "Digest",
+    "spec.encoding": "EncoderIdentity Encoding",
+    "spec.limits": "Limits",
+    "spec.manifest": "Index Manifest",
+    "spec.platform": "Platform",
+    "streams.layer_pass": "Counters PassResult",
+    "targets.judge": "TargetFinding",
+    "targets.target": "Cell Target",
+    "targets.traits": "Mark",
+    "transforms.base": "ManifestEdit",
 }
+_HOME = {name: f"occy_fast.{module}" for module, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Keep, Verify
     from occy_fast.planning.plan import Plan, StreamPlan
-    from occy_fast.running.result import Result
+    from occy_fast.running.result import ConvertResult
     from occy_fast.spec.limits import Limits
     from occy_fast.targets.target import Target
 
@@ -231,11 +231,11 @@ def convert(
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
     limits: Limits | None = None,
-) -> Result:
+) -> ConvertResult:
     """Plan and execute in one call; the arguments are theirs.
 
     Returns:
-        A Result: digest of what was published, its layers with both digests and sizes, names, seconds.
+        A ConvertResult: digest of what was published, its layers with both digests and sizes, names, seconds.
     Raises:
         OccyError: nothing was published, and nothing is left behind.
     """

@@ -28,7 +28,7 @@ from occy_fast.errors import (
     TarError,
     is_shortage,
 )
-from occy_fast.streams.layer_pass import Outcome, Run
+from occy_fast.streams.layer_pass import PassResult, Run
 
 
 def blob_of(layout: Path, data: bytes) -> Path:
@@ -221,7 +221,7 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch:
     layout = oci_layout(tmp_path / "in", [make_image("one", "two", "three")], ["app"])
     wait, calls = Run.wait, []
 
-    def failing(run: Run, *rest: Any) -> Outcome:
+    def failing(run: Run, *rest: Any) -> PassResult:
         calls.append(run)
         outcome = wait(run, *rest)
         if len(calls) == 2:

@@ -14,8 +14,8 @@ from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
-    from occy_fast.running.check import Checked
-    from occy_fast.targets.judge import Finding
+    from occy_fast.running.check import CheckReport
+    from occy_fast.targets.judge import TargetFinding
 
 SCHEMA = 1
 
@@ -71,7 +71,7 @@ def check(
     return checked.exit_code
 
 
-def checked_lines(checked: Checked) -> list[str]:
+def checked_lines(checked: CheckReport) -> list[str]:
     """Say what was found, a block for each target."""
     lines = [checked.locator]
     for target in checked.targets:
@@ -84,7 +84,7 @@ def checked_lines(checked: Checked) -> list[str]:
     return lines + _remarks(checked)
 
 
-def drawn_table(checked: Checked) -> str:
+def drawn_table(checked: CheckReport) -> str:
     """Draw the same for a terminal, as a table in colours."""
     import io
     import os
@@ -120,7 +120,7 @@ def drawn_table(checked: Checked) -> str:
     return out.getvalue()
 
 
-def checked_document(checked: Checked) -> dict[str, Any]:
+def checked_document(checked: CheckReport) -> dict[str, Any]:
     """Return the same as a JSON object."""
     return {
         "schema": SCHEMA,
@@ -135,7 +135,7 @@ def checked_document(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _finding_document(finding: Finding) -> dict[str, Any]:
+def _finding_document(finding: TargetFinding) -> dict[str, Any]:
     return {
         "target": finding.target,
         "rule": finding.rule,
@@ -148,13 +148,13 @@ def _finding_document(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _row_of(checked: Checked, target: str) -> str:
+def _row_of(checked: CheckReport, target: str) -> str:
     """Say which range of versions speaks for a target that is none itself."""
     row = dict(zip(checked.targets, checked.rows, strict=False)).get(target, target)
     return "" if row == target else f" (as {row})"
 
 
-def _verdict(checked: Checked, target: str) -> str:
+def _verdict(checked: CheckReport, target: str) -> str:
     own = [finding for finding in checked.findings if finding.target == target]
     if any(finding.rule == "broken-archive" for finding in own):
         return "it is broken, whoever reads it"
@@ -163,11 +163,11 @@ def _verdict(checked: Checked, target: str) -> str:
     return "it will not do in full" if own else "nothing in the way"
 
 
-def _mends(checked: Checked, target: str) -> list[str]:
+def _mends(checked: CheckReport, target: str) -> list[str]:
     return list(dict.fromkeys(f.mend for f in checked.findings if f.target == target and f.mend is not None))
 
 
-def _remarks(checked: Checked) -> list[str]:
+def _remarks(checked: CheckReport) -> list[str]:
     lines = []
     for target in checked.targets:
         for finding, places in _grouped(checked.unknown, target):
@@ -177,12 +177,12 @@ def _remarks(checked: Checked) -> list[str]:
     return lines
 
 
-def _grouped(findings: tuple[Finding, ...], target: str) -> list[tuple[Finding, str]]:
+def _grouped(findings: tuple[TargetFinding, ...], target: str) -> list[tuple[TargetFinding, str]]:
     """Return the findings for *target* with their places, those together that differ in nothing else."""
     from occy_fast.words import format_places
 
     places: dict[tuple[str, ...], list[str]] = {}
-    first: dict[tuple[str, ...], Finding] = {}
+    first: dict[tuple[str, ...], TargetFinding] = {}
     for finding in findings:
         if finding.target == target:
             key = (finding.rule, finding.severity, finding.problem, finding.says)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
     from occy_fast.planning.plan import Plan
-    from occy_fast.running.result import LayerOutcome, Result
+    from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.spec.encoding import Encoding
     from occy_fast.spec.platform import Platform
 
@@ -241,7 +241,7 @@ def convert(
     return 0
 
 
-def result_lines(plan: Plan, result: Result) -> list[str]:
+def result_lines(plan: Plan, result: ConvertResult) -> list[str]:
     """Say what became of each layer, what was published, and how fast it went."""
     from occy_fast.planning.steps import images_of
     from occy_fast.words import format_rate, format_seconds, format_size
@@ -273,7 +273,7 @@ def result_lines(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def result_document(plan: Plan, result: Result) -> dict[str, Any]:
+def result_document(plan: Plan, result: ConvertResult) -> dict[str, Any]:
     """Return the same as a JSON object; sizes are bytes."""
     return {
         "schema": SCHEMA,

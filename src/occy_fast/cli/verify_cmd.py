@@ -16,7 +16,7 @@ from occy_fast.cli.remedies import advice
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.image.validate import Finding
-    from occy_fast.running.verify import Report
+    from occy_fast.running.verify import VerifyReport
 
 SCHEMA = 1
 
@@ -63,7 +63,7 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
     return report.exit_code
 
 
-def report_lines(report: Report, seconds: float) -> list[str]:
+def report_lines(report: VerifyReport, seconds: float) -> list[str]:
     """Say what was found, a line per finding, and how much was looked at."""
     from occy_fast.words import format_count, format_rate, format_seconds, format_size
 
@@ -79,7 +79,7 @@ def report_lines(report: Report, seconds: float) -> list[str]:
     return [*lines, f"{seen} in {format_seconds(seconds)}{rate}: {verdict}"]
 
 
-def report_document(report: Report, seconds: float) -> dict[str, Any]:
+def report_document(report: VerifyReport, seconds: float) -> dict[str, Any]:
     """Return the same as a JSON object; sizes are bytes."""
     return {
         "schema": SCHEMA,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
     from occy_fast.image.blob import Blob, OpenRegion
-    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.streams.layer_pass import PassResult
 
 NATIVE = frozenset({"none", "gzip", "zstd"})
 """What the pass decodes itself."""
@@ -43,7 +43,7 @@ def open_blob(
     return FeedSource(buffers if codec in NATIVE else decode_foreign(codec, buffers, where, limits.xz_memory)), hasher
 
 
-def prove_blob(blob: Blob, outcome: Outcome, hasher: _Hash | None, where: str) -> Digest:
+def prove_blob(blob: Blob, outcome: PassResult, hasher: _Hash | None, where: str) -> Digest:
     """Return the digest of the bytes a pass has read of *blob*. Raises DigestMismatch, SizeMismatch."""
     if hasher is None:
         found = outcome.source_digest

@@ -14,7 +14,7 @@ from occy_fast.errors import Cancelled, OccyError, unreadable
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
-    from occy_fast.streams.layer_pass import Counters, Outcome, Run
+    from occy_fast.streams.layer_pass import Counters, PassResult, Run
 
 MOST = 16
 """Layers under way at once: each holds two descriptors, and the pool's buffers serve them all."""
@@ -25,7 +25,7 @@ class _Lane:
     position: int
     where: str
     run: Run
-    end: Callable[[Outcome], None]
+    end: Callable[[PassResult], None]
     drop: Callable[[], None]
     fail: Callable[[OccyError], None] | None
 
@@ -62,11 +62,11 @@ class Lanes:
         position: int,
         where: str,
         run: Run,
-        end: Callable[[Outcome], None],
+        end: Callable[[PassResult], None],
         drop: Callable[[], None],
         fail: Callable[[OccyError], None] | None = None,
     ) -> None:
-        """Take over a pass that was started: *end* gets its Outcome, *drop* is called if there is none.
+        """Take over a pass that was started: *end* gets its PassResult, *drop* is called if there is none.
 
         What goes wrong is raised, or told to *fail*, and then the others go on.
         """

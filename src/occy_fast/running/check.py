@@ -29,7 +29,7 @@ from occy_fast.running.examine import Look
 from occy_fast.running.fix import mend_command
 from occy_fast.running.source_traits import images_in, marks_for, shape_of, skippable_layers
 from occy_fast.targets.catalog import find_target
-from occy_fast.targets.judge import Finding, judge
+from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.traits import Mark
 from occy_fast.transports.opening import check_access
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckReport:
     """What check found.
 
     Attributes:
@@ -56,14 +56,14 @@ class Checked:
 
     locator: str
     targets: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    unknown: tuple[Finding, ...] = ()
+    findings: tuple[TargetFinding, ...]
+    unknown: tuple[TargetFinding, ...] = ()
     unread: OccyError | None = None
     deep: bool = False
     rows: tuple[str, ...] = ()
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
+    def errors(self) -> tuple[TargetFinding, ...]:
         """Return the findings for which the image fails."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
@@ -87,7 +87,7 @@ def check(
     max_layer: int | None = None,
     limits: Limits | None = None,
     access: Access = USUAL_ACCESS,
-) -> Checked:
+) -> CheckReport:
     """Find out whether *targets* will read what *locator* names: from headers, first bytes and documents.
 
     Args:
@@ -117,7 +117,7 @@ def check(
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
     mends = contents is not None or (unseen and shape is not None and shape.layout == "legacy")
     held = shape if shape is not None or contents is None else shape_of(contents)
-    found: list[Finding] = []
+    found: list[TargetFinding] = []
     for target in wanted:
         marks = [*marks_for(held, contents, target, skippable), *wrong]
         judged = judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
@@ -126,7 +126,7 @@ def check(
         if any(finding.severity == "error" and finding.mend is None for finding in judged):
             judged = tuple(replace(finding, mend=None) for finding in judged)    # a part of it would mend nothing
         found += judged
-    return Checked(
+    return CheckReport(
         locator,
         tuple(target.name for target in wanted),
         tuple(finding for finding in found if finding.severity != "unknown"),

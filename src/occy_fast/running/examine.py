@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import Shape
     from occy_fast.running.stream_run import Passed
-    from occy_fast.running.verify import Report
+    from occy_fast.running.verify import VerifyReport
     from occy_fast.spec.limits import Limits
     from occy_fast.transports.base import Source
     from occy_fast.transports.locator import Locator
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
     shape: Shape | None
     contents: Contents | None = None
     unread: OccyError | None = None
-    report: Report | None = None
+    report: VerifyReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

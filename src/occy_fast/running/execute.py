@@ -17,7 +17,7 @@ from occy_fast.files.space import free_space
 from occy_fast.log import log
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.running.probe import nearest_directory
-from occy_fast.running.result import Result
+from occy_fast.running.result import ConvertResult
 from occy_fast.running.steps_run import publish, run_steps
 from occy_fast.running.stream_run import execute_rules
 from occy_fast.transports.opening import open_destination
@@ -39,7 +39,7 @@ def execute(
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
     limits: Limits | None = None,
-) -> Result:
+) -> ConvertResult:
     """Run *plan*: move and prove every blob, then publish all of it in one operation, or nothing.
 
     Args:
@@ -65,7 +65,7 @@ def execute(
     check_space(plan)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
 
-    def attempt() -> Result:
+    def attempt() -> ConvertResult:
         with open_destination(plan.destination, plan.goal.archive_layout, plan.access).stage() as stage:
             outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
             return publish(plan, stage, outcomes, limits, began)

@@ -22,7 +22,7 @@ from occy_fast.streams.layer_pass import (
     FdSource,
     FeedSource,
     LayerPass,
-    Outcome,
+    PassResult,
     WorkerPool,
 )
 from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
@@ -45,7 +45,7 @@ def recompress(
     trusted: bool = False,
     progress: Callable[[Counters], object] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Outcome:
+) -> PassResult:
     """Decode a layer, whatever its encoding is, and encode it again; the same tar and encoding give the same bytes.
 
     Args:

@@ -45,7 +45,7 @@ class LayerOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ConvertResult:
     """What a plan came to.
 
     Attributes:

@@ -29,7 +29,7 @@ from occy_fast.log import log
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
 from occy_fast.running.drain import drain_into
 from occy_fast.running.rebuild import rebuild
-from occy_fast.running.result import LayerOutcome, Result
+from occy_fast.running.result import ConvertResult, LayerOutcome
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.locator import STREAM, parse_locator
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import LayerStep
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
-    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.streams.layer_pass import PassResult
     from occy_fast.transports.base import Sink, Stage, StreamSink
 
 
@@ -70,7 +70,7 @@ def run_steps(
         return _Execution(plan, stage, lanes, pool, limits).run()
 
 
-def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> Result:
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
     """Make the plan's documents, publish all of it, and say what it came to since *began*."""
     publication = rebuild(plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config))
     stage.publish(publication)
@@ -80,7 +80,7 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began:
         for step in image.steps
     )
     digests = tuple(_identity(root.root, plan) for root in publication.roots)
-    result = Result(
+    result = ConvertResult(
         digest=digests[0],
         digests=digests,
         config_digest=_first_image(publication).config.digest,
@@ -205,7 +205,7 @@ class _Execution:
             if sink is not None:
                 sink.abort()
 
-        def end(outcome: Outcome) -> None:
+        def end(outcome: PassResult) -> None:
             digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
             if diff_id is not None and outcome.diff_id != diff_id:
                 raise DigestMismatch(f"{where}: diff_id", diff_id, outcome.diff_id)
@@ -261,7 +261,7 @@ class _Execution:
         digest: Digest,
         diff_id: Digest | None,
         size: int,
-        outcome: Outcome | None = None,
+        outcome: PassResult | None = None,
         *,
         replaced: bool = False,
         proved: int = 0,

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.planning.plan import Plan, StreamPlan
     from occy_fast.planning.steps import LayerStep
-    from occy_fast.running.result import Result
+    from occy_fast.running.result import ConvertResult
     from occy_fast.running.steps_run import Outcomes
     from occy_fast.spec.limits import Limits
-    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.streams.layer_pass import PassResult
     from occy_fast.transports.archive.stream import Arrival
     from occy_fast.transports.base import Sink, Stage
 
@@ -61,7 +61,7 @@ class Passed:
 
     rule: Rule | None
     address: PassedBytes
-    outcome: Outcome | None = None
+    outcome: PassResult | None = None
     error: OccyError | None = None
 
 
@@ -125,7 +125,7 @@ class Passage:
             if sink is not None:
                 sink.abort()
 
-        def end(outcome: Outcome) -> None:
+        def end(outcome: PassResult) -> None:
             digest = outcome.source_digest if hasher is None else Digest.from_hash(hasher.digest())
             if sink is not None and encoding is None:
                 sink.commit(digest, arrival.size)
@@ -205,14 +205,14 @@ def execute_rules(
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
     limits: Limits,
-) -> Result:
+) -> ConvertResult:
     """Run a plan of rules; the arguments are those of execute, checked.
 
     Only a daemon makes its archive anew when it is asked again.
     """
     began = time.monotonic()
 
-    def attempt() -> Result:
+    def attempt() -> ConvertResult:
         try:
             return _execute_once(plan, workers, progress, cancel, limits, began)
         except _Misled as misled:
@@ -231,7 +231,7 @@ def _execute_once(
     cancel: threading.Event | None,
     limits: Limits,
     began: float,
-) -> Result:
+) -> ConvertResult:
     destination = open_destination(plan.destination, plan.goal.archive_layout, plan.access)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
     source = open_source(plan.source, limits, plan.access, lenient=plan.goal.target is not None)

@@ -43,14 +43,14 @@ if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
     from occy_fast.image.image import Contents
     from occy_fast.spec.limits import Limits
-    from occy_fast.streams.layer_pass import Outcome
+    from occy_fast.streams.layer_pass import PassResult
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
 _WORST_FIRST = (4, 3, 11, 6, 5, 7, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class VerifyReport:
     """What verify found.
 
     Attributes:
@@ -90,7 +90,7 @@ def verify(
     cancel: threading.Event | None = None,
     max_layer: int | None = None,
     limits: Limits | None = None,
-) -> Report:
+) -> VerifyReport:
     """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
 
     A finding does not end it; what the source cannot even list is the only finding then.
@@ -108,7 +108,7 @@ def verify(
     held = limits_of_call(limits, max_layer)
     check_access(access, locator)
 
-    def attempt() -> Report:
+    def attempt() -> VerifyReport:
         return _verify_once(locator, workers, held, access, progress, cancel, strict=strict, lenient=lenient)
 
     return try_patiently(access, attempt, cancel)
@@ -124,7 +124,7 @@ def _verify_once(
     *,
     strict: bool,
     lenient: bool,
-) -> Report:
+) -> VerifyReport:
     with open_source(locator, limits, access, lenient=lenient, workers=workers) as source:
         passed: dict[str, Passed] = {}
         try:
@@ -137,7 +137,7 @@ def _verify_once(
             asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
             if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
-            return Report(locator, (_finding(error, locator),), 0, 0, 0)
+            return VerifyReport(locator, (_finding(error, locator),), 0, 0, 0)
         return prove(contents, passed, workers, strict, progress, cancel, limits)
 
 
@@ -149,7 +149,7 @@ def prove(
     progress: ProgressCallback | None,
     cancel: threading.Event | None,
     limits: Limits,
-) -> Report:
+) -> VerifyReport:
     """Prove what was read already; *passed* is what let_pass saw. The arguments are verify's. Raises Cancelled."""
     check = _Verification(contents, strict, limits, passed)
     check.look_at_documents()
@@ -159,7 +159,7 @@ def prove(
         for position, layer in enumerate(layers):
             check.begin(lanes, pool, position, layer, scan=True)
         lanes.end_all()
-    return Report(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
+    return VerifyReport(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
 
 
 def let_pass(
@@ -241,7 +241,7 @@ class _Verification:
         codec = layer.encoding.codec if tar else "none"
         files = ExitStack()
 
-        def end(outcome: Outcome) -> None:
+        def end(outcome: PassResult) -> None:
             prove_blob(layer.blob, outcome, hasher, where)
             if tar and outcome.diff_id != layer.diff_id:
                 assert layer.diff_id is not None

@@ -1,4 +1,4 @@
-"""Send one layer through the pass: what feeds it, what drains it, its counters and its Outcome."""
+"""Send one layer through the pass: what feeds it, what drains it, its counters and its result."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class LayerPass:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PassResult:
     """What a pass found and made; sizes are bytes.
 
     Attributes:
@@ -270,7 +270,7 @@ class Run:
 
     def wait(
         self, progress: Callable[[Counters], object] | None = None, cancelled: Callable[[], bool] | None = None
-    ) -> Outcome:
+    ) -> PassResult:
         """Wait for the end, feeding and draining on the way, where signals are seen.
 
         Args:
@@ -296,7 +296,7 @@ class Run:
         finally:
             self._pass.cancel()
         digests = Digest.from_hash(tar), Digest.from_hash(source), Digest.from_hash(output)
-        return Outcome(*digests, sizes[0], sizes[1], sizes[2], self._identity)
+        return PassResult(*digests, sizes[0], sizes[1], sizes[2], self._identity)
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None  # kept, it would hold this run in a cycle

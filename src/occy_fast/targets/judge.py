@@ -14,7 +14,7 @@ Severity = Literal["error", "warning", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TargetFinding:
     """Something a target stumbles over.
 
     Attributes:
@@ -35,7 +35,7 @@ class Finding:
     mend: str | None = None
 
 
-def judge(marks: Iterable[Mark], target: Target, mend: str | None = None) -> tuple[Finding, ...]:
+def judge(marks: Iterable[Mark], target: Target, mend: str | None = None) -> tuple[TargetFinding, ...]:
     """Return what *target* makes of *marks*, each finding once; *mend* is the command for what can be mended."""
     found = (finding for mark in marks if (finding := _finding(mark, target, mend)) is not None)
     return tuple(dict.fromkeys(found))
@@ -54,7 +54,7 @@ def words_of(mark: Mark, target: Target) -> str:
     return says
 
 
-def _finding(mark: Mark, target: Target, mend: str | None) -> Finding | None:
+def _finding(mark: Mark, target: Target, mend: str | None) -> TargetFinding | None:
     cell = target.cell(mark.feature)
     severity: Severity
     if mark.fatal or (cell.answer == "no" and not mark.advisory):
@@ -65,7 +65,7 @@ def _finding(mark: Mark, target: Target, mend: str | None) -> Finding | None:
         severity = "unknown"
     else:
         return None
-    return Finding(
+    return TargetFinding(
         rule=mark.rule,
         severity=severity,
         target=target.name,
