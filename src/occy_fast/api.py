@@ -14,8 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.context.call import check_workers, limits_of_call
-from occy_fast.context.retry import try_patiently
+from occy_fast.context.call import Call, limits_of_call
 from occy_fast.errors import BadReference, UsageError, resource_errors
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
@@ -33,6 +32,7 @@ from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access, open_destination, open_source
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def open_image(
     Raises:
         UsageError, NotFound, InputError, ResourceError, IntegrityError, LimitError, PathError, Unsupported.
     """
-    check_access(access, locator)
     with ExitStack() as opened:
         with resource_errors():
-            source = opened.enter_context(open_source(locator, limits_of_call(limits), access))
+            where = parse_locator(locator)
+            check_access(access, where)
+            source = opened.enter_context(open_source(where, Call.of(limits=limits, access=access)))
             contents = source.read()
         yield contents
 
@@ -182,22 +183,22 @@ def plan(
         target=target,
         tags=tags,
     )
-    held = limits_of_call(limits)
-    check_workers(workers)
-    check_access(access, source, destination)
+    where_from, where_to = parse_locator(source), parse_locator(destination)
+    check_access(access, where_from, where_to)
+    call = Call.of(limits=limits, workers=workers, access=access)
 
     def attempt() -> Plan | StreamPlan:
-        place = open_destination(destination, archive_layout, access)
-        with open_source(source, held, access, lenient=goal.target is not None, workers=workers) as opened:
+        place = open_destination(where_to, archive_layout, call)
+        with open_source(where_from, call, lenient=goal.target is not None) as opened:
             if isinstance(opened, ArchiveStream):
                 announced = opened.announced()
-                facts = probe(Contents(source, "", ()), place, goal, workers, announced, held)
+                facts = probe(Contents(source, "", ()), where_from, place, goal, call, announced)
                 rules = make_rules(
                     source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
                 )
                 return replace(rules, announced=announced)
             contents = opened.read()
-            facts = probe(contents, place, goal, workers, limits=held)
+            facts = probe(contents, where_from, place, goal, call)
             return make_plan(
                 contents,
                 goal,
@@ -205,10 +206,10 @@ def plan(
                 facts,
                 destination=destination,
                 reference=place.reference,
-                limits=held,
+                limits=call.limits,
             )
 
-    return replace(try_patiently(access, attempt), access=access)
+    return replace(call.retrying(attempt), access=access)
 
 
 def convert(

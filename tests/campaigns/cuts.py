@@ -51,8 +51,9 @@ from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.tar import begins_tar
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.archive.view import Onlooker, survey
-from occy_fast.transports.opening import open_source
+from occy_fast.transports.locator import parse_locator
 from piping import piped
+from support.opening import open_source
 
 BLOCK = 512
 LARGEST = 64 << 20
@@ -224,12 +225,12 @@ def _see(path: Path, place: str) -> Seen:
     if place == "file":
         try:
             with open_source(str(path)) as source:
-                return Seen(survey(str(path)), _images(source.read()))
+                return Seen(survey(parse_locator(str(path)), LIMITS), _images(source.read()))
         except OccyError as error:
-            return Seen(survey(str(path)), (), error)
+            return Seen(survey(parse_locator(str(path)), LIMITS), (), error)
     with piped(path.with_name("pipe"), path.read_bytes()) as pipe, open_source(str(pipe)) as source:
         assert isinstance(source, ArchiveStream)
-        onlooker = Onlooker(source)
+        onlooker = Onlooker(source, LIMITS)
         try:
             passed = let_pass(source, 1, False, None, None, LIMITS)
         except OccyError as error:

@@ -29,8 +29,8 @@ from occy_fast.transports.archive import stage as archive_stage
 from occy_fast.transports.base import AdoptBy, Stage
 from occy_fast.transports.layout import stage as layout_stage
 from occy_fast.transports.locator import TRANSPORTS
-from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, write
+from support.opening import open_destination, open_source
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from occy_fast.errors import (
     Unsupported,
 )
 from occy_fast.spec.limits import Limits
-from occy_fast.transports.opening import open_source
 from piping import piped
+from support.opening import open_source
 
 RECORDED = {"docker-20.10.24": "load_20.10.24.json", "podman-4.3.1": "load_podman431.json"}
 

@@ -15,12 +15,15 @@ from occy_fast.files.space import free_space
 from occy_fast.planning.facts import Facts
 from occy_fast.running.probe import nearest_directory, probe
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.opening import open_destination, open_source
+from occy_fast.transports.locator import parse_locator
+from support.opening import call_of, open_destination, open_source
 
 
 def facts_of(source: str, destination: str, **wanted: Any) -> Facts:
     with open_source(source) as opened:
-        return probe(opened.read(), open_destination(destination), api.make_goal(**wanted))
+        return probe(
+            opened.read(), parse_locator(source), open_destination(destination), api.make_goal(**wanted), call_of()
+        )
 
 
 def digests(image: Any) -> frozenset[Digest]:
@@ -75,7 +78,7 @@ def test_room(tmp_path: Path) -> None:
     oci_layout(tmp_path / "in", [make_image("one")])
     facts = facts_of(f"oci:{tmp_path}/in", f"oci:{tmp_path}/not/made/yet", encoding="zstd:19")
     assert facts.free is not None and facts.free > 0
-    assert nearest_directory(f"oci:{tmp_path}/not/made/yet:app") == str(tmp_path)
+    assert nearest_directory(parse_locator(f"oci:{tmp_path}/not/made/yet:app")) == str(tmp_path)
     assert free_space(f"{tmp_path}/not") is None
     assert free_space("/proc") is None
     (encoder,) = facts.encoders
@@ -91,5 +94,5 @@ def test_a_link_to_a_directory_is_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(elsewhere)
     (tmp_path / "dangling").symlink_to(elsewhere / "not-yet")
     for path in ("link", "link/not/yet", "dangling"):
-        assert nearest_directory(f"oci:{tmp_path}/{path}") == str(elsewhere)
-    assert nearest_directory(f"oci:{tmp_path}/link/../not-yet") == str(elsewhere.parent)
+        assert nearest_directory(parse_locator(f"oci:{tmp_path}/{path}")) == str(elsewhere)
+    assert nearest_directory(parse_locator(f"oci:{tmp_path}/link/../not-yet")) == str(elsewhere.parent)

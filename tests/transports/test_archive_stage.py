@@ -20,8 +20,8 @@ from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.platform import Platform
 from occy_fast.transports.base import Stage
-from occy_fast.transports.opening import open_destination
 from publishing import publication, published, write
+from support.opening import open_destination
 
 GOLDEN = "cb4fe75850babcef4ea04b7f41445e5e16c79d9d5f396a37980e22cb155f8d36"
 

@@ -34,9 +34,8 @@ from occy_fast.image.blob import SAVE_FIRST, InlineBytes, PassedBytes
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.limits import Limits
 from occy_fast.transports.archive.stream import ArchiveStream
-from occy_fast.transports.locator import parse_locator
-from occy_fast.transports.opening import open_source
 from piping import piped
+from support.opening import open_source, open_stream
 
 WHOLE: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: encode(data, "gzip"),
@@ -133,7 +132,7 @@ def test_layers_are_told_by_their_first_bytes(tmp_path: Path) -> None:
         "short": b"x",
         "empty": b"",
     }
-    with piped(tmp_path / "pipe", make_tar(members.items())) as pipe, ArchiveStream(parse_locator(str(pipe))) as stream:
+    with piped(tmp_path / "pipe", make_tar(members.items())) as pipe, open_stream(str(pipe)) as stream:
         arrivals = {}
         for arrival in stream.arrivals():
             arrivals[arrival.name] = arrival.kind
@@ -155,7 +154,7 @@ def test_layers_are_told_by_their_first_bytes(tmp_path: Path) -> None:
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     limits = Limits(stream_documents=1000)
     raw = make_tar([("a", b"a" * 600), ("b", b"b" * 500), ("c", b"c" * 400)])
-    with piped(tmp_path / "pipe", raw) as pipe, ArchiveStream(parse_locator(str(pipe)), limits) as stream:
+    with piped(tmp_path / "pipe", raw) as pipe, open_stream(str(pipe), limits) as stream:
         assert [(arrival.name, arrival.kind) for arrival in stream.arrivals()] == [("b", "other")]
 
 
@@ -192,7 +191,7 @@ def test_nothing_is_opened_before_the_pass(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with open_source(str(tmp_path / "pipe")) as source:
         assert isinstance(source, ArchiveStream)
-    with ArchiveStream(parse_locator(f"docker-archive:{tmp_path}/none")) as source, pytest.raises(NotFound):
+    with open_stream(f"docker-archive:{tmp_path}/none") as source, pytest.raises(NotFound):
         source.read()
 
 
@@ -200,8 +199,8 @@ def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     cancel = threading.Event()
     cancel.set()
-    with ArchiveStream(parse_locator(str(tmp_path / "pipe"))) as source, pytest.raises(Cancelled):
-        next(source.arrivals(cancel))
+    with open_stream(str(tmp_path / "pipe"), cancel=cancel) as source, pytest.raises(Cancelled):
+        next(source.arrivals())
 
 
 def test_standard_input_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from occy_fast.image.blob import FileRegion, InlineBytes, identity_of
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
 from occy_fast.transports.archive.diff_ids import diff_ids_of
+from support.opening import call_of
 
 TAR = make_layer("a", 40_000)
 ENCODED = {
@@ -39,14 +40,14 @@ def regions(path: Path, blobs: dict[str, bytes]) -> dict[str, FileRegion]:
 
 
 def test_every_encoding(tmp_path: Path) -> None:
-    found = diff_ids_of(regions(tmp_path / "file", ENCODED), "here")
+    found = diff_ids_of(regions(tmp_path / "file", ENCODED), "here", call_of())
     expected = {name: sha256(TAR) for name in ENCODED} | {"empty": sha256(b"")}
     assert {name: digest.hex for name, digest in found.items()} == expected
 
 
 def test_bytes_in_memory() -> None:
-    assert diff_ids_of({"a": InlineBytes(TAR)}, "here")["a"].hex == sha256(TAR)
-    assert diff_ids_of({}, "here") == {}
+    assert diff_ids_of({"a": InlineBytes(TAR)}, "here", call_of())["a"].hex == sha256(TAR)
+    assert diff_ids_of({}, "here", call_of()) == {}
 
 
 def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,7 @@ def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch:
         layer_pass_module.WorkerPool, "start", lambda pool, job: (started.append(job), original(pool, job))[1]
     )
     [region] = regions(tmp_path / "file", {"a": TAR}).values()
-    found = diff_ids_of({f"n{number}": region for number in range(50)}, "here")
+    found = diff_ids_of({f"n{number}": region for number in range(50)}, "here", call_of())
     assert {digest.hex for digest in found.values()} == {sha256(TAR)}
     assert len(found) == 50
     assert len(started) == 1
@@ -66,26 +67,26 @@ def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch:
 def test_a_broken_layer_is_named_and_nothing_stays_open(tmp_path: Path, codec: str) -> None:
     blobs = {f"good{number}": TAR for number in range(3)} | {"bad": ENCODED[codec][:-7]} | {"late": TAR}
     with nothing_left(), pytest.raises(CorruptStream, match="here: bad"):
-        diff_ids_of(regions(tmp_path / "file", blobs), "here")
+        diff_ids_of(regions(tmp_path / "file", blobs), "here", call_of())
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "xz"])
 def test_the_limit_of_a_layer(tmp_path: Path, codec: str) -> None:
     layers = regions(tmp_path / "file", {"a": ENCODED[codec]})
-    assert diff_ids_of(layers, "here", Limits(layer=len(TAR)))["a"].hex == sha256(TAR)
+    assert diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR))))["a"].hex == sha256(TAR)
     with pytest.raises(LimitError):
-        diff_ids_of(layers, "here", Limits(layer=len(TAR) - 1))
+        diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR) - 1)))
 
 
 def test_nothing_vouches_for_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_pass_module, "RATIO_FLOOR", 1 << 20)
     layers = regions(tmp_path / "file", {"a": encode(bytes(8 << 20), "zstd")})
     with pytest.raises(DecompressionBomb):
-        diff_ids_of(layers, "here")
+        diff_ids_of(layers, "here", call_of())
 
 
 def test_a_file_that_changed(tmp_path: Path) -> None:
     layers = regions(tmp_path / "file", {"a": TAR})
     os.utime(tmp_path / "file", ns=(1, 1))
     with pytest.raises(PlanStale):
-        diff_ids_of(layers, "here")
+        diff_ids_of(layers, "here", call_of())

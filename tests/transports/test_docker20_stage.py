@@ -13,8 +13,8 @@ from image_builders import BuiltImage, make_image, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import Unsupported, UsageError
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.opening import open_destination
 from publishing import publication, write
+from support.opening import open_destination
 
 GOLDEN = "f4491cccb50a550984cf0ac6a3e24967e56368c0b0f1ede0943194ae43298e26"
 

@@ -40,7 +40,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, Layer
-from occy_fast.transports.opening import open_source
+from support.opening import open_source
 
 DECODE = {"none": bytes, "gzip": gzip.decompress, "xz": lzma.decompress, "bzip2": bz2.decompress}
 

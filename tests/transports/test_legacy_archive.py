@@ -24,7 +24,7 @@ from occy_fast.streams.layer_pass import WorkerPool
 from occy_fast.transports.archive import diff_ids as diff_ids_module
 from occy_fast.transports.archive.legacy_reader import LegacyArchive
 from occy_fast.transports.archive.members import ArchiveMembers
-from occy_fast.transports.opening import open_source
+from support.opening import open_source
 
 COMPRESS: dict[str, Any] = {
     "none": bytes,
@@ -198,7 +198,8 @@ def test_the_diff_ids_are_asked_for_once(tmp_path: Path) -> None:
     with path.open("rb") as file:
         status = path.stat()
         inode = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        archive = LegacyArchive(ArchiveMembers(file.fileno(), status.st_size, str(path), inode, "here"), "here")
+        members = ArchiveMembers(file.fileno(), status.st_size, str(path), inode, "here", LIMITS)
+        archive = LegacyArchive(members, "here", LIMITS)
         left, trunk = archive.read([hex_id("left"), hex_id("trunk")], known)
     assert asked == [sorted(f"{hex_id(name)}/layer.tar" for name in LEFT)]
     assert [digest for _, digest in trunk.layers] == [digest for _, digest in left.layers[:2]]

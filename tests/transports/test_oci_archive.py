@@ -43,8 +43,8 @@ from occy_fast.image.image import Contents, Image, ImageIndex
 from occy_fast.image.publication import Publication, PublishedBlob, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, published, write
+from support.opening import open_destination, open_source
 
 GOLDEN = "c1041e4b045d039b20afe9742cb330754d6f153c1bced9b32e9f5a3a0f19115e"
 

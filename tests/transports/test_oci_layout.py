@@ -37,10 +37,11 @@ from occy_fast.image.image import Contents, Image, ImageIndex, Opaque
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import REF_NAME, Descriptor
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS
 from occy_fast.transports import documents
 from occy_fast.transports.layout import stage as layout_stage
-from occy_fast.transports.opening import open_destination, open_source
 from publishing import publication, published, write
+from support.opening import open_destination, open_source
 
 
 def read(path: Path, selector: str = "") -> Contents:
@@ -438,7 +439,7 @@ def test_an_index_of_too_many_is_refused_before_they_are_looked_for() -> None:
     manifests = [{**make_image("a").descriptor(), "digest": f"sha256:{at:064x}"} for at in range(10_001)]
     raw = dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
     looked: list[Digest] = []
-    reader = documents.DocumentReader(looked.append, "here")  # type: ignore[func-returns-value]
+    reader = documents.DocumentReader(looked.append, "here", LIMITS)  # type: ignore[func-returns-value]
     with pytest.raises(LimitError, match="number of manifests"):
         reader.read(Descriptor(OCI_INDEX, Digest.sha256(raw), len(raw), data=raw))
     assert len(looked) < 5
@@ -852,7 +853,7 @@ sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
 from image_builders import make_image
 from publishing import publication, write
-from occy_fast.transports.opening import open_destination
+from support.opening import open_destination
 
 def put(locator, seed, number):
     image = make_image("common", f"{{seed}}-{{number}}", names=(f"{{seed}}:{{number}}",))

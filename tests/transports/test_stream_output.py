@@ -15,8 +15,8 @@ import pytest
 from image_builders import make_image
 from occy_fast.errors import OutputError, UsageError
 from occy_fast.files.spool import StreamedFile
-from occy_fast.transports.opening import open_destination
 from publishing import publication, write
+from support.opening import open_destination
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from image_builders import docker_archive, dumps, make_image, make_layer, oci_la
 from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, NotFound, OccyError, Unsupported
 from occy_fast.image.loader_view import ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.transports.archive.stream import ArchiveStream
-from occy_fast.transports.archive.view import Onlooker, inside, leads_out, survey
+from occy_fast.transports.archive import view
+from occy_fast.transports.archive.view import Onlooker, inside, leads_out
 from occy_fast.transports.locator import parse_locator
 from piping import piped
+from support.opening import open_stream
 
 LAYER = make_layer()
 ROOTFS = {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}
@@ -31,6 +32,11 @@ CONFIG = dumps({"os": "linux", "architecture": "amd64", "rootfs": ROOTFS})
 LEGACY = "ab" * 32
 
 Entry = tuple[str, bytes | str | None]
+
+
+def survey(text: str, limits: Limits = LIMITS) -> Shape | None:
+    """Look at what the locator *text* names."""
+    return view.survey(parse_locator(text), limits)
 
 
 def archive(path: Path, entries: list[Entry], hard: tuple[str, ...] = ()) -> Path:
@@ -65,7 +71,7 @@ def shape_of(tmp_path: Path, *entries: Entry, hard: tuple[str, ...] = ()) -> Sha
 
 
 def looked_on(path: Path, limits: Limits = LIMITS) -> Shape:
-    with ArchiveStream(parse_locator(str(path)), limits) as source:
+    with open_stream(str(path), limits) as source:
         onlooker = Onlooker(source, limits)
         try:
             for _ in source.arrivals():

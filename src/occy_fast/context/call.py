@@ -1,26 +1,103 @@
-"""What one call may take: workers, and the limits its caller or the environment sets."""
+"""What one call may take, and who watches it, as one value."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import fields, replace
-from typing import Final
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from occy_fast.errors import UsageError
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.progress import Reporter
+from occy_fast.errors import Cancelled, TransportError, UsageError
 from occy_fast.kernels import layer_pass
+from occy_fast.log import log
 from occy_fast.spec.limits import LIMITS, Limits, check_limit
+from occy_fast.streams.processors import default_workers
+
+if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
 
 PREFIX: Final = "OCCY_FAST_MAX_"
-"""Of the environment's variables: behind it stands a limit's name in capitals."""
+"""Of the environment's variables; after it comes a limit's name in capitals."""
 
 _LONGEST = 19  # digits of a number below 2**63
 
+Answer = TypeVar("Answer")
 
-def check_workers(workers: int | None) -> None:
-    """Raise UsageError unless a pool may have so many; None stands for what this process may use."""
-    if workers is not None and not 1 <= workers <= layer_pass.MAX_WORKERS:
-        remedy = f"name 1 to {layer_pass.MAX_WORKERS}, or none to use every processor"
-        raise UsageError(f"no pool has {workers} workers", remedy)
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call may take, and who watches it.
+
+    A public function makes it with `of`; below that, nobody reads the environment, checks a caller's numbers or has to
+    hand on more than this. It is no part of a plan, and is never pickled or printed.
+
+    Attributes:
+        limits: what documents, layers and decoders may ask for.
+        workers: threads that decode, hash and encode.
+        access: how daemons are reached, and how patient to be with them.
+        cancel: once set, the call ends with Cancelled.
+        report: tells the caller how far it is.
+    """
+
+    limits: Limits
+    workers: int
+    access: Access
+    cancel: threading.Event
+    report: Reporter
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        limits: Limits | None = None,
+        max_layer: int | None = None,
+        workers: int | None = None,
+        access: Access = USUAL_ACCESS,
+        cancel: threading.Event | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Self:
+        """Take a public function's arguments.
+
+        Args:
+            limits: None takes the defaults, and what OCCY_FAST_MAX_... variables set.
+            max_layer: bytes of tar a layer may have, in place of what *limits* say.
+            workers: None takes the processors this process may use.
+            access, cancel, progress: as the public functions describe them.
+        Raises:
+            UsageError: no call may have these.
+        """
+        return cls(
+            limits_of_call(limits, max_layer),
+            _checked_workers(workers),
+            access,
+            threading.Event() if cancel is None else cancel,
+            Reporter(progress),
+        )
+
+    def check_cancelled(self, where: str = "") -> None:
+        """Raise Cancelled if the caller asked for it."""
+        if self.cancel.is_set():
+            raise Cancelled(where)
+
+    def retrying(self, attempt: Callable[[], Answer]) -> Answer:
+        """Return what *attempt* returns; where a registry or daemon failed in a way that may pass, try again.
+
+        Raises what the last attempt raises, and Cancelled when that is asked for between two.
+        """
+        access = self.access
+        for number in range(1, access.retries + 1):
+            try:
+                return attempt()
+            except TransportError as error:
+                if not error.retryable:
+                    raise
+                log.warning("%s; again in %g s (%d of %d)", error, access.retry_delay, number, access.retries)
+            self.cancel.wait(access.retry_delay)
+            self.check_cancelled()
+        return attempt()
 
 
 def limits_of_call(limits: Limits | None, max_layer: int | None = None) -> Limits:
@@ -46,3 +123,13 @@ def environment_limits() -> Limits:
         check_limit(name, int(text) if is_number else text, f"limit {variable}")
         found[name] = int(text)
     return replace(LIMITS, **found) if found else LIMITS
+
+
+def _checked_workers(workers: int | None) -> int:
+    """Return the number of workers; None stands for what this process may use. Raises UsageError."""
+    if workers is None:
+        return default_workers()
+    if not 1 <= workers <= layer_pass.MAX_WORKERS:
+        remedy = f"name 1 to {layer_pass.MAX_WORKERS}, or none to use every processor"
+        raise UsageError(f"no pool has {workers} workers", remedy)
+    return workers

@@ -47,3 +47,21 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], object]
+
+
+class Reporter:
+    """Tells a caller how far a call is; used by the thread of the call alone."""
+
+    def __init__(self, callback: ProgressCallback | None) -> None:
+        """Call *callback* with each Progress; None where nobody watches."""
+        self._callback = callback
+
+    @property
+    def is_watched(self) -> bool:
+        """Tell whether anybody wants to know, and the states of layers are worth collecting."""
+        return self._callback is not None
+
+    def layers(self, layers: tuple[LayerProgress, ...]) -> None:
+        """Tell how far each layer is."""
+        if self._callback is not None:
+            self._callback(Progress(layers))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import DigestMismatch, SizeMismatch, read_errors
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.decode import STEP, decode_foreign
 from occy_fast.streams.layer_pass import FdSource, FeedSource
 
@@ -25,7 +25,7 @@ NATIVE = frozenset({"none", "gzip", "zstd"})
 
 
 def open_blob(
-    blob: Blob, codec: str, where: str, stack: ExitStack, limits: Limits = LIMITS
+    blob: Blob, codec: str, where: str, stack: ExitStack, limits: Limits
 ) -> tuple[FdSource | FeedSource, _Hash | None]:
     """Open *blob* for a pass that is to see what *codec* encodes; *stack* keeps it open.
 

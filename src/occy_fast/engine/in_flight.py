@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.context.progress import LayerProgress, Progress, ProgressCallback
+from occy_fast.context.progress import LayerProgress
 from occy_fast.errors import Cancelled, OccyError, unreadable
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Layer
     from occy_fast.streams.layer_pass import Counters, PassResult, Run
 
@@ -37,13 +37,10 @@ class Lanes:
     ended; that is for the time after the pool, when nothing reads or writes any more.
     """
 
-    def __init__(
-        self, layers: list[tuple[Layer, str]], progress: ProgressCallback | None, cancel: threading.Event | None
-    ) -> None:
+    def __init__(self, call: Call, layers: list[tuple[Layer, str]]) -> None:
         """Watch *layers*, each with the name of its step, by their positions in this list."""
+        self._call = call
         self._layers = layers
-        self._progress = progress
-        self._cancel = cancel
         self._active: deque[_Lane] = deque()
         self._done: dict[int, tuple[int, int]] = {}
 
@@ -54,8 +51,7 @@ class Lanes:
 
     def check(self) -> None:
         """Raise Cancelled if the caller asked for it."""
-        if self._cancel is not None and self._cancel.is_set():
-            raise Cancelled()
+        self._call.check_cancelled()
 
     def begin(
         self,
@@ -78,9 +74,7 @@ class Lanes:
     def hand_over(self) -> None:
         """Wait until the pass begun last has taken all of its source."""
         if self._active:
-            self._active[-1].run.hand_over(
-                self._watch if self._progress else None, self._cancel.is_set if self._cancel else None
-            )
+            self._active[-1].run.hand_over(self._watch, self._call.cancel.is_set)
 
     def finish(self, position: int, size: int = 0, written: int = 0) -> None:
         """Count a layer as done."""
@@ -97,9 +91,7 @@ class Lanes:
         lane = self._active[0]
         self.check()
         try:
-            outcome = lane.run.wait(
-                self._watch if self._progress else None, self._cancel.is_set if self._cancel else None
-            )
+            outcome = lane.run.wait(self._watch, self._call.cancel.is_set)
             lane.end(outcome)
             self.finish(lane.position, outcome.size_in, outcome.size_out)
         except Cancelled:
@@ -124,7 +116,7 @@ class Lanes:
         self._report()
 
     def _report(self) -> None:
-        if self._progress is None:
+        if not self._call.report.is_watched:
             return
         running = {lane.position: lane.run.counters for lane in self._active}
         states = []
@@ -137,7 +129,7 @@ class Lanes:
                 states.append(LayerProgress(layer, kind, "running", counters.source, counters.output))
             else:
                 states.append(LayerProgress(layer, kind, "waiting", 0, 0))
-        self._progress(Progress(tuple(states)))
+        self._call.report.layers(tuple(states))
 
     def __enter__(self) -> Self:
         return self

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.context.call import check_workers, limits_of_call
-from occy_fast.context.retry import try_patiently
+from occy_fast.context.call import Call
 from occy_fast.errors import (
     BadArchive,
     BadDigest,
@@ -25,12 +24,13 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import PassedBytes
 from occy_fast.image.validate import validate
-from occy_fast.running.examine import Look
+from occy_fast.running.examine import examine
 from occy_fast.running.fix import mend_command
 from occy_fast.running.source_traits import images_in, marks_for, shape_of, skippable_layers
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.traits import Mark
+from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access
 
 if TYPE_CHECKING:
@@ -102,12 +102,13 @@ def check(
     if isinstance(targets, str):
         raise UsageError(f"targets are several names, and '{targets}' is one", f"name ['{targets}']")
     wanted = tuple(map(find_target, dict.fromkeys(targets)))
-    check_workers(workers)
-    limits = limits_of_call(limits, max_layer)
-    check_access(access, locator)
-    look = Look(locator, limits, access, deep, workers, progress, cancel)
-    shape, contents, unread, report = try_patiently(access, look.take, cancel)
-    wrong = list(_broken(contents, unread, shape, limits))
+    where = parse_locator(locator)
+    check_access(access, where)
+    call = Call.of(
+        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+    )
+    shape, contents, unread, report = call.retrying(lambda: examine(where, call, deep=deep))
+    wrong = list(_broken(contents, unread, shape, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
@@ -120,7 +121,7 @@ def check(
     found: list[TargetFinding] = []
     for target in wanted:
         marks = [*marks_for(held, contents, target, skippable), *wrong]
-        judged = judge(marks, target, mend_command(locator, target, shape, contents) if mends else None)
+        judged = judge(marks, target, mend_command(where, target, shape, contents) if mends else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(unread, shape), target)
         if any(finding.severity == "error" and finding.mend is None for finding in judged):

@@ -7,8 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from occy_fast.context.call import check_workers, limits_of_call
-from occy_fast.context.retry import try_patiently
+from occy_fast.context.call import Call
 from occy_fast.errors import (
     OutputError,
     resource_errors,
@@ -20,6 +19,7 @@ from occy_fast.running.probe import nearest_directory
 from occy_fast.running.result import ConvertResult
 from occy_fast.running.steps_run import publish, run_steps
 from occy_fast.running.stream_run import execute_rules
+from occy_fast.transports.locator import Locator, parse_locator
 from occy_fast.transports.opening import open_destination
 from occy_fast.words import format_size
 
@@ -58,24 +58,26 @@ def execute(
         Unsupported: a plan of rules turns out to be none for what came.
     """
     began = time.monotonic()
-    check_workers(workers)
-    limits = limits_of_call(limits, max_layer)
+    call = Call.of(
+        limits=limits, max_layer=max_layer, workers=workers, access=plan.access, cancel=cancel, progress=progress
+    )
+    destination = parse_locator(plan.destination)
     if isinstance(plan, StreamPlan):
-        return execute_rules(plan, workers, progress, cancel, limits)
-    check_space(plan)
+        return execute_rules(plan, parse_locator(plan.source), destination, call)
+    check_space(plan, destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
 
     def attempt() -> ConvertResult:
-        with open_destination(plan.destination, plan.goal.archive_layout, plan.access).stage() as stage:
-            outcomes = run_steps(plan, stage, workers, progress, cancel, limits)
-            return publish(plan, stage, outcomes, limits, began)
+        with open_destination(destination, plan.goal.archive_layout, call).stage() as stage:
+            outcomes = run_steps(plan, stage, destination, call)
+            return publish(plan, stage, outcomes, call.limits, began)
 
-    return try_patiently(plan.access, attempt, cancel)
+    return call.retrying(attempt)
 
 
-def check_space(plan: Plan) -> None:
+def check_space(plan: Plan, destination: Locator) -> None:
     """Raise OutputError if what is copied as it is does not fit already; what recoding comes to is not known before."""
-    directory = nearest_directory(plan.destination)
+    directory = nearest_directory(destination)
     free = None if directory is None else free_space(directory)
     if directory is not None and free is not None and plan.copied_bytes > free:
         needed = f"hold {format_size(plan.copied_bytes)} more, with {format_size(free)} free"

@@ -14,23 +14,23 @@ from occy_fast.image.image import Image, ImageIndex
 from occy_fast.running.source_traits import host_architecture
 from occy_fast.spec.platform import parse_platform
 from occy_fast.transports.locator import STREAM, is_pipe, parse_locator
-from occy_fast.transports.opening import open_destination
+from occy_fast.transports.opening import check_destination
 from occy_fast.words import shell_command
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import Shape
     from occy_fast.targets.target import Target
+    from occy_fast.transports.locator import Locator
 
 
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
 
-def mend_command(locator: str, target: Target, shape: Shape | None, contents: Contents | None) -> str | None:
-    """Return the command that makes of *locator* what *target* reads, beside it; None where no locator can say it."""
-    where = parse_locator(locator)
+def mend_command(where: Locator, target: Target, shape: Shape | None, contents: Contents | None) -> str | None:
+    """Return the command that makes of *where* what *target* reads, beside it; None where no locator can say it."""
     selector = f":{where.reference}" if where.reference else ""
-    source, options = locator, []
+    source, options = where.text, []
     if shape is not None and shape.layout == "layout":
         destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
     else:
@@ -42,7 +42,7 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
         kind = "oci-archive" if layout else "docker-archive"
         destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
     if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
-        source = f"docker-archive:{where.path}:@0" if not selector else locator
+        source = f"docker-archive:{where.path}:@0" if not selector else where.text
         if ":" in where.path:
             return None
     platforms = list(filter(_can_be_named, map(str, _platforms(contents)))) if contents is not None else []
@@ -58,7 +58,7 @@ def mend_command(locator: str, target: Target, shape: Shape | None, contents: Co
 def _named(destination: str, selector: str) -> str:
     """Return *destination* with a selector, unless it is a name that others gave and that may not be written."""
     with suppress(OccyError):
-        open_destination(destination + selector)
+        check_destination(parse_locator(destination + selector))
         return destination + selector
     return destination
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.context.call import limits_of_call
-from occy_fast.context.retry import try_patiently
+from occy_fast.context.call import Call
 from occy_fast.errors import resource_errors
 from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUA
     Raises:
         UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError, TransportError.
     """
-    held = limits_of_call(limits)
-    check_access(access, locator)
+    where = parse_locator(locator)
+    check_access(access, where)
+    call = Call.of(limits=limits, access=access)
 
     def attempt() -> Contents:
-        with open_source(locator, held, access) as source:
+        with open_source(where, call) as source:
             return source.read()
 
-    contents = try_patiently(access, attempt)
+    contents = call.retrying(attempt)
     images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}
 

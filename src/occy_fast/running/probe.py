@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.context.call import check_workers, limits_of_call
 from occy_fast.files.space import _filesystem_type, free_space
 from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, find_head
@@ -20,13 +19,13 @@ from occy_fast.planning.steps import layer_of
 from occy_fast.running.source_traits import marks_for, selected, shape_of, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
-from occy_fast.streams.processors import default_workers
 from occy_fast.targets.judge import refused
 from occy_fast.transports.archive.view import survey
 from occy_fast.transports.base import UnpackingDestination
-from occy_fast.transports.locator import DAEMONS, STREAM, is_pipe, parse_locator
+from occy_fast.transports.locator import DAEMONS, STREAM, Locator, is_pipe
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Contents, Layer
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
@@ -47,19 +46,19 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 def probe(
     contents: Contents,
+    source: Locator,
     destination: Destination,
     goal: Goal,
-    workers: int | None = None,
+    call: Call,
     announced: tuple[Digest, ...] = (),
-    limits: Limits | None = None,
 ) -> Facts:
     """Ask what metadata cannot tell; headers of layers are read, and nothing is written.
 
     Args:
+        contents: read from *source*.
         announced: diff_ids of layers that are not among the contents yet.
     Raises UsageError, DaemonError.
     """
-    check_workers(workers)
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
     present = destination.present({*layers, *announced})
     directory = nearest_directory(destination.locator)
@@ -81,9 +80,9 @@ def probe(
         chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
-        refused=_refused(contents, goal, skippable, limits),
+        refused=_refused(contents, source, goal, skippable, call.limits),
         skippable=skippable,
-        workers=default_workers() if workers is None else workers,
+        workers=call.workers,
         free=None if directory is None else free_space(directory),
     )
 
@@ -102,9 +101,8 @@ def probe_passed(contents: Contents, facts: Facts, goal: Goal) -> Facts:
     )
 
 
-def nearest_directory(locator: str) -> str | None:
-    """Return the existing directory that what *locator* names is in, or will be; None for what is in no directory."""
-    place = parse_locator(locator)
+def nearest_directory(place: Locator) -> str | None:
+    """Return the existing directory that what *place* names is in, or will be; None for what is in no directory."""
     if place.transport in DAEMONS:
         return None
     path = os.path.realpath(place.path if place.path != STREAM else temporary_directory())
@@ -141,13 +139,12 @@ def _is_linkable(layer: Layer, directory: str) -> bool:
 
 
 def _refused(
-    contents: Contents, goal: Goal, skippable: frozenset[Digest], limits: Limits | None
+    contents: Contents, where: Locator, goal: Goal, skippable: frozenset[Digest], limits: Limits
 ) -> tuple[Mark, ...]:
     """Return what of the source the goal's target does not read; what comes by once is not read for it."""
-    where = parse_locator(contents.locator)
     if goal.target is None or is_pipe(where):
         return ()
-    shape = selected(survey(contents.locator, limits_of_call(limits)), where)
+    shape = selected(survey(where, limits), where)
     return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from occy_fast.context.call import check_workers, limits_of_call
+from occy_fast.context.call import Call
 from occy_fast.engine.blob_source import NATIVE
 from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, resource_errors, unwritable
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
@@ -74,8 +74,8 @@ def recompress(
         UsageError: a path is a directory, or so many workers, or such a limit, cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
-    check_workers(workers)
-    limits = limits_of_call(limits, max_layer)
+    call = Call.of(limits=limits, max_layer=max_layer, workers=workers)
+    limits = call.limits
     with ExitStack() as open_files:
         found, origin = _open_source(source, open_files)
         where = _name(source)
@@ -88,7 +88,7 @@ def recompress(
             sink: FdSink | DrainSink = FdSink(staged.fd, 0, staged.path)
         else:
             sink = _open_sink(destination)
-        with WorkerPool(workers) as pool:
+        with WorkerPool(call.workers) as pool:
             job = LayerPass(
                 origin,
                 decode=found if found in NATIVE else "none",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,12 +30,12 @@ from occy_fast.running.drain import drain_into
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
-from occy_fast.transports.locator import STREAM, parse_locator
+from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from occy_fast.context.progress import ProgressCallback
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Layer
     from occy_fast.image.publication import Publication, Published
     from occy_fast.planning.plan import Plan
@@ -55,19 +54,12 @@ Outcomes = dict[tuple[object, ...], LayerOutcome]
 """What became of each different work, by `work_of`."""
 
 
-def run_steps(
-    plan: Plan,
-    stage: Stage,
-    workers: int | None,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    limits: Limits,
-) -> Outcomes:
-    """Stage what the plan's steps make, and return what became of each different work."""
+def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Outcomes:
+    """Stage what the plan's steps make at *destination*, and return what became of each different work."""
     watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
     # the pool is left first: its threads write into what the other closes
-    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
-        return _Execution(plan, stage, lanes, pool, limits).run()
+    with Lanes(call, watched) as lanes, WorkerPool(call.workers) as pool:
+        return _Execution(plan, stage, destination, lanes, pool, call.limits).run()
 
 
 def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
@@ -103,10 +95,11 @@ def _reads(step: LayerStep) -> bool:
 class _Execution:
     """One call of execute, until every blob is staged."""
 
-    def __init__(self, plan: Plan, stage: Stage, lanes: Lanes, pool: WorkerPool, limits: Limits) -> None:
+    def __init__(
+        self, plan: Plan, stage: Stage, destination: Locator, lanes: Lanes, pool: WorkerPool, limits: Limits
+    ) -> None:
         self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
-        path = parse_locator(plan.destination).path
-        self._path = temporary_directory() if path == STREAM else path
+        self._path = temporary_directory() if destination.path == STREAM else destination.path
         self._outcomes: Outcomes = {}
 
     def run(self) -> Outcomes:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from occy_fast.context.retry import try_patiently
 from occy_fast.engine.blob_source import NATIVE
 from occy_fast.engine.in_flight import Lanes
 from occy_fast.errors import DigestMismatch, IntegrityError, LimitError, OccyError, SizeMismatch, TarError, Unsupported
@@ -30,13 +28,13 @@ from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, Worke
 from occy_fast.streams.tar import new_scan
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.base import StreamSink
-from occy_fast.transports.locator import DAEMONS, parse_locator
+from occy_fast.transports.locator import DAEMONS, Locator
 from occy_fast.transports.opening import open_destination, open_source
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-    from occy_fast.context.progress import ProgressCallback
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.planning.plan import Plan, StreamPlan
     from occy_fast.planning.steps import LayerStep
@@ -75,13 +73,13 @@ class Passage:
         self._source, self._lanes, self._pool, self._limits, self._scan_tar = source, lanes, pool, limits, scan_tar
         self.passed: dict[str, Passed] = {}
 
-    def run(self, cancel: threading.Event | None, plan: StreamPlan | None = None, stage: Stage | None = None) -> None:
-        """Let the archive come by: write to *stage* what the rules of *plan* say, or only look.
+    def run(self, plan: StreamPlan | None = None, stage: Stage | None = None, destination: str = "") -> None:
+        """Let the archive come by: write to *stage*, at the path *destination*, what *plan* says, or only look.
 
         Raises what ArchiveStream.arrivals does, and OutputError.
         """
         is_held = plan.held() if plan is not None else None
-        for arrival in self._source.arrivals(cancel):
+        for arrival in self._source.arrivals():
             self._lanes.check()
             rule = None if plan is None else plan.rule_for(arrival.kind)
             if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
@@ -89,7 +87,7 @@ class Passage:
             streamed = plan is not None and plan.capabilities.streams and rule is not None and rule.act == "copy"
             if streamed:                                 # nothing else is sent between its begin and its end
                 self._lanes.end_all()
-            self._begin(arrival, rule, stage, "" if plan is None else parse_locator(plan.destination).path)
+            self._begin(arrival, rule, stage, destination)
             if streamed or (plan is not None and plan.one_by_one and rule is not None and rule.act == "recode"):
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
@@ -199,14 +197,8 @@ def _hashed(buffers: Iterator[memoryview], hasher: _Hash) -> Iterator[memoryview
         yield piece
 
 
-def execute_rules(
-    plan: StreamPlan,
-    workers: int | None,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    limits: Limits,
-) -> ConvertResult:
-    """Run a plan of rules; the arguments are those of execute, checked.
+def execute_rules(plan: StreamPlan, source: Locator, destination: Locator, call: Call) -> ConvertResult:
+    """Run a plan of rules, from *source* to *destination*, which are its own.
 
     Only a daemon makes its archive anew when it is asked again.
     """
@@ -214,41 +206,34 @@ def execute_rules(
 
     def attempt() -> ConvertResult:
         try:
-            return _execute_once(plan, workers, progress, cancel, limits, began)
+            return _execute_once(plan, source, destination, call, began)
         except _Misled as misled:
             log.warning("%s; once more, with every layer taken as it comes", misled)
-            return _execute_once(replace(plan, announced=()), workers, progress, cancel, limits, began)
+            return _execute_once(replace(plan, announced=()), source, destination, call, began)
 
-    if parse_locator(plan.source).transport not in DAEMONS:
-        return attempt()
-    return try_patiently(plan.access, attempt, cancel)
+    return call.retrying(attempt) if source.transport in DAEMONS else attempt()
 
 
 def _execute_once(
-    plan: StreamPlan,
-    workers: int | None,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    limits: Limits,
-    began: float,
+    plan: StreamPlan, source: Locator, destination: Locator, call: Call, began: float
 ) -> ConvertResult:
-    destination = open_destination(plan.destination, plan.goal.archive_layout, plan.access)
+    place = open_destination(destination, plan.goal.archive_layout, call)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    source = open_source(plan.source, limits, plan.access, lenient=plan.goal.target is not None)
-    assert isinstance(source, ArchiveStream), "rules are for what comes by once"
-    with source, destination.stage() as stage:
+    opened = open_source(source, call, lenient=plan.goal.target is not None)
+    assert isinstance(opened, ArchiveStream), "rules are for what comes by once"
+    with opened, place.stage() as stage:
         # the pool is left first: its threads write into what the other closes
-        with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
-            passage = Passage(source, lanes, pool, limits, "strict" if plan.goal.strict else None)
-            passage.run(cancel, plan, stage)
-        contents = source.contents(passage.addresses())
-        final = replan(plan, contents, limits)
+        with Lanes(call, []) as lanes, WorkerPool(call.workers) as pool:
+            passage = Passage(opened, lanes, pool, call.limits, "strict" if plan.goal.strict else None)
+            passage.run(plan, stage, destination.path)
+        contents = opened.contents(passage.addresses())
+        final = replan(plan, contents, call.limits)
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
         if kept.steps:
-            outcomes |= run_steps(kept, stage, workers, progress, cancel, limits)
-        return publish(final, stage, outcomes, limits, began)
+            outcomes |= run_steps(kept, stage, destination, call)
+        return publish(final, stage, outcomes, call.limits, began)
 
 
 def replan(plan: StreamPlan, contents: Contents, limits: Limits) -> Plan:

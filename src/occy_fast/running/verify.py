@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.context.call import check_workers, limits_of_call
-from occy_fast.context.retry import try_patiently
+from occy_fast.context.call import Call
 from occy_fast.engine.blob_source import NATIVE, open_blob, prove_blob
 from occy_fast.engine.in_flight import Lanes
 from occy_fast.errors import (
@@ -37,6 +36,7 @@ from occy_fast.running.stream_run import Passage, Passed, prove_passed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.locator import Locator, parse_locator
 from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
@@ -104,32 +104,20 @@ def verify(
         UsageError, NotFound, InputError, ResourceError, Cancelled, TransportError, and nothing that an image could be
         guilty of.
     """
-    check_workers(workers)
-    held = limits_of_call(limits, max_layer)
-    check_access(access, locator)
-
-    def attempt() -> VerifyReport:
-        return _verify_once(locator, workers, held, access, progress, cancel, strict=strict, lenient=lenient)
-
-    return try_patiently(access, attempt, cancel)
+    where = parse_locator(locator)
+    check_access(access, where)
+    call = Call.of(
+        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+    )
+    return call.retrying(lambda: _verify_once(where, call, strict=strict, lenient=lenient))
 
 
-def _verify_once(
-    locator: str,
-    workers: int | None,
-    limits: Limits,
-    access: Access,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    *,
-    strict: bool,
-    lenient: bool,
-) -> VerifyReport:
-    with open_source(locator, limits, access, lenient=lenient, workers=workers) as source:
+def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> VerifyReport:
+    with open_source(where, call, lenient=lenient) as source:
         passed: dict[str, Passed] = {}
         try:
             if isinstance(source, ArchiveStream):
-                passed = let_pass(source, workers, strict, progress, cancel, limits)
+                passed = let_pass(source, strict, call)
                 contents = source.contents({name: found.address for name, found in passed.items()})
             else:
                 contents = source.read()
@@ -137,43 +125,28 @@ def _verify_once(
             asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
             if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
-            return VerifyReport(locator, (_finding(error, locator),), 0, 0, 0)
-        return prove(contents, passed, workers, strict, progress, cancel, limits)
+            return VerifyReport(where.text, (_finding(error, where.text),), 0, 0, 0)
+        return prove(contents, passed, strict, call)
 
 
-def prove(
-    contents: Contents,
-    passed: Mapping[str, Passed],
-    workers: int | None,
-    strict: bool,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    limits: Limits,
-) -> VerifyReport:
+def prove(contents: Contents, passed: Mapping[str, Passed], strict: bool, call: Call) -> VerifyReport:
     """Prove what was read already; *passed* is what let_pass saw. The arguments are verify's. Raises Cancelled."""
-    check = _Verification(contents, strict, limits, passed)
+    check = _Verification(contents, strict, call.limits, passed)
     check.look_at_documents()
     layers = check.distinct_layers()
     watched = [(layer, "verify") for layer in layers]
-    with Lanes(watched, progress, cancel) as lanes, WorkerPool(workers) as pool:
+    with Lanes(call, watched) as lanes, WorkerPool(call.workers) as pool:
         for position, layer in enumerate(layers):
             check.begin(lanes, pool, position, layer, scan=True)
         lanes.end_all()
     return VerifyReport(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
 
 
-def let_pass(
-    source: ArchiveStream,
-    workers: int | None,
-    strict: bool,
-    progress: ProgressCallback | None,
-    cancel: threading.Event | None,
-    limits: Limits,
-) -> dict[str, Passed]:
+def let_pass(source: ArchiveStream, strict: bool, call: Call) -> dict[str, Passed]:
     """Read what comes by once, and return by name what was seen of everything that was not kept."""
-    with Lanes([], progress, cancel) as lanes, WorkerPool(workers) as pool:
-        passage = Passage(source, lanes, pool, limits, "strict" if strict else "lenient")
-        passage.run(cancel)
+    with Lanes(call, []) as lanes, WorkerPool(call.workers) as pool:
+        passage = Passage(source, lanes, pool, call.limits, "strict" if strict else "lenient")
+        passage.run()
     return passage.passed
 
 

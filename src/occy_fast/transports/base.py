@@ -11,6 +11,7 @@ from occy_fast.image.image import Contents
 from occy_fast.image.publication import Publication
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.digest import Digest
+from occy_fast.transports.locator import Locator
 
 AdoptBy = Literal["link", "reflink", "copy"]
 
@@ -129,8 +130,8 @@ class Destination(Protocol):
     """A place images are written to."""
 
     @property
-    def locator(self) -> str:
-        """Return the locator as the caller wrote it."""
+    def locator(self) -> Locator:
+        """Return where it is."""
 
     @property
     def reference(self) -> str | None:

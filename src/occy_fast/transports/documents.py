@@ -51,7 +51,7 @@ class DocumentReader:
     whoever walks through it need not ask how often it comes by.
     """
 
-    def __init__(self, find: Callable[[Digest], Address | None], locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, find: Callable[[Digest], Address | None], locator: str, limits: Limits) -> None:
         """Read from wherever *find* finds blobs; *locator* goes into messages."""
         self._find, self._locator, self._limits = find, locator, limits
         self._trees: dict[tuple[Digest, str, int], _Tree] = {}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.errors import BadReference, UnsupportedFormat, UsageError, unreadable
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.locator import (
     _GRAMMAR,
     _IMAGE_ID,
@@ -20,10 +19,10 @@ from occy_fast.transports.locator import (
     Locator,
     _remedy,
     _whole_path,
-    parse_locator,
 )
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.base import Destination, Source
 
@@ -34,44 +33,34 @@ _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+
 _GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
 
 
-def open_source(
-    text: str,
-    limits: Limits = LIMITS,
-    access: Access = USUAL_ACCESS,
-    *,
-    lenient: bool = False,
-    workers: int | None = None,
-) -> Source:
-    """Open what a locator names for reading, within *limits*; the caller closes it.
+def open_source(locator: Locator, call: Call, *, lenient: bool = False) -> Source:
+    """Open what a locator names for reading; the caller closes it.
 
     Args:
         lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
-        workers: that may share what reading takes, as an archive from before Docker 1.10 tells no diff_ids; None uses
-            every processor.
-
-    Raises what parse_locator does, and NotFound.
+    Raises:
+        NotFound, InputError, UnsupportedFormat.
     """
-    locator = parse_locator(text)
     if locator.transport in DAEMONS:
         from occy_fast.transports.daemon.source import DaemonSource
 
-        return DaemonSource(locator, limits, access)
+        return DaemonSource(locator, call)
     if locator.transport == "oci" or (not locator.transport and _is_layout(locator)):
         from occy_fast.transports.layout.source import OciLayoutSource
 
-        return OciLayoutSource(locator, limits)
+        return OciLayoutSource(locator, call.limits)
     from occy_fast.transports.archive.stream import ArchiveStream, comes_by_once
 
     if comes_by_once(locator):
-        return ArchiveStream(locator, limits, lenient=lenient)
+        return ArchiveStream(locator, call, lenient=lenient)
     from occy_fast.transports.archive.file import ArchiveFile
 
-    return ArchiveFile(locator, limits, lenient=lenient, workers=workers)
+    return ArchiveFile(locator, call, lenient=lenient)
 
 
-def check_access(access: Access, *locators: str) -> None:
+def check_access(access: Access, *locators: Locator) -> None:
     """Raise UsageError where *access* asks for what none of *locators* has, or one socket for two kinds of daemon."""
-    kinds = {locator.transport for locator in map(parse_locator, locators)} & set(DAEMONS)
+    kinds = {locator.transport for locator in locators} & set(DAEMONS)
     if access != USUAL_ACCESS and not kinds:
         asked = ", ".join(
             f"{field.name.replace('_', ' ')} {value}"
@@ -85,16 +74,13 @@ def check_access(access: Access, *locators: str) -> None:
         raise UsageError(f"the socket '{access.socket}' cannot be that of docker and that of podman", remedy)
 
 
-def open_destination(
-    text: str, archive_layout: ArchiveLayout = "universal", access: Access = USUAL_ACCESS
-) -> Destination:
-    """Name what is to be written; nothing is touched before stage(). Raises what parse_locator does.
+def check_destination(locator: Locator, archive_layout: ArchiveLayout = "universal") -> None:
+    """Raise UsageError or BadReference where nothing can be written under such a locator.
 
     Args:
         archive_layout: how a docker-archive is to be built; nothing else has a choice.
-        access: how a daemon is reached.
     """
-    locator = parse_locator(text)
+    text = locator.text
     if archive_layout != "universal" and locator.transport != "docker-archive":
         raise UsageError(
             f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}",
@@ -109,17 +95,24 @@ def open_destination(
             raise BadReference(locator.reference, "what is loaded gets names, and its id of itself", text)
         if SHORT_ID.fullmatch(text.partition(":")[2]):
             raise BadReference(text.partition(":")[2], "it looks like an id, and is a name only with a tag", text)
-        from occy_fast.transports.daemon.destination import DaemonDestination
-
-        return DaemonDestination(locator, access)
+        return
     ref = None if locator.transport == "docker-archive" else locator.reference
     if ref is not None and not _REF.fullmatch(ref):
         problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
         raise BadReference(ref, problem, text)
+
+
+def open_destination(locator: Locator, archive_layout: ArchiveLayout, call: Call) -> Destination:
+    """Name what is to be written; nothing is touched before stage(). Raises what check_destination does."""
+    check_destination(locator, archive_layout)
+    if locator.transport in DAEMONS:
+        from occy_fast.transports.daemon.destination import DaemonDestination
+
+        return DaemonDestination(locator, call.access)
     if locator.transport == "oci":
         from occy_fast.transports.layout.destination import OciLayoutDestination
 
-        return OciLayoutDestination(locator)
+        return OciLayoutDestination(locator, call.limits)
     if locator.transport == "oci-archive":
         from occy_fast.transports.archive.oci_destination import OciArchiveDestination
 

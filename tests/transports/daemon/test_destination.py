@@ -13,7 +13,7 @@ from image_builders import BuiltImage, docker_archive, make_image, make_layer, o
 from occy_fast.context.access import Access
 from occy_fast.errors import BadReference, DaemonError, DigestMismatch, PlanStale, Unsupported
 from occy_fast.planning.steps import Copy, Recode, Skip
-from occy_fast.transports.opening import open_destination
+from support.opening import open_destination
 
 BRIEF = Access(timeout=0.4)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import SAVE_FIRST, PassedBytes, read_head
 from occy_fast.spec.encoding import RECODABLE
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import STEP, decode_whole
 from occy_fast.streams.layer_pass import FdSource, FeedSource, LayerPass, Run, WorkerPool
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.blob import Address, OpenRegion
     from occy_fast.spec.digest import Digest
 
@@ -26,14 +26,11 @@ _MOST = 16
 """Layers under way at once: each holds a descriptor, and the pool's buffers serve them all."""
 
 
-def diff_ids_of(
-    layers: Mapping[str, Address], locator: str, limits: Limits = LIMITS, workers: int | None = None
-) -> dict[str, Digest]:
+def diff_ids_of(layers: Mapping[str, Address], locator: str, call: Call) -> dict[str, Digest]:
     """Return the digests of the tars inside layers of any encoding; each place is read once.
 
     Args:
         layers: by the names of their members.
-        workers: that share the work; None uses every processor.
     Raises:
         CorruptStream, LimitError: a layer cannot be decoded, or is larger than allowed.
         Unsupported: a layer has come by, and nobody took its digest.
@@ -51,25 +48,23 @@ def diff_ids_of(
         else:
             found[address] = address.diff_id
     if names:
-        found |= _read(names, locator, limits, workers)
+        found |= _read(names, locator, call)
     return {name: found[address] for name, address in layers.items()}
 
 
-def _read(
-    names: Mapping[Address, str], locator: str, limits: Limits, workers: int | None
-) -> dict[Address, Digest]:
+def _read(names: Mapping[Address, str], locator: str, call: Call) -> dict[Address, Digest]:
     found: dict[Address, Digest] = {}
     under_way: deque[tuple[Address, Run, ExitStack]] = deque()
-    with ExitStack() as files, WorkerPool(workers) as pool:  # the pool is left first: its threads read the files
+    with ExitStack() as files, WorkerPool(call.workers) as pool:  # the pool is left first: its threads read the files
 
         def end_oldest() -> None:
             address, run, opened = under_way.popleft()
-            found[address] = run.wait().diff_id
+            found[address] = run.wait(cancelled=call.cancel.is_set).diff_id
             opened.close()
 
         for address, name in names.items():
             opened = files.enter_context(ExitStack())
-            job = _pass_over(address, f"{locator}: {name}", limits, opened)
+            job = _pass_over(address, f"{locator}: {name}", call, opened)
             under_way.append((address, pool.start(job), opened))
             if len(under_way) >= _MOST:
                 end_oldest()
@@ -78,7 +73,8 @@ def _read(
     return found
 
 
-def _pass_over(address: Address, where: str, limits: Limits, files: ExitStack) -> LayerPass:
+def _pass_over(address: Address, where: str, call: Call, files: ExitStack) -> LayerPass:
+    limits = call.limits
     codec = sniff(read_head(address, SNIFF_SIZE)).codec
     region = files.enter_context(address.open())
     if codec in RECODABLE:

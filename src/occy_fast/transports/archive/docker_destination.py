@@ -20,7 +20,7 @@ class DockerArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
     def __init__(self, locator: Locator, layout: ArchiveLayout = "universal") -> None:
-        self.locator = locator.text
+        self.locator = locator
         self.reference = locator.reference
         self._path = locator.path
         self._layout = layout
@@ -39,7 +39,7 @@ class DockerArchiveDestination:
             layer_types=False,
             refs=False,
             adopts=False,
-            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
@@ -49,6 +49,6 @@ class DockerArchiveDestination:
     def stage(self) -> DockerArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
         if self._layout == "universal":
-            return DockerArchiveStage(self._path, self.locator)
+            return DockerArchiveStage(self._path, self.locator.text)
 
-        return Docker20Stage(self._path, self.locator)
+        return Docker20Stage(self._path, self.locator.text)

@@ -25,7 +25,6 @@ from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import RECODABLE
 from occy_fast.spec.json import parse_json
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
 from occy_fast.spec.reference import parse_reference
@@ -37,6 +36,7 @@ from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.transports.documents import Node
     from occy_fast.transports.locator import Locator
 
@@ -47,18 +47,15 @@ _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(
-        self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
-    ) -> None:
+    def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
         """Read what *locator* selects; its text goes into messages.
 
         Args:
             lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
                 letters, one that is no reference left out, and a path that begins with a slash starts at the top.
-            workers: that share what must be decoded for its diff_id; None uses every processor.
         """
         self.locator = locator.text
-        self._limits, self._lenient, self._workers = limits, lenient, workers
+        self._call, self._limits, self._lenient = call, call.limits, lenient
         self._wanted = locator
 
     def read(self, members: Members) -> Contents:
@@ -85,7 +82,7 @@ class DockerArchiveReader:
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
         known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
-        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._limits, self._workers))
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._call))
         for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)

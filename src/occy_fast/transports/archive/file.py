@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import TarError, UnsupportedFormat, read_errors, unreadable
 from occy_fast.image.blob import identity_of
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.sniff import SNIFF_SIZE
 from occy_fast.transports.archive.members import ArchiveMembers
 from occy_fast.transports.archive.readers import archive_reader, check_foreign
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.transports.locator import Locator
 
@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 class ArchiveFile:
     """Reads images from an archive in a regular file."""
 
-    def __init__(
-        self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False, workers: int | None = None
-    ) -> None:
+    def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
         """Open the file; the arguments are DockerArchiveReader's. Raises MissingFile, InputError, UnsupportedFormat."""
         self.locator = locator.text
-        self._wanted, self._limits, self._lenient, self._workers = locator, limits, lenient, workers
+        self._wanted, self._call, self._lenient = locator, call, lenient
         self._fd = -1
         with read_errors(locator.text, locator.path):
             self._fd = os.open(locator.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -56,10 +54,7 @@ class ArchiveFile:
             raise UnsupportedFormat(self.locator, "an empty file", "look at what was to write it")
         try:
             members = self._scan()
-            reader = archive_reader(
-                self._wanted, members, self._limits, lenient=self._lenient, workers=self._workers
-            )
-            return reader.read(members)
+            return archive_reader(self._wanted, members, self._call, lenient=self._lenient).read(members)
         except TarError as error:
             with read_errors(self.locator, self._path):
                 head = os.pread(self._fd, SNIFF_SIZE, 0)
@@ -82,4 +77,4 @@ class ArchiveFile:
         self.close()
 
     def _scan(self) -> ArchiveMembers:
-        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._limits)
+        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._call.limits)

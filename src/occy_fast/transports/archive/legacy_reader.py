@@ -18,7 +18,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.v1 import V1Document, config_of_chain, is_saved_chain
 from occy_fast.spec.json import parse_json
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class LegacyArchive:
         images: ids and names: what has a name, in the order of `repositories`, then what no other is made from.
     """
 
-    def __init__(self, members: Members, locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, members: Members, locator: str, limits: Limits) -> None:
         """Read all documents. Raises BadArchive, BadManifest, BadJSON, DuplicateKey, BadReference, LimitError."""
         self._members, self._locator, self._limits = members, locator, limits
         self._documents = self._read_documents()

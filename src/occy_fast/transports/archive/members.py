@@ -9,7 +9,7 @@ from typing import Protocol
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import Address, FileRegion
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.tar import Entry, scan_region
 
 LONGEST_NAME = 4095                                  # PATH_MAX: no loader could unpack a longer one
@@ -39,7 +39,7 @@ class MemberTable:
         directories: names of the directories at the archive's top that have entries of their own.
     """
 
-    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, locator: str, limits: Limits) -> None:
         self._locator, self._limits = locator, limits
         self._members: dict[str, Member] = {}
         self._twice: set[str] = set()
@@ -133,7 +133,7 @@ class ArchiveMembers(MemberTable):
         path: str,
         inode: tuple[int, int, int, int],
         locator: str,
-        limits: Limits = LIMITS,
+        limits: Limits,
     ) -> None:
         """Scan the headers of *fd*, and see that the archive has an end. Raises TarError, LimitError."""
         super().__init__(locator, limits)
@@ -150,7 +150,7 @@ class ArchiveMembers(MemberTable):
 class PassedMembers(MemberTable):
     """The members of an archive that came by once, each with the address that was made for it as it came."""
 
-    def __init__(self, locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, locator: str, limits: Limits) -> None:
         super().__init__(locator, limits)
         self._addresses: dict[str, Address] = {}
 

@@ -33,7 +33,7 @@ class OciArchiveDestination:
     """Writes images into a new archive, in place of whatever stands there."""
 
     def __init__(self, locator: Locator) -> None:
-        self.locator = locator.text
+        self.locator = locator
         self.reference = locator.reference
         self._path = locator.path
 
@@ -48,7 +48,7 @@ class OciArchiveDestination:
             keeps_manifest=True,
             concurrent_unknown=False,
             adopts=False,
-            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator)),
+            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
@@ -57,4 +57,4 @@ class OciArchiveDestination:
 
     def stage(self) -> OciArchiveStage:
         """Begin a write. Raises OutputError, Unsupported."""
-        return OciArchiveStage(self._path, self.locator)
+        return OciArchiveStage(self._path, self.locator.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadArchive, BadManifest, ManifestTooLarge, UnsupportedFormat
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.transports.layout.directory import blob_name, check_layout_file, check_layout_size
 from occy_fast.transports.layout.source import layout_contents
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class OciArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
+    def __init__(self, locator: Locator, limits: Limits) -> None:
         """Read what *locator* selects; its text goes into messages."""
         self.locator = locator.text
         self._wanted, self._limits = locator, limits

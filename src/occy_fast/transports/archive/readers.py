@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import TarError, UnsupportedFormat
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
 from occy_fast.transports.archive.docker_reader import DockerArchiveReader
 from occy_fast.transports.archive.members import Members
 from occy_fast.transports.archive.oci_reader import OciArchiveReader
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.transports.locator import Locator
 
 
@@ -23,12 +23,7 @@ def check_foreign(head: bytes, where: str, error: TarError) -> None:
 
 
 def archive_reader(
-    locator: Locator,
-    members: Members,
-    limits: Limits = LIMITS,
-    *,
-    lenient: bool = False,
-    workers: int | None = None,
+    locator: Locator, members: Members, call: Call, *, lenient: bool = False
 ) -> DockerArchiveReader | OciArchiveReader:
     """Return what makes images of *members*: what the locator names, else what is there.
 
@@ -36,5 +31,5 @@ def archive_reader(
     """
     is_layout = "oci-layout" in members or "index.json" in members
     if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
-        return OciArchiveReader(locator, limits)
-    return DockerArchiveReader(locator, limits, lenient=lenient, workers=workers)
+        return OciArchiveReader(locator, call.limits)
+    return DockerArchiveReader(locator, call, lenient=lenient)

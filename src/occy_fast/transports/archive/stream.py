@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from occy_fast.errors import (
-    Cancelled,
     LimitError,
     MissingFile,
     NotFound,
@@ -25,7 +23,6 @@ from occy_fast.errors import (
     unreadable,
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, may_be_json, sniff
@@ -36,6 +33,7 @@ from occy_fast.transports.archive.readers import archive_reader, check_foreign
 from occy_fast.transports.locator import STREAM
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
@@ -94,11 +92,11 @@ class ArchiveStream:
 
     _to_end: ClassVar[bool] = True                       # who writes into a pipe may take it ill to be cut off
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS, *, lenient: bool = False) -> None:
+    def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
         """Name the archive; nothing is opened before the pass. *lenient* is DockerArchiveReader's."""
         self.locator = locator.text
-        self._wanted, self._limits, self._lenient = locator, limits, lenient
-        self._members = PassedMembers(locator.text, limits)
+        self._wanted, self._call, self._lenient = locator, call, lenient
+        self._members = PassedMembers(locator.text, call.limits)
         self._watcher: Watcher | None = None
         self.codec = ""
         self._fd = -1
@@ -108,7 +106,7 @@ class ArchiveStream:
         """Have *watcher* called with every entry that comes; of a file with its first bytes, and all where kept."""
         self._watcher = watcher
 
-    def arrivals(self, cancel: threading.Event | None = None) -> Iterator[Arrival]:
+    def arrivals(self) -> Iterator[Arrival]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
 
         Raises:
@@ -116,15 +114,16 @@ class ArchiveStream:
             InputError: it cannot be read.
             UsageError: standard input is a terminal.
             TarError, CorruptStream, LimitError: the archive is broken, or ends early: also between two members.
-            Cancelled: *cancel* was set.
+            Cancelled: the caller asked for it.
         """
         self._reading.close()
-        self._members = PassedMembers(self.locator, self._limits)
-        kept, largest = 0, max(self._limits.manifest, self._limits.docker_manifest, self._limits.config)
+        limits = self._call.limits
+        self._members = PassedMembers(self.locator, limits)
+        kept, largest = 0, max(limits.manifest, limits.docker_manifest, limits.config)
         blobs = 0
-        decoded = self._decoded(cancel)
+        decoded = self._decoded()
         self._reading.callback(decoded.close)
-        tar = TarStream(decoded, where=self.locator, limits=self._limits, to_end=self._to_end, whole=True)
+        tar = TarStream(decoded, where=self.locator, limits=limits, to_end=self._to_end, whole=True)
         for entry in self._entries(tar):
             member = self._members.add(entry)
             if member is not None and member.problem:
@@ -135,7 +134,7 @@ class ArchiveStream:
             head = tar.peek(entry, SNIFF_SIZE)
             kind = _kind_of(head)
             wanted = member is not None or may_be_json(head)        # a loader may look for a document there
-            if kind == "other" and wanted and entry.stored <= min(self._limits.stream_documents - kept, largest):
+            if kind == "other" and wanted and entry.stored <= min(limits.stream_documents - kept, largest):
                 kept += entry.stored
                 content = b"".join(map(bytes, tar.content(entry)))
                 self._tell(entry, head, content)
@@ -146,8 +145,8 @@ class ArchiveStream:
             if member is None:
                 continue
             blobs += 1
-            if blobs > self._limits.stream_blob_count:
-                raise LimitError(self.locator, "blobs that come by once", self._limits.stream_blob_count, blobs)
+            if blobs > limits.stream_blob_count:
+                raise LimitError(self.locator, "blobs that come by once", limits.stream_blob_count, blobs)
             self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
             yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()
@@ -163,7 +162,7 @@ class ArchiveStream:
         """
         for name, address in passed.items():
             self._members.settle(name, address)
-        return archive_reader(self._wanted, self._members, self._limits, lenient=self._lenient).read(self._members)
+        return archive_reader(self._wanted, self._members, self._call, lenient=self._lenient).read(self._members)
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""
@@ -199,8 +198,8 @@ class ArchiveStream:
             check_foreign(tar.head, self.locator, error)
             raise
 
-    def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
-        buffers = self._buffers(self._open(), cancel)
+    def _decoded(self) -> Generator[Buffer]:
+        buffers = self._buffers(self._open())
         self._reading.callback(buffers.close)
         head = b""
         while len(head) < SNIFF_SIZE and (piece := next(buffers, None)) is not None:
@@ -208,7 +207,7 @@ class ArchiveStream:
         if not head:
             raise TarTruncated(self.locator, 0, "nothing came")
         self.codec = sniff(head).codec
-        yield from decode_whole(self.codec, chain([head], buffers), self.locator, self._limits)
+        yield from decode_whole(self.codec, chain([head], buffers), self.locator, self._call.limits)
 
     def _open(self) -> int:
         """Return the descriptor to read from; a FIFO is not waited for before it is read."""
@@ -223,11 +222,10 @@ class ArchiveStream:
             self._fd = os.open(self._wanted.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return self._fd
 
-    def _buffers(self, fd: int, cancel: threading.Event | None) -> Generator[memoryview]:
+    def _buffers(self, fd: int) -> Generator[memoryview]:
         with read_errors(self.locator, "" if self._wanted.path == STREAM else self._wanted.path):
-            yield from read_descriptor(fd, cancelled=None if cancel is None else cancel.is_set)
-        if cancel is not None and cancel.is_set():
-            raise Cancelled(self.locator)
+            yield from read_descriptor(fd, cancelled=self._call.cancel.is_set)
+        self._call.check_cancelled(self.locator)
 
 
 def _kind_of(head: bytes) -> str:

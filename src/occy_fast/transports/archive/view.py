@@ -25,11 +25,11 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.image.loader_view import Link, ListedImage, ListedLayer, Shape
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, foreign_kind, may_be_json, sniff
 from occy_fast.streams.tar import NO_END, scan_region
 from occy_fast.transports.archive.legacy_reader import sign_of_a_cut
-from occy_fast.transports.locator import STREAM, parse_locator
+from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
     from occy_fast.streams.tar import Entry
@@ -40,8 +40,8 @@ _PATHS = ("", "docker-archive", "oci-archive", "oci")
 _LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
 
 
-def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
-    """Return the shape of what *locator* names; None where a place has none, as a daemon's store.
+def survey(where: Locator, limits: Limits) -> Shape | None:
+    """Return the shape of what *where* names; None where a place has none, as a daemon's store.
 
     Nothing is refused for what it holds: an archive that no loader takes has a shape, too. Of one that is compressed as
     a whole no more is told than that: an Onlooker tells the rest when it comes by.
@@ -52,7 +52,7 @@ def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
         Unsupported: it is a pipe, which would be gone afterwards.
         LimitError: more members than allowed.
     """
-    where = parse_locator(locator)
+    locator = where.text
     if where.transport not in _PATHS:
         return None
     if where.path == STREAM:
@@ -80,7 +80,7 @@ def survey(locator: str, limits: Limits = LIMITS) -> Shape | None:
 class Onlooker:
     """Looks on while an archive comes by that can be read only once, and tells its shape afterwards."""
 
-    def __init__(self, source: ArchiveStream, limits: Limits = LIMITS) -> None:
+    def __init__(self, source: ArchiveStream, limits: Limits) -> None:
         """Look at what comes by in *source*, from its begin."""
         self._source = source
         self._members = _Members(-1, source.locator, limits)

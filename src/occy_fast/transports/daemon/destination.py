@@ -22,7 +22,7 @@ class DaemonDestination:
 
     def __init__(self, locator: Locator, access: Access = USUAL_ACCESS) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
-        self.locator = locator.text
+        self.locator = locator
         self.reference = locator.reference
         self._endpoint = find_endpoint(locator.transport, access.socket)
         self._timeout = access.timeout
@@ -59,7 +59,7 @@ class DaemonDestination:
 
     def stage(self) -> DaemonStage:
         """Begin a write; the daemon hears of it with the first blob."""
-        return DaemonStage(self._open(), self.locator)
+        return DaemonStage(self._open(), self.locator.text)
 
     def _open(self) -> DaemonClient:
-        return DaemonClient(self._endpoint, self.locator, self._timeout)
+        return DaemonClient(self._endpoint, self.locator.text, self._timeout)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.errors import NotFound, UsageError
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.blob import PassedBytes
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
@@ -27,15 +25,17 @@ class DaemonSource(ArchiveStream):
 
     _to_end: ClassVar[bool] = False                      # dockerd removes a copy of the image first: 0.2 s for 1 GB
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS, access: Access = USUAL_ACCESS) -> None:
+    def __init__(self, locator: Locator, call: Call) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
         if locator.reference is None:
             raise UsageError(f"'{locator.text}' names no image", f"the form is {locator.transport}:NAME[:TAG]")
         # the archive has the one image that was asked for, under the name it was asked for by, or none
-        super().__init__(replace(locator, reference=None), limits)
+        super().__init__(replace(locator, reference=None), call)
         self._kind, self._name = locator.transport, locator.reference
         self._written = locator.text.partition(":")[2]
-        self._client = DaemonClient(find_endpoint(locator.transport, access.socket), locator.text, access.timeout)
+        self._client = DaemonClient(
+            find_endpoint(locator.transport, call.access.socket), locator.text, call.access.timeout
+        )
 
     def announced(self) -> tuple[Digest, ...]:
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
@@ -59,7 +59,7 @@ class DaemonSource(ArchiveStream):
         if self._name.startswith("sha256:") and self._client.find(self._name) is None:
             raise NotFound(self.locator, f"image {self._name}")
 
-    def _decoded(self, cancel: threading.Event | None) -> Generator[Buffer]:
+    def _decoded(self) -> Generator[Buffer]:
         """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
         self._resolve()
-        yield from self._client.open_save(self._name, cancel)
+        yield from self._client.open_save(self._name, self._call.cancel)

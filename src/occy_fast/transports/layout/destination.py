@@ -14,14 +14,16 @@ from occy_fast.transports.layout.stage import OciLayoutStage
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.transports.locator import Locator
 
 
 class OciLayoutDestination:
     """Writes images into a new or an existing layout."""
 
-    def __init__(self, locator: Locator) -> None:
-        self.locator = locator.text
+    def __init__(self, locator: Locator, limits: Limits) -> None:
+        """Name the layout; what is in it already is read within *limits*."""
+        self.locator, self._limits = locator, limits
         self.reference = locator.reference
         self._path = locator.path.rstrip("/") or "/"
 
@@ -43,7 +45,7 @@ class OciLayoutDestination:
             fd = open_directory(self._path)
         except OSError:
             return {}
-        layout = LayoutDirectory(fd, os.path.realpath(self._path), self.locator)
+        layout = LayoutDirectory(fd, os.path.realpath(self._path), self.locator.text, self._limits)
         try:
             found = {digest: layout.find(digest) for digest in digests}
         finally:
@@ -52,4 +54,4 @@ class OciLayoutDestination:
 
     def stage(self) -> OciLayoutStage:
         """Begin a write. Raises OutputError, and UnsupportedFormat for a directory that holds something else."""
-        return OciLayoutStage(self._path, self.locator)
+        return OciLayoutStage(self._path, self.locator.text, self._limits)

@@ -11,7 +11,7 @@ from occy_fast.files.staged import open_directory
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -23,7 +23,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class LayoutDirectory:
     """An existing layout, opened by its directory: no name below it leads through a symbolic link."""
 
-    def __init__(self, fd: int, path: str, locator: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, fd: int, path: str, locator: str, limits: Limits) -> None:
         """Take over *fd*; *path* is where blobs can be opened again."""
         self.fd, self.path, self.locator, self._limits = fd, path, locator, limits
         self._directories: dict[str, int] = {}
@@ -103,7 +103,7 @@ class LayoutDirectory:
         return fd
 
 
-def check_layout_file(raw: bytes, where: str, limits: Limits = LIMITS) -> None:
+def check_layout_file(raw: bytes, where: str, limits: Limits) -> None:
     """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
     check_layout_size(len(raw), where)
     document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)

@@ -12,7 +12,6 @@ from occy_fast.files.staged import open_directory
 from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
 from occy_fast.spec.descriptor import REF_NAME
-from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.directory import LayoutDirectory
 from occy_fast.transports.layout.index_file import names_of, tagged_name
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import Address
     from occy_fast.spec.descriptor import Descriptor
     from occy_fast.spec.digest import Digest
+    from occy_fast.spec.limits import Limits
     from occy_fast.spec.manifest import Index
     from occy_fast.transports.locator import Locator
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class OciLayoutSource:
     """Reads images from a layout."""
 
-    def __init__(self, locator: Locator, limits: Limits = LIMITS) -> None:
+    def __init__(self, locator: Locator, limits: Limits) -> None:
         """Open the directory. Raises MissingFile, InputError, UnsupportedFormat."""
         self.locator = locator.text
         self._limits = limits
@@ -63,7 +63,7 @@ class OciLayoutSource:
 
 
 def layout_contents(
-    index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits = LIMITS
+    index: Index, find: Callable[[Digest], Address | None], wanted: Locator, kind: str, limits: Limits
 ) -> Contents:
     """Read the images of index.json that a locator asks for, from wherever *find* finds blobs.
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
+    from occy_fast.spec.limits import Limits
     from occy_fast.spec.manifest import Index
     from occy_fast.transports.base import AdoptBy
 
@@ -84,7 +85,9 @@ class OciLayoutStage:
 
     concurrent_unknown = True
 
-    def __init__(self, path: str, locator: str) -> None:
+    def __init__(self, path: str, locator: str, limits: Limits) -> None:
+        """Stage into the layout at *path*, named *locator* in messages; its documents are read within *limits*."""
+        self._limits = limits
         # A symbolic link stays one, and what it points to is written, be it there or not.
         self._path, self._locator = os.path.realpath(path) if os.path.islink(path) else path, locator
         self._mutex = threading.Lock()
@@ -118,7 +121,7 @@ class OciLayoutStage:
             return None
         except OSError as error:
             raise unwritable(error, self._path, "open the directory") from error
-        target = LayoutDirectory(fd, os.path.realpath(self._path), self._locator)
+        target = LayoutDirectory(fd, os.path.realpath(self._path), self._locator, self._limits)
         try:
             with output_errors(self._path, "list"):
                 entries = {name for name in os.listdir(fd) if not is_temporary_name(name)}

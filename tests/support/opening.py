@@ -1,0 +1,36 @@
+"""What a public function does with a locator's text, for tests of transports."""
+
+from __future__ import annotations
+
+import threading
+
+from occy_fast.context.access import USUAL_ACCESS, Access
+from occy_fast.context.call import Call
+from occy_fast.planning.goal import ArchiveLayout
+from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.transports import opening
+from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.base import Destination, Source
+from occy_fast.transports.locator import parse_locator
+
+
+def call_of(
+    limits: Limits = LIMITS, access: Access = USUAL_ACCESS, cancel: threading.Event | None = None
+) -> Call:
+    """Return a call with *limits*, whatever the environment sets."""
+    return Call.of(limits=limits, access=access, cancel=cancel)
+
+
+def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False) -> Source:
+    """Open what the locator *text* names for reading."""
+    return opening.open_source(parse_locator(text), call_of(limits), lenient=lenient)
+
+
+def open_stream(text: str, limits: Limits = LIMITS, cancel: threading.Event | None = None) -> ArchiveStream:
+    """Return the archive that *text* names as a stream."""
+    return ArchiveStream(parse_locator(text), call_of(limits, cancel=cancel))
+
+
+def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:
+    """Return the destination that *text* names."""
+    return opening.open_destination(parse_locator(text), archive_layout, call_of())
