@@ -54,7 +54,7 @@ sanitize: .venv/ready
 	OCCY_FAST_SANITIZE=1 OCCY_FAST_DEBUG=1 $(PY) setup.py -q build --build-base build/sanitize --build-lib $(SANITIZED)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
-	    $(PY) -m pytest --capture=sys -o pythonpath= $(USES_KERNELS) $(PYTEST)
+	    $(PY) -m pytest --capture=sys -o pythonpath=tests $(USES_KERNELS) $(PYTEST)
 
 SECONDS := 60
 fuzz: build

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "tests" / "interop"))
+sys.path.append(str(ROOT / "tests"))
 
-from counting_proxy import CountingProxy  # noqa: E402
+from support.counting_proxy import CountingProxy  # noqa: E402
 
 MEGABYTE = 1_000_000
 ZSTD = ("--compression", "zstd")

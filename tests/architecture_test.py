@@ -252,6 +252,16 @@ def test_public_names_resolve() -> None:
         assert inspect.getdoc(getattr(package, name)), f"occy_fast.{name} says nothing about itself"
 
 
+# Beside tests there are only what they share and programs: `make faults`, `make damage`, what a test runs by its path.
+TEST_FILE = re.compile(r"test_\w+\.py|conftest\.py|architecture_test\.py|support/\w+\.py")
+
+
+def test_what_tests_share_is_in_support() -> None:
+    tests = ROOT / "tests"
+    others = [path for path in tests.rglob("*.py") if not TEST_FILE.search(str(path.relative_to(tests)))]
+    assert [str(path) for path in others if "__main__" not in path.read_text()] == []
+
+
 # Put together here so that this file does not contain them.
 PLACES = ["/wo" + "rk/", "/tm" + "p/w/", "/ro" + "ot/"]
 HOSTS = [r"pyp" + r"i\.org", r"pythonho" + r"sted\.org"]

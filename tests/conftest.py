@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-TESTS = Path(__file__).resolve().parent
-ROOT = TESTS.parent
-
-# What several test modules share lies beside them, and is imported by its bare name.
-sys.path.extend(str(path) for path in (TESTS, *sorted(TESTS.iterdir())) if path.is_dir() and path.name != "__pycache__")
+ROOT = Path(__file__).resolve().parent.parent
 
 # What runs in a shell's background ignores Ctrl-C, and so would all that the tests send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)

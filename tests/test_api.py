@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import occy_fast
-from image_builders import docker_archive, make_image, oci_layout
 from occy_fast import api
 from occy_fast.context.access import Access
 from occy_fast.errors import NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.goal import Goal
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.platform import Platform
+from support.image_builders import docker_archive, make_image, oci_layout
 
 
 def test_the_public_names() -> None:

@@ -38,8 +38,6 @@ if __name__ == "__main__":
     tests = Path(__file__).resolve().parent.parent
     sys.path[:0] = [str(tests.parent / "src"), str(tests)]
 
-from image_builders import docker_archive, dumps, make_image, make_layer, make_tar, oci_archive, oci_layout, sha256
-from load_matrix import unpack_variants
 from occy_fast import api
 from occy_fast.errors import OccyError
 from occy_fast.image.blob import FileRegion
@@ -52,8 +50,10 @@ from occy_fast.streams.tar import begins_tar
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.archive.view import Onlooker, survey
 from occy_fast.transports.locator import parse_locator
-from piping import piped
+from support.image_builders import docker_archive, legacy_members, make_image, make_tar, oci_archive, oci_layout
+from support.load_matrix import unpack_variants
 from support.opening import open_source
+from support.piping import piped
 
 BLOCK = 512
 LARGEST = 64 << 20
@@ -160,19 +160,6 @@ def _made(directory: Path) -> Iterator[tuple[str, bytes]]:
     shutil.rmtree(directory / "layout")
     for repositories in (True, False):
         yield f"made before 1.10, repositories {repositories}", make_tar(legacy_members(repositories))
-
-
-def legacy_members(repositories: bool) -> Iterator[tuple[str, bytes]]:
-    parent = ""
-    for name in ("root", "trunk", "top"):
-        id_ = sha256(name.encode())
-        document = {"id": id_, "created": "2014-01-01T00:00:00Z", "os": "linux", "architecture": "amd64"}
-        yield f"{id_}/VERSION", b"1.0"
-        yield f"{id_}/json", dumps({**document, **({"parent": parent} if parent else {})})
-        yield f"{id_}/layer.tar", make_layer(name)
-        parent = id_
-    if repositories:
-        yield "repositories", dumps({"app": {"1": parent}})
 
 
 def _found(directory: Path, shared: Path) -> Iterator[tuple[str, bytes]]:

@@ -29,13 +29,12 @@ from typing import Any
 
 if __name__ == "__main__":
     tests = Path(__file__).resolve().parent.parent
-    sys.path[:0] = [str(tests.parent / "src"), str(tests), str(tests / "running")]
+    sys.path[:0] = [str(tests.parent / "src"), str(tests)]
 
-from outputs import Layout, read_archive
-
-from image_builders import BuiltImage, docker_archive, make_image, make_tar, oci_archive, oci_layout
 from occy_fast import api
 from occy_fast.errors import BadReference, OccyError
+from support.image_builders import BuiltImage, docker_archive, make_image, make_tar, oci_archive, oci_layout
+from support.outputs import Layout, read_archive
 
 PATIENCE = 20
 """Seconds until a run hangs."""

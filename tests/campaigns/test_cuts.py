@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from cuts import PLACES, run
+
+from campaigns.cuts import PLACES, run
 
 
 def test_no_cut_is_read_as_something_else(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from damage import Findings, cut_short, flipped, run
+
+from campaigns.damage import Findings, cut_short, flipped, run
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sameness import ARCHIVE, QUICK, Findings, build_encoders, encoders, engine, records, run_encoders
+
+from campaigns.sameness import ARCHIVE, QUICK, Findings, build_encoders, encoders, engine, records, run_encoders
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None or not ARCHIVE.exists(), reason="there is no cc, or no pinned codecs were built here"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_layout
 from occy_fast.cli import main
+from support.image_builders import docker_archive, make_image, oci_layout
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "COLUMNS": "100"}

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from image_builders import docker_archive, make_image, make_layer, oci_layout, sha256
 from occy_fast.cli import main
+from support.image_builders import docker_archive, make_image, make_layer, oci_layout, sha256
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image
 from occy_fast.cli import main
 from occy_fast.cli.digest_file import check_digest_file, write_digest_file
 from occy_fast.errors import OutputError, Unsupported
 from occy_fast.spec.digest import Digest
+from support.image_builders import docker_archive, make_image
 
 DIGESTS = [Digest.sha256(b"a"), Digest.sha256(b"b")]
 

@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 import occy_fast
-from image_builders import (
+from occy_fast.cli import main
+from support.image_builders import (
     OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER,
@@ -31,8 +32,7 @@ from image_builders import (
     make_tar,
     sha256,
 )
-from occy_fast.cli import main
-from piping import piped
+from support.piping import piped
 
 EVIL = "a\ndigest    sha256:0\r\x1b]0;title\x07\x1b[2J\t\x00\x7f\x85\x9b1m\u2028\u2029\u202e\u2066\ufeffz"
 PLAIN = "a digest    sha256:0 ]0;title [2J 1m z"

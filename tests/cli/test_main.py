@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image
 from occy_fast import __version__
 from occy_fast.cli import COMMANDS, main
+from support.image_builders import docker_archive, make_image
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from fake_daemon import Exchange, FakeDaemon
-from image_builders import docker_archive, make_image
-from leaks import nothing_left, our_threads
 from occy_fast.cli import main
 from occy_fast.cli import progress as module
 from occy_fast.cli.output import Voice
 from occy_fast.cli.progress import Watch
 from occy_fast.spec.digest import Digest
+from support.fake_daemon import Exchange, FakeDaemon
+from support.image_builders import docker_archive, make_image
+from support.leaks import nothing_left, our_threads
 
 
 class Terminal(io.StringIO):

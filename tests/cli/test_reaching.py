@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fake_daemon import FakeDaemon, hang
-from image_builders import make_image, oci_layout, sha256
 from occy_fast.cli import main
 from occy_fast.cli.daemon_options import repository_name
+from support.fake_daemon import FakeDaemon, hang
+from support.image_builders import make_image, oci_layout, sha256
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import pytest
 
-from image_builders import docker_archive, make_image
 from occy_fast.cli import program
 from occy_fast.cli.failure import MEANINGS
 from occy_fast.cli.options import ExampleCommand
 from occy_fast.spec.encoding import DEFAULT_LEVELS, Encoding
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.encoders import encoder_identity
+from support.image_builders import docker_archive, make_image
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 LINES = [line.removeprefix("$ ") for line in README.splitlines() if line.removeprefix("$ ").startswith("occy-fast ")]

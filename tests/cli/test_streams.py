@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import Layout, read_archive
 
-from image_builders import docker_archive, make_image
+from support.image_builders import docker_archive, make_image
+from support.outputs import Layout, read_archive
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

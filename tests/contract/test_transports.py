@@ -16,8 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import BuiltImage, make_image
-from leaks import nothing_left
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OutputError, SizeMismatch, Unsupported
 from occy_fast.files.staged import output_errors
 from occy_fast.image.blob import FileRegion
@@ -29,8 +27,10 @@ from occy_fast.transports.archive import stage as archive_stage
 from occy_fast.transports.base import AdoptBy, Stage
 from occy_fast.transports.layout import stage as layout_stage
 from occy_fast.transports.locator import TRANSPORTS
-from publishing import publication, write
+from support.image_builders import BuiltImage, make_image
+from support.leaks import nothing_left
 from support.opening import open_destination, open_source
+from support.publishing import publication, write
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tar_strategies as build
 
 from occy_fast.streams.tar import is_local, read_content, read_entries, scan_region
+from support import tar_strategies as build
 
 # How many there are of each; tests/kernels/test_tar_scan.py has all but the two last, and asserts the same counts.
 READER_SIDE = {

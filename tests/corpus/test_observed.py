@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from go_listings import agrees, nanoseconds, octets, same_text
-from lzw import decompress
 
 from occy_fast.errors import TarError, TarLimitError
 from occy_fast.streams.tar import Entry, read_content, read_entries, scan_region
+from support.go_listings import agrees, nanoseconds, octets, same_text
+from support.lzw import decompress
 
 STREAMS = 285
 WITHOUT_DIGEST = 5  # contents of more than 96 MiB, which the listing leaves out

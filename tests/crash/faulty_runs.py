@@ -162,7 +162,7 @@ def environment(library: str, *, preload: bool = True) -> dict[str, str]:
 
 def make_sources(directory: Path) -> dict[str, str]:
     """Make an old and a new image that share a layer; one layer takes several writes."""
-    from image_builders import docker_archive, make_image, make_layer, make_tar, oci_layout
+    from support.image_builders import docker_archive, make_image, make_layer, make_tar, oci_layout
 
     large = make_tar([("large", b"".join(os.urandom(1 << 16) for _ in range(40)))])
     old = make_image(tars=[make_layer("shared"), make_layer("old")], names=["base:1"], codec="gzip")

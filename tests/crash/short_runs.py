@@ -25,7 +25,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faulty_runs import make_sources, no_return, snapshot
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from crash.faulty_runs import make_sources, no_return, snapshot
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -105,7 +108,7 @@ def _start_again() -> int:
         library = str(Path(directory) / "shortages.so")
         flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
         subprocess.run(["cc", *flags, "-o", library, str(HERE / "shortages.c"), "-ldl"], check=True)
-        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), str(HERE)])
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
         changes = {"OCCY_FAST_SHORTAGES": library, "PYTHONPATH": path, "LD_PRELOAD": library}
         return subprocess.run([sys.executable, *sys.argv], env={**os.environ, **changes}, check=False).returncode
 

@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from faulty_runs import SHAPES, Call, compile_library, environment, make_sources, unordered
+
+from crash.faulty_runs import SHAPES, Call, compile_library, environment, make_sources, unordered
 
 RUNS = Path(__file__).with_name("faulty_runs.py")
 EVERY = 1 if os.environ.get("OCCY_FAST_EVERY_CALL") else 15

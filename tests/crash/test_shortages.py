@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_runs import COMMANDS
 
-from image_builders import make_image, oci_layout
+from crash.short_runs import COMMANDS
+from support.image_builders import make_image, oci_layout
 
 RUNS = Path(__file__).with_name("short_runs.py")
 SOURCES = RUNS.parent.parent.parent / "src"

@@ -17,10 +17,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.append(str(TESTS / "kernels"))
+sys.path.append(str(TESTS))
 
-import stream_strategies  # noqa: E402
-import tar_strategies  # noqa: E402
+from support import stream_strategies, tar_strategies  # noqa: E402
 
 # Larger ones only slow a fuzzer down; it makes what it needs.
 LARGEST = {"tar_scan": 24 << 10, "pax": 8 << 10, "inflate": 12 << 10, "unzstd": 12 << 10, "layer_pass": 48 << 10}

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import json_target
 import pytest
 
+from fuzz import json_target
 from occy_fast.errors import BadJSON
 
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaks import nothing_left
 from occy_fast.errors import (
     BadArchive,
     ConfigTooLarge,
@@ -37,6 +36,7 @@ from occy_fast.image.blob import (
 )
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
+from support.leaks import nothing_left
 
 DATA = bytes(range(256)) * 20
 HELLO = Digest.sha256(b"hello")

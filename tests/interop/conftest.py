@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, archive_images
+
+from support.consumers import GREETING, Client, Saved, archive_images
 
 HERE = Path(__file__).resolve().parent
 

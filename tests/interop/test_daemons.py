@@ -9,10 +9,11 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import consumers
 import pytest
-from consumers import GREETING, Client, Known, Saved, archive_images, layout_images
-from counting_proxy import CountingProxy
+
+from support import consumers
+from support.consumers import GREETING, Client, Known, Saved, archive_images, layout_images
+from support.counting_proxy import CountingProxy
 
 pytestmark = pytest.mark.interop
 

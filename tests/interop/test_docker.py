@@ -10,7 +10,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy
+
+from support.consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy
 
 pytestmark = pytest.mark.interop
 

@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Known, Saved, archive_images, layout_images, occy
 
 import occy_fast
-from load_matrix import unpack_variants
+from support.consumers import GREETING, Client, Known, Saved, archive_images, layout_images, occy
+from support.load_matrix import unpack_variants
 
 pytestmark = pytest.mark.interop
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy, unpack
+
+from support.consumers import GREETING, Client, Saved, archive_images, layout_images, layout_place, occy, unpack
 
 pytestmark = pytest.mark.interop
 

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from consumers import Client, Known, Saved, archive_images, layout_images, layout_place, occy, unpack
+
+from support.consumers import Client, Known, Saved, archive_images, layout_images, layout_place, occy, unpack
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 

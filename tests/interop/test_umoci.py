@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from consumers import GREETING, Client, Saved, archive_images, layout_images, occy, run, unpack
+
+from support.consumers import GREETING, Client, Saved, archive_images, layout_images, occy, run, unpack
 
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(os.geteuid() != 0, reason="unpacking keeps owners: needs root")]
 

@@ -14,7 +14,10 @@ from types import ModuleType
 
 import pytest
 from hypothesis import example, given
-from stream_strategies import (
+
+from occy_fast.errors import CorruptStream
+from occy_fast.kernels import crc
+from support.stream_strategies import (
     chunk_sizes,
     contents,
     damaged,
@@ -26,9 +29,6 @@ from stream_strategies import (
     outcome,
     room_sizes,
 )
-
-from occy_fast.errors import CorruptStream
-from occy_fast.kernels import crc
 
 NATIVE, PURE = TWINS = [import_module(f"occy_fast.kernels.{side}.inflate") for side in ("native", "pure")]
 

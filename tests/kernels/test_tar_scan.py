@@ -16,14 +16,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import tar_strategies as build
-from go_listings import agrees, nanoseconds, octets, same_text
 from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import TarError, TarLimitError, TarTruncated
 from occy_fast.kernels.tar_problems import PROBLEMS, Problem, tar_error
 from occy_fast.kernels.tar_records import TarFormat, TarRecord, merge_records
+from support import tar_strategies as build
+from support.go_listings import agrees, nanoseconds, octets, same_text
 
 NATIVE = import_module("occy_fast.kernels.native.tar_scan")
 PURE = import_module("occy_fast.kernels.pure.tar_scan")

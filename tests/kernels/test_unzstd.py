@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 import zstandard
 from hypothesis import given
-from stream_strategies import chunk_sizes, damaged, decode, frame, outcome, room_sizes, skippable, zstds
 
 from occy_fast.errors import CorruptStream, WindowTooLarge
+from support.stream_strategies import chunk_sizes, damaged, decode, frame, outcome, room_sizes, skippable, zstds
 
 NATIVE, PURE = TWINS = [import_module(f"occy_fast.kernels.{side}.unzstd") for side in ("native", "pure")]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import make_image, oci_layout
 from occy_fast import Access, api
 from occy_fast.cli import main
 from occy_fast.errors import OccyError, UsageError
 from occy_fast.transports.daemon.endpoint import parse_endpoint
+from support.image_builders import make_image, oci_layout
 
 SECRETS = [
     "tcp://user:hunter2@daemon.example:2375",

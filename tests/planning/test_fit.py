@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contents import ARCHIVE, LAYOUT, attestation, contents, image, index
 
 from occy_fast.errors import Unsupported
 from occy_fast.image.image import Contents
@@ -21,6 +20,7 @@ from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import refused
 from occy_fast.targets.target import Cell, Target
 from occy_fast.targets.traits import contents_marks
+from support.contents import ARCHIVE, LAYOUT, attestation, contents, image, index
 
 GZIP = EncoderFact(Encoding("gzip", 2), EncoderIdentity("gzip", "isal", "1", 2, 1 << 20, "native-1"))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from contents import DAEMON, contents, image
 
 from occy_fast.errors import AmbiguousReference, UsageError
 from occy_fast.planning.facts import Facts
@@ -11,6 +10,7 @@ from occy_fast.planning.goal import Goal
 from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
 from occy_fast.spec.platform import parse_platform
+from support.contents import DAEMON, contents, image
 
 NAMED = ["x:1", "x:1"]
 

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from contents import ARCHIVE, DAEMON, LAYOUT, absent, attestation, contents, digest, image, index, layer, unnamed
 
 from occy_fast.errors import (
     AmbiguousReference,
@@ -33,6 +32,19 @@ from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import EncoderIdentity, Encoding, parse_encoding
 from occy_fast.spec.platform import parse_platform
 from occy_fast.words import format_size
+from support.contents import (
+    ARCHIVE,
+    DAEMON,
+    LAYOUT,
+    absent,
+    attestation,
+    contents,
+    digest,
+    image,
+    index,
+    layer,
+    unnamed,
+)
 
 ZSTD = EncoderIdentity("zstd", "libzstd", "1.5.7", 3, 2 << 20, "native-1")
 FACTS = Facts(encoders=(EncoderFact(Encoding("zstd", 3), ZSTD),))

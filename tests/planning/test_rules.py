@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from contents import ARCHIVE, LAYOUT
 
 from occy_fast.errors import AmbiguousReference, Unsupported
 from occy_fast.planning.capabilities import Capabilities
@@ -17,6 +16,7 @@ from occy_fast.planning.rules import KINDS
 from occy_fast.planning.stream_planner import make_rules
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.platform import Platform
+from support.contents import ARCHIVE, LAYOUT
 
 OURS = EncoderIdentity("zstd", "libzstd", "1.5.7", 3, 4194304, "native-1")
 

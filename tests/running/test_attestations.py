@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import read_archive
 
-from image_builders import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, sha256
 from occy_fast import api
 from occy_fast.errors import (
     AmbiguousReference,
@@ -21,6 +19,8 @@ from occy_fast.errors import (
     UnsupportedMediaType,
     UsageError,
 )
+from support.image_builders import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, sha256
+from support.outputs import read_archive
 
 SUBJECT = "vnd.docker.reference.digest"
 REF_NAME = "org.opencontainers.image.ref.name"

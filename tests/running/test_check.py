@@ -16,8 +16,6 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import archive_members, docker_archive, dumps, encode, make_image, make_tar, oci_layout, sha256
-from load_matrix import recorded_loads, unpack_variants
 from occy_fast.cli import main
 from occy_fast.cli.check_cmd import checked_lines
 from occy_fast.errors import (
@@ -35,8 +33,19 @@ from occy_fast.errors import (
     Unsupported,
 )
 from occy_fast.spec.limits import Limits
-from piping import piped
+from support.image_builders import (
+    archive_members,
+    docker_archive,
+    dumps,
+    encode,
+    make_image,
+    make_tar,
+    oci_layout,
+    sha256,
+)
+from support.load_matrix import recorded_loads, unpack_variants
 from support.opening import open_source
+from support.piping import piped
 
 RECORDED = {"docker-20.10.24": "load_20.10.24.json", "podman-4.3.1": "load_podman431.json"}
 

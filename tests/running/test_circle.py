@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from outputs import read_archive
-
 from occy_fast import api
 from occy_fast.errors import MediaTypeConflict
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Image, ImageIndex
+from support.outputs import read_archive
 
 Read = Callable[[str], bytes]
 Known = tuple[bytes, tuple[str, ...]]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import occy_fast
-from image_builders import (
+from occy_fast.errors import BadManifest
+from support.image_builders import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
     DOCKER_MANIFEST,
@@ -21,7 +22,6 @@ from image_builders import (
     sha256,
     write_manifest,
 )
-from occy_fast.errors import BadManifest
 
 
 def respelled(path: Path, config_type: str, **changes: Any) -> Path:

@@ -14,15 +14,24 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from cuts import legacy_members
 
-from image_builders import archive_members, dumps, make_image, make_layer, make_tar, oci_archive, oci_layout, sha256
 from occy_fast import api
 from occy_fast.cli import main
 from occy_fast.errors import BadArchive, IntegrityError, OccyError, TarTruncated, UnsupportedFormat
 from occy_fast.image.v1 import chain_of_config
 from occy_fast.spec.digest import Digest
-from piping import piped
+from support.image_builders import (
+    archive_members,
+    dumps,
+    legacy_members,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_archive,
+    oci_layout,
+    sha256,
+)
+from support.piping import piped
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda raw: gzip.compress(raw, 1),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from image_builders import archive_members, encode, make_image, make_tar
 from occy_fast import api
 from occy_fast.errors import CorruptStream, OccyError
+from support.image_builders import archive_members, encode, make_image, make_tar
 
 TARS = (
     make_tar([]),

@@ -15,20 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import Layout, read_archive, tree
 
-from image_builders import (
-    BuiltImage,
-    docker_archive,
-    dumps,
-    make_image,
-    make_layer,
-    make_tar,
-    oci_layout,
-    sha256,
-    write_manifest,
-)
-from leaks import nothing_left
 from occy_fast import api
 from occy_fast.errors import (
     Cancelled,
@@ -44,6 +31,19 @@ from occy_fast.errors import (
     UsageError,
 )
 from occy_fast.running import execute as execute_module
+from support.image_builders import (
+    BuiltImage,
+    docker_archive,
+    dumps,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_layout,
+    sha256,
+    write_manifest,
+)
+from support.leaks import nothing_left
+from support.outputs import Layout, read_archive, tree
 
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from outputs import tree
 
-from image_builders import archive_members, make_image, make_layer, make_tar, oci_layout
 from occy_fast import api
 from occy_fast.errors import OutputError
 from occy_fast.running import execute
-from piping import piped
+from support.image_builders import archive_members, make_image, make_layer, make_tar, oci_layout
+from support.outputs import tree
+from support.piping import piped
 
 
 @pytest.fixture

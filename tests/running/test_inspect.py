@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from image_builders import docker_archive, full_name, make_image, oci_layout, sha256
 from occy_fast import api
+from support.image_builders import docker_archive, full_name, make_image, oci_layout, sha256
 
 
 def test_an_index(tmp_path: Path) -> None:

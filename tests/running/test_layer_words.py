@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import occy_fast
-from image_builders import (
+from occy_fast.errors import Unsupported, UnsupportedMediaType
+from support.image_builders import (
     DOCKER_LAYER,
     OCI_LAYER,
     archive_members,
@@ -23,8 +24,7 @@ from image_builders import (
     sha256,
     write_manifest,
 )
-from occy_fast.errors import Unsupported, UnsupportedMediaType
-from piping import piped
+from support.piping import piped
 
 CIPHERTEXT = b"".join(hashlib.sha256(bytes([number])).digest() for number in range(40))
 KEYS = {"org.opencontainers.image.enc.keys.jwe": "eyJ", "org.opencontainers.image.enc.pubopts": "eyK"}

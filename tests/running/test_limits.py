@@ -12,11 +12,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
-import tar_strategies as build
 import zstandard
-from stream_strategies import header, member
 
-from image_builders import OCI_INDEX, OCI_MANIFEST, docker_archive, dumps, make_image, make_layer, oci_layout, sha256
 from occy_fast import api
 from occy_fast.cli.remedies import limit_names
 from occy_fast.context.call import environment_limits, limits_of_call
@@ -37,6 +34,18 @@ from occy_fast.errors import (
 from occy_fast.running.recompress import recompress
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams import layer_pass
+from support import tar_strategies as build
+from support.image_builders import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    docker_archive,
+    dumps,
+    make_image,
+    make_layer,
+    oci_layout,
+    sha256,
+)
+from support.stream_strategies import header, member
 
 TAR = make_layer("layer", 50_000)
 Call = Callable[[Limits | None], object]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from load_matrix import unpack_variants
 from occy_fast import api, errors
 from occy_fast.image.image import Image
+from support.load_matrix import unpack_variants
 
 REFUSED = {
     "cfg-layercount": "LayerCountMismatch",

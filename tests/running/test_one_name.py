@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import Layout, read_archive
 
-from image_builders import (
+from occy_fast import api
+from occy_fast.errors import AmbiguousReference, MissingPlatform
+from support.image_builders import (
     OCI_INDEX,
     OCI_MANIFEST,
     BuiltImage,
@@ -25,9 +26,8 @@ from image_builders import (
     oci_layout,
     sha256,
 )
-from occy_fast import api
-from occy_fast.errors import AmbiguousReference, MissingPlatform
-from piping import piped
+from support.outputs import Layout, read_archive
+from support.piping import piped
 
 REF_NAME, IMAGE_NAME = "org.opencontainers.image.ref.name", "io.containerd.image.name"
 

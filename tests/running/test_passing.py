@@ -12,23 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import Layout, read_archive, tree
-from test_real_archives import ARCHIVES
 
-from image_builders import (
-    Era,
-    archive_members,
-    docker_archive,
-    dumps,
-    encode,
-    make_image,
-    make_layer,
-    make_tar,
-    oci_archive,
-    oci_layout,
-    sha256,
-    write_manifest,
-)
 from occy_fast import api
 from occy_fast.errors import (
     BadArchive,
@@ -50,7 +34,23 @@ from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
-from piping import piped
+from support.image_builders import (
+    Era,
+    archive_members,
+    docker_archive,
+    dumps,
+    encode,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_archive,
+    oci_layout,
+    sha256,
+    write_manifest,
+)
+from support.outputs import Layout, read_archive, tree
+from support.piping import piped
+from support.real_archives import ARCHIVES
 
 ENCODINGS = [None, "none", "gzip:1", "zstd"]
 

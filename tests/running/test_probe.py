@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import zstandard
 
-import image_builders
-from image_builders import docker_archive, make_image, oci_layout, sha256
 from occy_fast import api
 from occy_fast.files.space import free_space
 from occy_fast.planning.facts import Facts
 from occy_fast.running.probe import nearest_directory, probe
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.locator import parse_locator
+from support import image_builders
+from support.image_builders import docker_archive, make_image, oci_layout, sha256
 from support.opening import call_of, open_destination, open_source
 
 

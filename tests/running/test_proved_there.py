@@ -15,9 +15,6 @@ from typing import Any
 
 import pytest
 
-from children import with_descriptors
-from image_builders import docker_archive, dumps, make_image, make_layer, make_tar, oci_layout, sha256, write_manifest
-from leaks import nothing_left
 from occy_fast import api
 from occy_fast.cli import main
 from occy_fast.errors import (
@@ -33,6 +30,18 @@ from occy_fast.errors import (
     is_shortage,
 )
 from occy_fast.transports.layout import stage as layout_stage
+from support.children import with_descriptors
+from support.image_builders import (
+    docker_archive,
+    dumps,
+    make_image,
+    make_layer,
+    make_tar,
+    oci_layout,
+    sha256,
+    write_manifest,
+)
+from support.leaks import nothing_left
 
 PROVED: dict[str, Any] = {"verify": "destination", "workers": 2}
 IMAGE = make_image("one", "two", "three", codec=["none", "gzip", "zstd"], size=70_000)

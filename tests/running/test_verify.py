@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outputs import tree
 
-from children import unprivileged, with_descriptors
-from image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import (
     CorruptStream,
@@ -29,6 +26,9 @@ from occy_fast.errors import (
     is_shortage,
 )
 from occy_fast.streams.layer_pass import PassResult, Run
+from support.children import unprivileged, with_descriptors
+from support.image_builders import docker_archive, dumps, make_image, make_tar, oci_layout, sha256
+from support.outputs import tree
 
 
 def blob_of(layout: Path, data: bytes) -> Path:

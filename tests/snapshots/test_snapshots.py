@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_archive, oci_layout, sha256
 from occy_fast.cli import main
 from occy_fast.kernels import SIDE
+from support.image_builders import docker_archive, make_image, oci_archive, oci_layout, sha256
 
 HERE = Path(__file__).resolve().parent
 RECORDING = os.environ.get("OCCY_FAST_SNAPSHOTS") == "write"

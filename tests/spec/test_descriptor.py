@@ -14,31 +14,9 @@ from occy_fast.errors import BadDescriptor, BadDigest, DigestMismatch, Integrity
 from occy_fast.spec.descriptor import Descriptor, parse_descriptor, sorted_pairs
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
-from occy_fast.spec.platform import Platform
+from support.descriptor_strategies import descriptors, texts
 
 PLAIN: dict[str, Any] = {"mediaType": "a/b", "digest": f"sha256:{'0' * 64}", "size": 1}
-
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-platforms = st.builds(
-    Platform,
-    texts,
-    texts,
-    st.none() | st.sampled_from(["v7", "v8"]),
-    st.none() | st.just("10.0"),
-    st.just(()) | st.just(("win32k",)),
-)
-plain_descriptors = st.builds(
-    Descriptor,
-    st.sampled_from(["a/b", "application/vnd.oci.image.layer.v1.tar+gzip"]),
-    st.binary().map(Digest.sha256),
-    st.integers(0, (1 << 63) - 1),
-    st.dictionaries(texts, texts).map(sorted_pairs),
-    st.none() | platforms,
-    st.just(()) | st.just(("https://example.com/x", "http://example.com")),
-    st.none() | st.just("c/d"),
-)
-inline_descriptors = st.binary().map(lambda data: Descriptor("a/b", Digest.sha256(data), len(data), data=data))
-descriptors = plain_descriptors | inline_descriptors
 
 
 @given(descriptors)

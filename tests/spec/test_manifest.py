@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_descriptor import descriptors
 
 from occy_fast.errors import (
     BadDescriptor,
@@ -41,6 +40,7 @@ from occy_fast.spec.media_type import (
     OCTETS,
     media_type,
 )
+from support.descriptor_strategies import descriptors
 
 
 def descriptor(kind: str, seed: str = "x") -> dict[str, Any]:

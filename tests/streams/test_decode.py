@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_builders import encode
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import decode as decode_module
 from occy_fast.streams.decode import STEP, decode_foreign, decode_whole
+from support.image_builders import encode
 
 COMPRESS: dict[str, Any] = {"xz": lzma.compress, "bzip2": bz2.compress}
 codecs = st.sampled_from(sorted(COMPRESS))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from leaks import nothing_left
 from occy_fast import kernels
 from occy_fast.errors import Cancelled, CorruptStream, OccyError, OutputError, ResourceError
 from occy_fast.spec.digest import Digest
@@ -28,6 +27,7 @@ from occy_fast.streams.layer_pass import (
     LayerPass,
     WorkerPool,
 )
+from support.leaks import nothing_left
 
 CONTENT = b"".join(hashlib.sha256(bytes([number % 251, number >> 8])).digest() * 9 for number in range(12_000))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leaks import nothing_left, our_threads
 from occy_fast.streams.pipe import ROOMS, read_descriptor
+from support.leaks import nothing_left, our_threads
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from leaks import nothing_left, our_threads
 from occy_fast.streams.read_ahead import ROOMS, ReadAhead
+from support.leaks import nothing_left, our_threads
 
 
 def reader(raw: bytes, size: int) -> tuple[ReadAhead, list[bool]]:

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import occy_fast
-from image_builders import archive_members, make_image, make_tar
 from occy_fast.errors import OccyError, TarChecksumError, UnsupportedFormat
 from occy_fast.spec.encoding import READABLE
 from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind, sniff
-from piping import piped
+from support.image_builders import archive_members, make_image, make_tar
+from support.piping import piped
 
 
 def skippable(size: int, variant: int = 0) -> bytes:

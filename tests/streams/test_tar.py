@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import tar_strategies as build
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from occy_fast.errors import TarAmbiguous, TarChecksumError, TarError, TarHeader
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import tar as tar_module
 from occy_fast.streams.tar import Entry, is_local, read_content, read_entries, scan_region
+from support import tar_strategies as build
 
 
 @contextmanager

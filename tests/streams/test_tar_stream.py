@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_builders import make_tar
 from occy_fast.errors import CorruptStream, TarError, TarTruncated
 from occy_fast.streams.tar import NO_END, read_entries
 from occy_fast.streams.tar_stream import TarStream
+from support.image_builders import make_tar
 
 names = st.text("abc/", min_size=1, max_size=150).filter(lambda name: name.strip("/"))
 members = st.lists(st.tuples(names, st.binary(max_size=2000)), max_size=5)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import zstandard
-from stream_strategies import decode
 
 from occy_fast.kernels.native.inflate import Inflate
 from occy_fast.kernels.native.sha256 import Sha256, sha256
 from occy_fast.kernels.native.unzstd import Unzstd
+from support.stream_strategies import decode
 
 CONTENT = random.Random(3).randbytes(5000) * 400
 GZIP = zlib.compress(CONTENT, wbits=31)

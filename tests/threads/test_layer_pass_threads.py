@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from leaks import nothing_left
 from occy_fast.errors import Cancelled, CorruptStream, OccyError
 from occy_fast.kernels import layer_pass
 from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass, Run, WorkerPool
+from support.leaks import nothing_left
 
 CONTENT = random.Random(5).randbytes(30_000) * 100
 PACKED = gzip.compress(CONTENT, 1)

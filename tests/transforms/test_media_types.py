@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from image_builders import dumps, make_image
 from occy_fast.errors import UnsupportedMediaType
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.transforms.media_types import MediaTypes
+from support.image_builders import dumps, make_image
 
 CODECS = ["none", "gzip", "zstd"]
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import OCI_INDEX, encode, make_image, make_tar, oci_layout, sha256
 from occy_fast.errors import MissingBlob, Unsupported
 from occy_fast.image.publication import Publication, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.platform import Platform
 from occy_fast.transports.base import Stage
-from publishing import publication, published, write
+from support.image_builders import OCI_INDEX, encode, make_image, make_tar, oci_layout, sha256
 from support.opening import open_destination
+from support.publishing import publication, published, write
 
 GOLDEN = "cb4fe75850babcef4ea04b7f41445e5e16c79d9d5f396a37980e22cb155f8d36"
 

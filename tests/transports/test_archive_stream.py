@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import Era, archive_members, docker_archive, dumps, encode, make_image, make_tar, sha256
-from leaks import nothing_left, our_threads
 from occy_fast.errors import (
     BadArchive,
     Cancelled,
@@ -34,8 +32,10 @@ from occy_fast.image.blob import SAVE_FIRST, InlineBytes, PassedBytes
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.limits import Limits
 from occy_fast.transports.archive.stream import ArchiveStream
-from piping import piped
+from support.image_builders import Era, archive_members, docker_archive, dumps, encode, make_image, make_tar, sha256
+from support.leaks import nothing_left, our_threads
 from support.opening import open_source, open_stream
+from support.piping import piped
 
 WHOLE: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: encode(data, "gzip"),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import encode, make_layer, sha256
-from leaks import nothing_left
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, PlanStale
 from occy_fast.image.blob import FileRegion, InlineBytes, identity_of
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
 from occy_fast.transports.archive.diff_ids import diff_ids_of
+from support.image_builders import encode, make_layer, sha256
+from support.leaks import nothing_left
 from support.opening import call_of
 
 TAR = make_layer("a", 40_000)

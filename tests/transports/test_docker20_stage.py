@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import BuiltImage, make_image, oci_layout, sha256
 from occy_fast import api
 from occy_fast.errors import Unsupported, UsageError
 from occy_fast.spec.digest import Digest
-from publishing import publication, write
+from support.image_builders import BuiltImage, make_image, oci_layout, sha256
 from support.opening import open_destination
+from support.publishing import publication, write
 
 GOLDEN = "f4491cccb50a550984cf0ac6a3e24967e56368c0b0f1ede0943194ae43298e26"
 

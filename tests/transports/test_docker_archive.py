@@ -13,17 +13,6 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from image_builders import (
-    OCI_INDEX,
-    archive_members,
-    docker_archive,
-    dumps,
-    full_name,
-    make_image,
-    make_layer,
-    make_tar,
-    sha256,
-)
 from occy_fast import errors
 from occy_fast.errors import (
     BadArchive,
@@ -40,6 +29,17 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, Layer
+from support.image_builders import (
+    OCI_INDEX,
+    archive_members,
+    docker_archive,
+    dumps,
+    full_name,
+    make_image,
+    make_layer,
+    make_tar,
+    sha256,
+)
 from support.opening import open_source
 
 DECODE = {"none": bytes, "gzip": gzip.decompress, "xz": lzma.decompress, "bzip2": bz2.decompress}

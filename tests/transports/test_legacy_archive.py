@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import zstandard
 
-from image_builders import dumps, make_layer, make_tar, sha256
 from occy_fast import api, errors
 from occy_fast.image.blob import Address
 from occy_fast.image.image import Contents, Image
@@ -24,6 +23,7 @@ from occy_fast.streams.layer_pass import WorkerPool
 from occy_fast.transports.archive import diff_ids as diff_ids_module
 from occy_fast.transports.archive.legacy_reader import LegacyArchive
 from occy_fast.transports.archive.members import ArchiveMembers
+from support.image_builders import dumps, make_layer, make_tar, sha256
 from support.opening import open_source
 
 COMPRESS: dict[str, Any] = {

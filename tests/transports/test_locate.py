@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import docker_archive, make_image, oci_archive, oci_layout
 from occy_fast.errors import BadReference, InputError, NotFound, Unsupported, UnsupportedFormat, UsageError
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.locator import STREAM, TRANSPORTS, Locator, parse_locator
+from support.image_builders import docker_archive, make_image, oci_archive, oci_layout
 from support.opening import open_destination, open_source
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from children import unprivileged
-from image_builders import make_image, make_layer, oci_layout
 from occy_fast import api
 from occy_fast.files import staged as staging
+from support.children import unprivileged
+from support.image_builders import make_image, make_layer, oci_layout
 
 ACCESS_LIST = "system.posix_acl_access"
 DESTINATIONS = ["docker-archive:{}/out.tar:a:1", "oci-archive:{}/out.tar:a"]

@@ -11,18 +11,6 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from image_builders import (
-    OCI_INDEX,
-    OCI_MANIFEST,
-    BuiltImage,
-    docker_archive,
-    dumps,
-    make_image,
-    make_tar,
-    oci_archive,
-    oci_layout,
-    sha256,
-)
 from occy_fast.errors import (
     BadArchive,
     BadJSON,
@@ -43,8 +31,20 @@ from occy_fast.image.image import Contents, Image, ImageIndex
 from occy_fast.image.publication import Publication, PublishedBlob, PublishedIndex, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
-from publishing import publication, published, write
+from support.image_builders import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    BuiltImage,
+    docker_archive,
+    dumps,
+    make_image,
+    make_tar,
+    oci_archive,
+    oci_layout,
+    sha256,
+)
 from support.opening import open_destination, open_source
+from support.publishing import publication, published, write
 
 GOLDEN = "c1041e4b045d039b20afe9742cb330754d6f153c1bced9b32e9f5a3a0f19115e"
 

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 import occy_fast
-from image_builders import OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, oci_layout, sha256
 from occy_fast import errors
 from occy_fast.errors import (
     BadArchive,
@@ -40,8 +39,9 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS
 from occy_fast.transports import documents
 from occy_fast.transports.layout import stage as layout_stage
-from publishing import publication, published, write
+from support.image_builders import OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, oci_layout, sha256
 from support.opening import open_destination, open_source
+from support.publishing import publication, published, write
 
 
 def read(path: Path, selector: str = "") -> Contents:
@@ -851,8 +851,8 @@ RUN = f"""
 import sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
 from pathlib import Path
-from image_builders import make_image
-from publishing import publication, write
+from support.image_builders import make_image
+from support.publishing import publication, write
 from support.opening import open_destination
 
 def put(locator, seed, number):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from image_builders import make_image
 from occy_fast.errors import OutputError, UsageError
 from occy_fast.files.spool import StreamedFile
-from publishing import publication, write
+from support.image_builders import make_image
 from support.opening import open_destination
+from support.publishing import publication, write
 
 
 @contextmanager

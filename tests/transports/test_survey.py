@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 import zstandard
 
-from image_builders import docker_archive, dumps, make_image, make_layer, oci_layout
 from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, NotFound, OccyError, Unsupported
 from occy_fast.image.loader_view import ListedLayer, Shape
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports.archive import view
 from occy_fast.transports.archive.view import Onlooker, inside, leads_out
 from occy_fast.transports.locator import parse_locator
-from piping import piped
+from support.image_builders import docker_archive, dumps, make_image, make_layer, oci_layout
 from support.opening import open_stream
+from support.piping import piped
 
 LAYER = make_layer()
 ROOTFS = {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]}

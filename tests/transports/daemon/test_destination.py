@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
-from image_builders import BuiltImage, docker_archive, make_image, make_layer, oci_layout, sha256
 from occy_fast.context.access import Access
 from occy_fast.errors import BadReference, DaemonError, DigestMismatch, PlanStale, Unsupported
 from occy_fast.planning.steps import Copy, Recode, Skip
+from support.fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
+from support.image_builders import BuiltImage, docker_archive, make_image, make_layer, oci_layout, sha256
 from support.opening import open_destination
 
 BRIEF = Access(timeout=0.4)

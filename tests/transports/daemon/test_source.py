@@ -16,9 +16,6 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
-from image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
-from leaks import nothing_left, our_threads
 from occy_fast.context.access import Access
 from occy_fast.errors import (
     AmbiguousReference,
@@ -35,6 +32,9 @@ from occy_fast.errors import (
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
+from support.fake_daemon import FAULTS, Exchange, FakeDaemon, pieces
+from support.image_builders import BuiltImage, archive_members, make_image, make_tar, sha256
+from support.leaks import nothing_left, our_threads
 
 BRIEF = Access(timeout=0.4)
 

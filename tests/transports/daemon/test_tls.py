@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import occy_fast
-from fake_daemon import FakeDaemon
-from image_builders import make_image, oci_layout, sha256
 from occy_fast.errors import DaemonError
+from support.fake_daemon import FakeDaemon
+from support.image_builders import make_image, oci_layout, sha256
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import zstandard
 
-from image_builders import dumps, sha256
+from support.image_builders import dumps, sha256
 
 Fault = Callable[["FakeDaemon", "Exchange"], bool]
 """Looks at a request before it is answered; True where it has dealt with it."""

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -244,3 +244,17 @@ def oci_archive(path: Path, layout: Path, prefix: str = "") -> Path:
         for found in sorted(layout.rglob("*")):
             tar.add(found, prefix + str(found.relative_to(layout)), recursive=False)
     return path
+
+
+def legacy_members(repositories: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the members of an archive as Docker before 1.10 saved an image of three layers, the first layer first."""
+    parent = ""
+    for name in ("root", "trunk", "top"):
+        id_ = sha256(name.encode())
+        document = {"id": id_, "created": "2014-01-01T00:00:00Z", "os": "linux", "architecture": "amd64"}
+        yield f"{id_}/VERSION", b"1.0"
+        yield f"{id_}/json", dumps({**document, **({"parent": parent} if parent else {})})
+        yield f"{id_}/layer.tar", make_layer(name)
+        parent = id_
+    if repositories:
+        yield "repositories", dumps({"app": {"1": parent}})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from image_builders import BuiltImage, full_name
 from occy_fast.image.publication import Publication, PublishedImage, PublishedLayer, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.manifest import Manifest
 from occy_fast.spec.platform import Platform
 from occy_fast.transports.base import Stage
+from support.image_builders import BuiltImage, full_name
 
 
 def write(stage: Stage, data: bytes, *, known: bool = True) -> Digest:
