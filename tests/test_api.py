@@ -32,7 +32,7 @@ def test_open_image_shows_plain_data(tmp_path: Path) -> None:
     with occy_fast.open_image(f"oci:{tmp_path}/in") as contents:
         (named,) = contents.images
         assert named.ref == "app"
-        assert [str(layer.diff_id) for layer in named.image_or_index.layers] == image.diff_ids
+        assert [str(layer.diff_id) for layer in named.root.layers] == image.diff_ids
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def _images(contents: Contents) -> tuple[object, ...]:
     return tuple(
         (named.names, named.ref, leaf.descriptor, *(_told(leaf) if isinstance(leaf, Image) else ()))
         for named in contents.images
-        for leaf in leaves(named.image_or_index)
+        for leaf in leaves(named.root)
     )
 
 

@@ -74,9 +74,9 @@ def put(place: Place, *images: BuiltImage) -> None:
 
 
 def blobs_of(named: NamedImage) -> list[bytes]:
-    assert isinstance(named.image_or_index, Image)
+    assert isinstance(named.root, Image)
     found = []
-    for layer in named.image_or_index.layers:
+    for layer in named.root.layers:
         address = layer.blob.address
         assert isinstance(address, FileRegion)
         with address.open() as region:
@@ -104,7 +104,7 @@ def test_what_is_published_is_read_back(place: Place, codec: str, docker: bool) 
     names = {name for named in contents.images for name in named.names}
     assert names == {"docker.io/t5/app:1", "docker.io/library/app:two"}
     for named in contents.images:
-        found = named.image_or_index
+        found = named.root
         assert isinstance(found, Image)
         assert (found.manifest is None) == (place.archive_layout == "docker-20.10")
         assert found.manifest is None or found.manifest.raw == image.manifest

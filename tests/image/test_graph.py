@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from occy_fast.errors import LimitError
 from occy_fast.image.blob import Blob
 from occy_fast.image.graph import post_order, walk
-from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.image.image import Image, ImageIndex, Node, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
@@ -24,7 +24,7 @@ def image(seed: str) -> Image:
     return Image(None, None, Blob(None, 0, OCI_CONFIG, None), (), None, described(seed))
 
 
-def index(seed: str, *children: Image | ImageIndex | Opaque) -> ImageIndex:
+def index(seed: str, *children: Node) -> ImageIndex:
     raw = format_json({"schemaVersion": 2, "manifests": [], "annotations": {"seed": seed}})
     return ImageIndex(Index.parse(raw, seed), described(seed, OCI_INDEX), children)
 
@@ -104,7 +104,7 @@ def test_walk_of_images_without_digest() -> None:
 
 
 def test_walk_is_bounded() -> None:
-    node: Image | ImageIndex = image("leaf")
+    node: Node = image("leaf")
     for depth in range(9):
         node = index(f"level {depth}", node)
     with pytest.raises(LimitError):

@@ -18,7 +18,7 @@ from occy_fast.errors import (
     UnsupportedMediaType,
 )
 from occy_fast.image.blob import Blob, InlineBytes
-from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Node, Opaque
 from occy_fast.image.validate import Finding
 from occy_fast.image.validate import validate as validate_within
 from occy_fast.spec.config import ImageConfig
@@ -34,7 +34,7 @@ from occy_fast.spec.platform import Platform
 GZIP = media_type("oci", "layer", "gzip")
 
 
-def validate(found: Image | ImageIndex | Opaque, where: str = "") -> tuple[Finding, ...]:
+def validate(found: Node, where: str = "") -> tuple[Finding, ...]:
     """Validate within the default limits."""
     return validate_within(found, where, LIMITS)
 
@@ -69,7 +69,7 @@ def changed_layer(**changes: Any) -> Image:
 def test_nothing_to_find() -> None:
     assert validate(image()) == ()
     assert validate(image(125), "here") == ()
-    assert validate(image(called_config=image().config_blob.digest)) == ()
+    assert validate(image(config_file_digest=image().config_blob.digest)) == ()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_errors(wrong: Image, error: type[OccyError]) -> None:
         (changed_layer(media_type=GZIP + "x"), "media type", UnsupportedMediaType),
         (changed_layer(media_type=OCI_CONFIG), "media type", UnsupportedMediaType),
         (changed_layer(encoding=Encoding("none")), "the bytes are none", MediaTypeConflict),
-        (image(called_config=Digest.sha256(b"")), "edited, or is damaged", DigestMismatch),
+        (image(config_file_digest=Digest.sha256(b"")), "edited, or is damaged", DigestMismatch),
     ],
 )
 def test_warnings(odd: Image, words: str, error: type[OccyError] | None) -> None:
@@ -174,7 +174,7 @@ def test_all_of_an_index_is_looked_at() -> None:
 
 
 def test_an_index_too_deep_is_a_finding() -> None:
-    node: Image | ImageIndex = image()
+    node: Node = image()
     raw = format_json({"schemaVersion": 2, "manifests": []})
     for number in range(9):
         node = ImageIndex(Index.parse(raw, "x"), Descriptor(OCI_MANIFEST, Digest.sha256(b"%d" % number), 1), (node,))

@@ -811,7 +811,7 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
         "diff_id",
     ),
     "who wants proof gets no config that was edited": (
-        lambda: plan_of(contents(replace(image("a"), called_config=digest("b"))), goal(verify="layers")),
+        lambda: plan_of(contents(replace(image("a"), config_file_digest=digest("b"))), goal(verify="layers")),
         DigestMismatch,
         "config, by its name",
     ),

@@ -117,7 +117,7 @@ def test_what_can_be_mended_passes_afterwards_under_the_same_id(
         mended += 1
         if before.unread is None:
             with open_source(str(_unpacked(archive, tmp_path)), lenient=True) as source:
-                ids = [str(named.image_or_index.config_blob.digest) for named in source.read().images]
+                ids = [str(named.root.config_blob.digest) for named in source.read().images]
             assert [f"sha256:{digest}" for digest in config_digests(made)] == ids, name
     assert mended
 
@@ -515,8 +515,8 @@ def test_zstd_under_docker_s_types_is_said_in_oci_s_where_that_suffices(tmp_path
     assert rules(tmp_path / "out", "podman-4.3", deep=True) == []
     with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
         [named] = contents.images
-        assert [str(layer.encoding) for layer in named.image_or_index.layers] == ["zstd", "zstd"]
-        assert named.image_or_index.config_blob.digest.hex == sha256(built.config)
+        assert [str(layer.encoding) for layer in named.root.layers] == ["zstd", "zstd"]
+        assert named.root.config_blob.digest.hex == sha256(built.config)
 
 
 def test_a_leading_skippable_frame_is_found_and_made_away_with(tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ def test_a_leading_skippable_frame_is_found_and_made_away_with(tmp_path: Path) -
     occy_fast.execute(plan)
     assert rules(tmp_path / "out", "podman-4.3", deep=True) == []
     with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
-        assert [str(layer.encoding) for layer in contents.images[0].image_or_index.layers] == ["zstd"]
+        assert [str(layer.encoding) for layer in contents.images[0].root.layers] == ["zstd"]
 
 
 def test_an_index_without_platforms_is_told_them(tmp_path: Path) -> None:
@@ -556,7 +556,7 @@ def test_an_index_without_platforms_is_told_them(tmp_path: Path) -> None:
     occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="docker-20.10")
     assert rules(tmp_path / "out", "docker-20.10") == []
     with occy_fast.open_image(f"oci:{tmp_path / 'out'}") as contents:
-        children = contents.images[0].image_or_index.children
+        children = contents.images[0].root.children
         assert [str(child.descriptor.platform) for child in children] == ["linux/amd64", "linux/arm64"]
         assert [child.config_blob.digest.hex for child in children] == [sha256(image.config) for image in images]
 

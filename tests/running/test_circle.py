@@ -87,7 +87,7 @@ def selectors(locator: str) -> Iterator[tuple[int, str | None]]:
     """Walk the images by position and, where there are several of them in an index, by platform."""
     with api.open_image(locator) as contents:
         for position, named in enumerate(contents.images):
-            root = named.image_or_index
+            root = named.root
             images = [leaf for leaf in leaves(root) if isinstance(leaf, Image) and not leaf.artifact]
             for image in images:
                 yield position, str(image.platform) if isinstance(root, ImageIndex) and len(images) > 1 else None

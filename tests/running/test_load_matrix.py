@@ -66,5 +66,5 @@ def test_what_is_read_converts_and_what_is_refused_leaves_nothing(variants: dict
 
 def configs(locator: str) -> set[bytes]:
     with api.open_image(locator) as contents:
-        images = [named.image_or_index for named in contents.images]
+        images = [named.root for named in contents.images]
     return {image.config.raw for image in images if isinstance(image, Image) and image.config is not None}

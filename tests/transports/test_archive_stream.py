@@ -51,7 +51,7 @@ def read(path: Path, selector: str = "") -> Contents:
 
 
 def images(contents: Contents) -> list[Image]:
-    found = [named.image_or_index for named in contents.images]
+    found = [named.root for named in contents.images]
     assert all(isinstance(image, Image) for image in found)
     return [image for image in found if isinstance(image, Image)]
 

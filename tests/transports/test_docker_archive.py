@@ -56,8 +56,8 @@ def read(path: Path, selector: str = "") -> Contents:
 
 def only_image(contents: Contents) -> Image:
     (named,) = contents.images
-    assert isinstance(named.image_or_index, Image)
-    return named.image_or_index
+    assert isinstance(named.root, Image)
+    return named.root
 
 
 def bytes_of(layer: Layer) -> bytes:
@@ -73,7 +73,7 @@ def assert_true(contents: Contents, path: Path) -> None:
         configs = [tar.extractfile(item["Config"]).read() for item in items]
     assert len(contents.images) == len(items)
     for named, item, config in zip(contents.images, items, configs, strict=True):
-        image = named.image_or_index
+        image = named.root
         assert isinstance(image, Image)
         assert image.config is not None
         assert image.config.raw == config
@@ -125,7 +125,7 @@ def test_archives_of_real_tools(shared: Path, name: str) -> None:
 def test_stored_manifests_survive(shared: Path, name: str) -> None:
     has_manifests = "docker20" not in name
     for named in read(shared / name).images:
-        image = named.image_or_index
+        image = named.root
         assert isinstance(image, Image)
         assert (image.manifest is not None) == has_manifests
         if image.manifest is not None:
@@ -162,7 +162,7 @@ def test_built_archives(tmp_path: Path, era: str, codec: str) -> None:
     path = docker_archive(tmp_path / "a.tar", images, era)
     contents = read(path)
     assert_true(contents, path)
-    first = contents.images[0].image_or_index
+    first = contents.images[0].root
     assert isinstance(first, Image)
     assert (first.manifest is None) == (era == "B")
     assert [layer.encoding.codec for layer in first.layers] == [codec, codec]
@@ -207,7 +207,7 @@ def test_each_image_gets_its_own_stored_manifest(tmp_path: Path) -> None:
     index["manifests"].reverse()
     members["index.json"] = dumps(index)
     path.write_bytes(make_tar(members.items()))
-    manifests = [named.image_or_index.manifest.raw for named in read(path).images]
+    manifests = [named.root.manifest.raw for named in read(path).images]
     assert manifests == [docker.manifest, oci.manifest]
 
 

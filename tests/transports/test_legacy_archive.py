@@ -79,7 +79,7 @@ def described(contents: Contents) -> list[tuple[tuple[str, ...], list[str]]]:
     """Return for each image its names and the commands in its history."""
     found = []
     for named in contents.images:
-        image = named.image_or_index
+        image = named.root
         assert isinstance(image, Image)
         assert image.config is not None
         found.append((named.names, [(entry.created_by or "").rpartition(" ")[2] for entry in image.config.history]))
@@ -90,7 +90,7 @@ def described(contents: Contents) -> list[tuple[tuple[str, ...], list[str]]]:
 def test_configs_are_those_of_dockerd(shared: Path, name: str) -> None:
     expected = json.loads((shared / "oracles/legacy-v1/expected_20.10.24.json").read_text())["images"]
     [named] = read(shared / f"oracles/legacy-v1/{name}.tar").images
-    image = named.image_or_index
+    image = named.root
     assert isinstance(image, Image)
     assert image.config is not None
     known = expected[f"lg/{name}:latest"]
@@ -126,7 +126,7 @@ def test_archives_of_the_corpus(shared: Path, name: str) -> None:
 def test_layers_of_any_encoding(tmp_path: Path, codec: str) -> None:
     path = write(tmp_path / "a.tar", directory("a"), directory("b", "a", codec), repositories(app={"1": "b"}))
     [named] = read(path).images
-    image = named.image_or_index
+    image = named.root
     assert isinstance(image, Image)
     assert [str(layer.diff_id) for layer in image.layers] == [f"sha256:{sha256(make_layer(name))}" for name in "ab"]
     assert [layer.encoding.codec for layer in image.layers] == ["none", codec]
@@ -223,7 +223,7 @@ def test_a_layer_may_be_a_link_to_another_one(tmp_path: Path) -> None:
     raw = link.tobuf(tarfile.USTAR_FORMAT) + (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(raw)
     [named] = read(tmp_path / "a.tar").images
-    image = named.image_or_index
+    image = named.root
     assert isinstance(image, Image)
     assert image.layers[0].diff_id == image.layers[1].diff_id
 
@@ -302,8 +302,8 @@ def test_limits(tmp_path: Path) -> None:
     texts += len(dumps(v1_image("right", "trunk"))) + len(dumps(v1_image("nameless", "root")))
     configs = 0
     for named in read(path).images:
-        assert isinstance(named.image_or_index, Image)
-        configs += named.image_or_index.config_blob.size
+        assert isinstance(named.root, Image)
+        configs += named.root.config_blob.size
     assert configs > texts
     read(path, limits=Limits(legacy_documents=configs))
     for value, limit in [(configs, "bytes of configs"), (texts, "bytes of v1 images")]:
@@ -356,7 +356,7 @@ def test_more_layers_than_are_under_way_at_once(tmp_path: Path, monkeypatch: pyt
     names = [f"n{number}" for number in range(7)]
     groups = [directory(name, parent, "gzip") for name, parent in zip(names, ["", *names], strict=False)]
     [named] = read(write(tmp_path / "a.tar", *groups)).images
-    image = named.image_or_index
+    image = named.root
     assert isinstance(image, Image)
     assert [str(layer.diff_id) for layer in image.layers] == [f"sha256:{sha256(make_layer(name))}" for name in names]
 

@@ -142,7 +142,7 @@ def test_paths_are_detected(tmp_path: Path) -> None:
         with open_source(str(tmp_path / name)) as source:
             contents = source.read()
         assert contents.kind == kind
-        with contents.images[0].image_or_index.layers[0].blob.open() as region:
+        with contents.images[0].root.layers[0].blob.open() as region:
             assert region.read() == image.tars[0]
     with pytest.raises(UnsupportedFormat, match="without oci-layout"):
         open_source(str(tmp_path / "other"))

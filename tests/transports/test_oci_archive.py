@@ -112,7 +112,7 @@ def test_a_layout_in_a_tar(tmp_path: Path, prefix: str) -> None:
         ("docker.io/t5/two:2", ("docker.io/t5/two:2",)),
     ]
     for named, image in zip(contents.images, images, strict=True):
-        found = named.image_or_index
+        found = named.root
         assert isinstance(found, Image)
         assert found.manifest is not None
         assert found.manifest.raw == image.manifest
@@ -135,7 +135,7 @@ def test_one_image_is_selected_as_in_a_layout(tmp_path: Path, selector: str, ref
 def test_an_index_is_read_with_its_children(tmp_path: Path) -> None:
     images = [make_image("a"), make_image("b", architecture="arm64")]
     path = oci_archive(tmp_path / "a.tar", oci_layout(tmp_path / "o", images, ["multi"], nested=True))
-    index = read(path).images[0].image_or_index
+    index = read(path).images[0].root
     assert isinstance(index, ImageIndex)
     assert [str(child.platform) for child in index.children if isinstance(child, Image)] == [
         "linux/amd64",
@@ -269,7 +269,7 @@ def test_links_stay_inside(tmp_path: Path) -> None:
     members["elsewhere"] = members.pop(name)
     for kind, target in [(tarfile.SYMTYPE, "../../elsewhere"), (tarfile.LNKTYPE, "elsewhere")]:
         path = add_links(write_members(tmp_path / "a.tar", members), {name: target}, kind)
-        (layer,) = read(path).images[0].image_or_index.layers  # type: ignore[union-attr]
+        (layer,) = read(path).images[0].root.layers  # type: ignore[union-attr]
         with layer.blob.open() as region:
             assert region.read() == image.blobs[0]
     for target in ("/etc/passwd", "../../../../etc/passwd", "none", name):
@@ -295,7 +295,7 @@ def test_layers_of_any_encoding_fit(tmp_path: Path, codec: str) -> None:
     result = occy_fast.convert(f"oci:{layout}", f"oci-archive:{tmp_path}/a.tar")
     assert [layer.kind for layer in result.layers] == ["copy", "copy"]
     occy_fast.convert(f"oci:{layout}", f"oci-archive:{tmp_path}/a.tar", encoding="zstd:3")
-    assert {layer.encoding.codec for layer in read(tmp_path / "a.tar").images[0].image_or_index.layers} == {"zstd"}  # type: ignore[union-attr]
+    assert {layer.encoding.codec for layer in read(tmp_path / "a.tar").images[0].root.layers} == {"zstd"}  # type: ignore[union-attr]
     assert occy_fast.verify(f"oci-archive:{tmp_path}/a.tar").exit_code == 0
 
 
@@ -371,7 +371,7 @@ def test_an_archive_may_be_its_own_source(tmp_path: Path) -> None:
     image = make_image("a", names=("app:1",))
     put(tmp_path / "a.tar", image)
     occy_fast.convert(f"oci-archive:{tmp_path}/a.tar", f"oci-archive:{tmp_path}/a.tar", encoding="gzip")
-    found = read(tmp_path / "a.tar").images[0].image_or_index
+    found = read(tmp_path / "a.tar").images[0].root
     assert isinstance(found, Image)
     assert [str(layer.diff_id) for layer in found.layers] == image.diff_ids
 

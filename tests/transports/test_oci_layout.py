@@ -51,8 +51,8 @@ def read(path: Path, selector: str = "") -> Contents:
 
 def only_image(contents: Contents) -> Image:
     (named,) = contents.images
-    assert isinstance(named.image_or_index, Image)
-    return named.image_or_index
+    assert isinstance(named.root, Image)
+    return named.root
 
 
 def put(path: Path, *images: BuiltImage, ref: str | None = None) -> None:
@@ -119,7 +119,7 @@ def test_an_index_is_read_with_its_children(tmp_path: Path) -> None:
     images = [make_image("a"), make_image("b", architecture="arm64")]
     (named,) = read(oci_layout(tmp_path / "o", images, ["multi"], nested=True)).images
     assert named.ref == "multi"
-    index = named.image_or_index
+    index = named.root
     assert isinstance(index, ImageIndex)
     assert [str(child.platform) for child in index.children] == ["linux/amd64", "linux/arm64"]
     assert index.descriptor is not None
@@ -131,7 +131,7 @@ def test_absent_children_are_opaque(tmp_path: Path) -> None:
     layout = oci_layout(tmp_path / "o", images, nested=True)
     (layout / "blobs/sha256" / sha256(images[1].manifest)).unlink()
     (layout / "blobs/sha256" / sha256(images[2].config)).unlink()
-    index = read(layout).images[0].image_or_index
+    index = read(layout).images[0].root
     assert isinstance(index, ImageIndex)
     assert [type(child) for child in index.children] == [Image, Opaque, Opaque]
     assert [child.blob for child in index.children if isinstance(child, Opaque)] == [None, None]
@@ -376,7 +376,7 @@ def test_a_diamond_of_indexes_is_read_in_linear_time(tmp_path: Path, monkeypatch
     """Three levels of ten entries each, all the same: a thousand paths, four documents; eight are too much to walk."""
     layout = nested(tmp_path / "o", 3, 10)
     reads = count_reads(monkeypatch)
-    assert isinstance(read(layout).images[0].image_or_index, ImageIndex)
+    assert isinstance(read(layout).images[0].root, ImageIndex)
     assert len(reads) == 5                           # and the config
     layout = nested(tmp_path / "p", 8, 100)
     with pytest.raises(LimitError, match="number of manifests"):
@@ -423,7 +423,7 @@ def test_aliases_of_a_manifest_are_read_once(tmp_path: Path, monkeypatch: pytest
             (layout / "blobs/sha256" / sha256(raw)).write_bytes(raw)
             entries = [{"mediaType": OCI_INDEX, "digest": "sha256:" + sha256(raw), "size": len(raw)}]
         (layout / "index.json").write_bytes(dumps({"schemaVersion": 2, "manifests": entries}))
-        found = tuple(named.image_or_index for named in read(layout).images)
+        found = tuple(named.root for named in read(layout).images)
         return found if top else found[0].children
 
     found = read_aliases(50)
@@ -570,7 +570,7 @@ def test_the_corpus_of_layouts(shared: Path) -> None:
             layout = shared / "corpus" / case["path"]
             if observed["rc"] != 0:
                 continue
-            node = read(layout, f":{ref}" if ref else "").images[0].image_or_index
+            node = read(layout, f":{ref}" if ref else "").images[0].root
             manifests = list(images_of(node)) if isinstance(node, ImageIndex) else [node]
             assert observed["manifest_sha256"] in [image.manifest.digest.hex for image in manifests], (layout, ref)
             compared += 1
@@ -772,7 +772,7 @@ def test_an_index_is_published_with_its_children(tmp_path: Path) -> None:
         for image in images:
             write(stage, image.blobs[0])
         stage.publish(Publication((PublishedRoot(index, (), "multi"),)))
-    found = read(tmp_path / "o", ":multi").images[0].image_or_index
+    found = read(tmp_path / "o", ":multi").images[0].root
     assert isinstance(found, ImageIndex)
     assert found.index.raw == raw
     assert len(found.children) == 3
@@ -819,7 +819,7 @@ def test_a_layout_made_meanwhile_is_added_to(tmp_path: Path) -> None:
         put(tmp_path / "o", second)
         stage.publish(publication(first))
     assert refs(tmp_path / "o") == ["2", "1"]
-    assert [len(image.image_or_index.layers) for image in read(tmp_path / "o").images] == [1, 1]
+    assert [len(image.root.layers) for image in read(tmp_path / "o").images] == [1, 1]
     assert os.listdir(tmp_path) == ["o"]
 
 
@@ -961,7 +961,7 @@ def names_at(locator: str) -> set[str]:
     with open_source(locator) as source:
         contents = source.read()
     for named in contents.images:
-        for layer in named.image_or_index.layers:
+        for layer in named.root.layers:
             with layer.blob.open() as region:
                 assert Digest.sha256(region.read()) == layer.digest
     return {name for named in contents.images for name in named.names}

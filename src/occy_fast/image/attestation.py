@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.image.image import ImageIndex, Node, Opaque
 from occy_fast.spec.descriptor import Descriptor
 
 SUBJECTS: Final = ("vnd.docker.reference.digest", "io.containerd.manifest.subject")
 """Annotations that name the manifest spoken of: BuildKit's, and the one that `docker save --platform` writes."""
 
 _TYPE: Final = "vnd.docker.reference.type"
-
-Node = Image | ImageIndex | Opaque
 
 
 def is_attestation(node: Node) -> bool:

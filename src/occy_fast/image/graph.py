@@ -6,21 +6,21 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from occy_fast.errors import LimitError
-from occy_fast.image.image import Image, ImageIndex, Opaque
+from occy_fast.image.image import ImageIndex, Leaf, Node, Opaque
 from occy_fast.spec.limits import LIMITS, Limits
 
-Node = TypeVar("Node")
+T = TypeVar("T")
 
 
 def post_order(
-    roots: Iterable[Node],
-    successors: Callable[[Node], Iterable[Node]],
-    key: Callable[[Node], Hashable],
+    roots: Iterable[T],
+    successors: Callable[[T], Iterable[T]],
+    key: Callable[[T], Hashable],
     where: str = "",
     *,
     deepest: int = LIMITS.index_depth,
     most: int = LIMITS.manifest_count,
-) -> Iterator[Node]:
+) -> Iterator[T]:
     """Yield every distinct node once, what it refers to before itself.
 
     Args:
@@ -34,7 +34,7 @@ def post_order(
     """
     seen: set[Hashable] = set()
 
-    def enter(node: Node, depth: int) -> Iterator[Node] | None:
+    def enter(node: T, depth: int) -> Iterator[T] | None:
         """Return what is below a node that is new, None for one that is not."""
         if key(node) in seen:
             return None
@@ -49,7 +49,7 @@ def post_order(
         below = enter(root, 0)
         if below is None:
             continue
-        stack: list[tuple[Node, Iterator[Node]]] = [(root, below)]
+        stack: list[tuple[T, Iterator[T]]] = [(root, below)]
         while stack:
             node, rest = stack[-1]
             for child in rest:
@@ -62,22 +62,20 @@ def post_order(
                 yield node
 
 
-def walk(
-    root: Image | ImageIndex | Opaque, where: str, limits: Limits
-) -> Iterator[Image | ImageIndex | Opaque]:
+def walk(root: Node, where: str, limits: Limits) -> Iterator[Node]:
     """Yield the distinct images and indexes under *root*, children before parents, *root* last."""
 
-    def children(node: Image | ImageIndex | Opaque) -> tuple[Image | ImageIndex | Opaque, ...]:
+    def children(node: Node) -> tuple[Node, ...]:
         return node.children if isinstance(node, ImageIndex) else ()
 
-    def name(node: Image | ImageIndex | Opaque) -> Hashable:
+    def name(node: Node) -> Hashable:
         digest = node.descriptor.digest if isinstance(node, Opaque) else node.digest
         return digest if digest is not None else id(node)
 
     return post_order([root], children, name, where, deepest=limits.index_depth, most=limits.manifest_count)
 
 
-def leaves(root: Image | ImageIndex | Opaque) -> Iterator[Image | Opaque]:
+def leaves(root: Node) -> Iterator[Leaf]:
     """Yield what stands under *root* and is no index, in the indexes' order, repeats included."""
     if not isinstance(root, ImageIndex):
         yield root

@@ -66,8 +66,8 @@ class Image:
         config: None for an artifact.
         config_blob: the config as it is stored, whatever it is.
         descriptor: what names the manifest, if anything does.
-        called_config: the digest in the config's file name where nothing else vouches for its bytes; tools that edit a
-            config leave it as it was.
+        config_file_digest: the digest in the config's file name where nothing else vouches for its bytes; tools that
+            edit a config leave it as it was.
     """
 
     manifest: Manifest | None
@@ -77,7 +77,7 @@ class Image:
     platform: Platform | None
     descriptor: Descriptor | None = None
     artifact: bool = False
-    called_config: Digest | None = None
+    config_file_digest: Digest | None = None
 
     @property
     def digest(self) -> Digest | None:
@@ -105,12 +105,19 @@ class ImageIndex:
 
     index: Index
     descriptor: Descriptor | None
-    children: tuple[Image | ImageIndex | Opaque, ...]
+    children: tuple[Node, ...]
 
     @property
     def digest(self) -> Digest:
         """The index's digest, as the one who names it has it."""
         return self.descriptor.digest if self.descriptor is not None else self.index.digest
+
+
+Node = Image | ImageIndex | Opaque
+"""What a descriptor names."""
+
+Leaf = Image | Opaque
+"""A node without children."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ class NamedImage:
         position: where the source lists it, from 0, as `@INDEX` chooses it; None where nothing does.
     """
 
-    image_or_index: Image | ImageIndex | Opaque
+    root: Node
     names: tuple[str, ...] = ()
     ref: str | None = None
     position: int | None = field(default=None, compare=False)

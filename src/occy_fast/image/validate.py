@@ -19,7 +19,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import Blob
 from occy_fast.image.graph import walk
-from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+from occy_fast.image.image import Image, Layer, Node, Opaque
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.limits import Limits
 from occy_fast.spec.media_type import describe
@@ -44,7 +44,7 @@ class Finding:
     error: OccyError | None = field(default=None, compare=False)
 
 
-def validate(image: Image | ImageIndex | Opaque, where: str, limits: Limits) -> tuple[Finding, ...]:
+def validate(image: Node, where: str, limits: Limits) -> tuple[Finding, ...]:
     """Return all that is wrong with an image, or with every image of an index; no blob is opened.
 
     Args:
@@ -72,7 +72,7 @@ def _image(image: Image, where: str, most_layers: int) -> Iterator[Finding]:
     if count > most_layers:
         yield _error(LimitError(where, "number of layers", most_layers, count))
     yield from _blob(image.config_blob, (), f"{where} config".strip())
-    called, digest = image.called_config, image.config_blob.digest
+    called, digest = image.config_file_digest, image.config_blob.digest
     if called is not None and digest is not None and called != digest:
         problem = f"its name says {called}, and it is {digest}: it was edited, or is damaged"
         yield _warning(f"{where} config".strip(), problem, DigestMismatch(f"{where} config".strip(), called, digest))

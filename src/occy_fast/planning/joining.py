@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import AmbiguousReference, BadReference
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.image.graph import walk
-from occy_fast.image.image import Image, ImageIndex, NamedImage, Opaque
+from occy_fast.image.image import Image, ImageIndex, NamedImage, Node
 from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor
 from occy_fast.spec.json import format_json
 from occy_fast.spec.manifest import Index
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
 
-Node = Image | ImageIndex | Opaque
 _Key = tuple[str, str]
 
 
@@ -51,20 +50,20 @@ def join(
         for key in own:
             holders.setdefault(key, []).append(at)
     if called and not holders and contents.kind != "docker-archive":
-        holders[_NAMELESS] = [at for at, named in enumerate(images) if subject_of(named.image_or_index) is None]
+        holders[_NAMELESS] = [at for at, named in enumerate(images) if subject_of(named.root) is None]
     kept: list[list[_Key]] = [[] for _ in images]
     made: dict[tuple[int, ...], NamedImage] = {}         # by the places of what each is made of
     for key, places in holders.items():
         group = [images[at] for at in places]
         same = key[0] != "ref" or len({named.names for named in group}) == 1
-        node = _one_of([named.image_or_index for named in group], platforms, limits) if same else None
+        node = _one_of([named.root for named in group], platforms, limits) if same else None
         if node is None and key == _NAMELESS:            # who asks for one name is told of all of them
             continue
         for at in places:
             keys[at] = keys[at] or [key]
         if node is None:
             raise _ambiguous(contents, key[1], group, platforms)
-        keeper = next((at for at in places if images[at].image_or_index is node), None)
+        keeper = next((at for at in places if images[at].root is node), None)
         if keeper is not None:
             kept[keeper].append(key)
             continue
@@ -90,7 +89,7 @@ def _in_order(
         if kept[at]:
             names = tuple(name for kind, name in kept[at] if kind == "name")
             yield replace(named, names=names) if names else named
-        elif not keys[at] and (identity := _identity(named.image_or_index)) not in nameless:
+        elif not keys[at] and (identity := _identity(named.root)) not in nameless:
             nameless.add(identity)
             yield named
 
@@ -189,7 +188,7 @@ def _ambiguous(
 ) -> AmbiguousReference:
     told: list[Platform] = []
     for named in group:
-        node = named.image_or_index
+        node = named.root
         if isinstance(node, Image) and not node.artifact and node.platform is not None and _is_told(node.platform):
             told.append(node.platform)
     alone = [one for one in told if sum(other.matches(one) for other in told) == 1]
@@ -217,7 +216,7 @@ def choose_one(contents: Contents, named: NamedImage) -> str:
 
 def selector(named: NamedImage, at: int) -> str:
     """Print what chooses an image, and what tells it from others: "@1 (app:1, linux/arm64, sha256:e692418e4cbe)"."""
-    node = named.image_or_index
+    node = named.root
     what = "an index" if isinstance(node, ImageIndex) else "no image"
     if isinstance(node, Image):
         what = "an artifact" if node.artifact else str(node.platform or "platform unknown")

@@ -54,7 +54,7 @@ from occy_fast.transforms.platforms import Platforms
 from occy_fast.words import format_layers
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Layer, NamedImage
+    from occy_fast.image.image import Contents, Layer, Leaf, NamedImage, Node
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal, Verify
@@ -176,12 +176,12 @@ class _Planner:
     @cached_property
     def _known(self) -> frozenset[str]:
         """The digests of all that the source shows."""
-        roots = [named.image_or_index for named in self.images]
+        roots = [named.root for named in self.images]
         return frozenset(digest_of(node) for root in roots for node in walk(root, self.contents.locator, self.limits))
 
     def _subjects(self, named: NamedImage) -> frozenset[str]:
         """Return the digests that a root speaks of; none for one that holds an image, or anything by itself."""
-        root = named.image_or_index
+        root = named.root
         nodes = (root,) if subject_of(root) else tuple(leaves(root))
         if any(_is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
             return frozenset()
@@ -193,20 +193,20 @@ class _Planner:
         plans = {id(named): self._named(named) for named in self.images if id(named) not in referrers}
         going = {digest_of(_node_of(plan)) for named in plans.values() for plan in plans_of(named.root)}
         speaking = [named for named in self.images if id(named) in referrers]
-        kept = [named for named in speaking if not self._is_dropped(named.image_or_index)]
-        nodes = (node for named in kept for node in walk(named.image_or_index, self.contents.locator, self.limits))
+        kept = [named for named in speaking if not self._is_dropped(named.root)]
+        nodes = (node for named in kept for node in walk(named.root, self.contents.locator, self.limits))
         going = set(with_referrers(going, nodes))
         unmet = left = 0
         for named in kept:
             if self.capabilities.referrers and self._subjects(named) <= going:
-                plans[id(named)] = NamedPlan(self._referrer(named.image_or_index), named.names, named.ref)
-                unmet += isinstance(named.image_or_index, Image) and self._asks_to_change(named.image_or_index)
+                plans[id(named)] = NamedPlan(self._referrer(named.root), named.names, named.ref)
+                unmet += isinstance(named.root, Image) and self._asks_to_change(named.root)
             else:
                 left += 1
         self._note_extras(left, len(speaking) - len(kept), unmet, "beside the image")
         return tuple(plans[id(named)] for named in self.images if id(named) in plans)
 
-    def _referrer(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+    def _referrer(self, root: Node) -> RootPlan:
         match root:
             case Image():
                 return self._image(root)
@@ -226,7 +226,7 @@ class _Planner:
     # -------------------------------------------------------------------------------------------------- names
 
     def _named(self, named: NamedImage) -> NamedPlan:
-        root = self._root(named.image_or_index)
+        root = self._root(named.root)
         if self.reference is None:
             names, ref = named.names, named.ref
         else:
@@ -242,13 +242,13 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------------------- which images
 
-    def _root(self, root: Image | ImageIndex | Opaque) -> RootPlan:
+    def _root(self, root: Node) -> RootPlan:
         artifact = isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact)
         if artifact and not self.capabilities.artifacts:
             choices = [
                 selector(named, at)
                 for at, named in enumerate(self.contents.images)
-                if isinstance(named.image_or_index, ImageIndex) or _is_real(named.image_or_index)
+                if isinstance(named.root, ImageIndex) or _is_real(named.root)
             ]
             remedy = f"choose an image: {', '.join(choices)}" if choices else None
             problem = "it cannot hold artifacts, only images with a root filesystem"
@@ -296,10 +296,10 @@ class _Planner:
         kept = [node for node in extras if not self._is_dropped(node)]
         return with_referrers(map(digest_of, chosen), kept)
 
-    def _is_dropped(self, node: Image | ImageIndex | Opaque) -> bool:
+    def _is_dropped(self, node: Node) -> bool:
         return self.goal.attestations == "drop" and is_attestation(node)
 
-    def _asks_to_change(self, node: Image | ImageIndex | Opaque) -> bool:
+    def _asks_to_change(self, node: Node) -> bool:
         """Tell whether a compression or a format is demanded that might change *node*."""
         family = node.manifest.family if isinstance(node, Image) and node.manifest else self.goal.format
         return isinstance(self.goal.encoding, Encoding) or self.goal.format not in ("keep", family)
@@ -351,7 +351,7 @@ class _Planner:
             edits += (Platforms(unsaid),)
         return IndexPlan(index, tuple(kept.values()), tuple(kept), family, edits)
 
-    def _goes(self, leaf: Image | Opaque, going: frozenset[str] | None) -> bool:
+    def _goes(self, leaf: Leaf, going: frozenset[str] | None) -> bool:
         """Tell an image by its platform, as one manifest may stand for several, and what speaks of it by its digest."""
         if going is None:
             return True
@@ -388,7 +388,7 @@ class _Planner:
             if finding.error is not None and finding.severity == "error":
                 raise finding.error
         if self.goal.proves_layers:                  # who wants proof is not served by an edited config
-            called, digest = image.called_config, image.config_blob.digest
+            called, digest = image.config_file_digest, image.config_blob.digest
             if called is not None and digest is not None and called != digest:
                 raise DigestMismatch(f"{where}: config, by its name", called, digest)
         original = image.manifest.family if image.manifest else None
@@ -481,7 +481,7 @@ class _Planner:
         """Tell whether media types are rewritten; on demand even if only some of them are others."""
         return self.goal.format != "keep" or original != family
 
-    def _where(self, node: Image | ImageIndex | Opaque) -> str:
+    def _where(self, node: Node) -> str:
         platform = node.platform if isinstance(node, Image) else None
         return f"{self.contents.locator}: {digest_of(node) or platform or 'image'}"
 
@@ -559,11 +559,11 @@ def _real_images(index: ImageIndex) -> Iterator[Image]:
     return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and _is_real(leaf))
 
 
-def _is_real(node: Image | ImageIndex | Opaque) -> bool:
+def _is_real(node: Node) -> bool:
     return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
-def _node_of(plan: RootPlan) -> Image | ImageIndex | Opaque:
+def _node_of(plan: RootPlan) -> Node:
     match plan:
         case ImagePlan():
             return plan.image

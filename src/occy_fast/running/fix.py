@@ -74,8 +74,8 @@ def _beside(path: str) -> str:
 def _platforms(contents: Contents) -> list[object]:
     """Return the platforms of the first index there is, attestations left out."""
     for named in contents.images:
-        if isinstance(named.image_or_index, ImageIndex):
-            real = [leaf for leaf in leaves(named.image_or_index) if isinstance(leaf, Image) and not leaf.artifact]
+        if isinstance(named.root, ImageIndex):
+            real = [leaf for leaf in leaves(named.root) if isinstance(leaf, Image) and not leaf.artifact]
             return [leaf.platform for leaf in real if leaf.platform is not None and not is_attestation(leaf)]
     return []
 

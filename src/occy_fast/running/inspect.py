@@ -12,7 +12,7 @@ from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Layer, NamedImage
+    from occy_fast.image.image import Contents, Layer, NamedImage, Node
     from occy_fast.spec.limits import Limits
 
 SCHEMA = 1
@@ -41,11 +41,11 @@ def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUA
             return source.read()
 
     contents = call.retrying(attempt)
-    images = [entry for named in contents.images for entry in _entries(named.image_or_index, named, None)]
+    images = [entry for named in contents.images for entry in _entries(named.root, named, None)]
     return {"schema": SCHEMA, "locator": contents.locator, "kind": contents.kind, "images": images}
 
 
-def _entries(node: Image | ImageIndex | Opaque, named: NamedImage, index: str | None) -> list[dict[str, Any]]:
+def _entries(node: Node, named: NamedImage, index: str | None) -> list[dict[str, Any]]:
     if isinstance(node, ImageIndex):
         inside = _text(node.index.digest)
         return [entry for child in node.children for entry in _entries(child, named, inside)]

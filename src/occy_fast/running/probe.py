@@ -113,14 +113,14 @@ def nearest_directory(place: Locator) -> str | None:
 
 def _stacks(contents: Contents) -> Iterator[tuple[Digest, ...]]:
     for named in contents.images:
-        for node in leaves(named.image_or_index):
+        for node in leaves(named.root):
             if isinstance(node, Image) and node.config is not None:
                 yield node.config.diff_ids
 
 
 def _layers(contents: Contents) -> Iterator[Layer]:
     for named in contents.images:
-        for node in leaves(named.image_or_index):
+        for node in leaves(named.root):
             if isinstance(node, Image):
                 yield from node.layers
             elif isinstance(node, Opaque) and node.blob is not None:

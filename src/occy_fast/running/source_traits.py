@@ -18,7 +18,7 @@ from occy_fast.streams.sniff import begins_skippable
 from occy_fast.targets.traits import Mark, contents_marks, layer_type_marks, shape_marks
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, ImageIndex, Layer, Opaque
+    from occy_fast.image.image import Contents, Layer, Node
     from occy_fast.spec.digest import Digest
     from occy_fast.targets.target import Target
     from occy_fast.transports.locator import Locator
@@ -58,11 +58,11 @@ def shape_of(contents: Contents) -> Shape:
     """Return the shape of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
     if contents.kind == "oci-archive":
         return Shape("oci-archive")
-    listed = (_listed(named.image_or_index, named.names) for named in contents.images)
+    listed = (_listed(named.root, named.names) for named in contents.images)
     return Shape("docker-archive", images=tuple(image for image in listed if image is not None))
 
 
-def _listed(node: Image | ImageIndex | Opaque, tags: tuple[str, ...]) -> ListedImage | None:
+def _listed(node: Node, tags: tuple[str, ...]) -> ListedImage | None:
     """Return an image as manifest.json would list it, under paths that say nothing."""
     config = node.config if isinstance(node, Image) else None
     if not isinstance(node, Image) or config is None:
@@ -99,7 +99,7 @@ def images_in(contents: Contents) -> Iterator[tuple[str, Image]]:
     several = len(contents.images) > 1
     for position, named in enumerate(contents.images):
         within = f"@{position} " if several else ""
-        root = named.image_or_index
+        root = named.root
         for leaf in leaves(root):
             if isinstance(leaf, Image):
                 yield within if root is leaf else f"{within}{leaf.platform or leaf.digest} ", leaf

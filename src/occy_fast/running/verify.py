@@ -41,7 +41,7 @@ from occy_fast.transports.opening import check_access, open_source
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
-    from occy_fast.image.image import Contents
+    from occy_fast.image.image import Contents, Leaf
     from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import PassResult
 
@@ -163,7 +163,7 @@ class _Verification:
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
         for named in self._contents.images:
-            self.findings += validate(named.image_or_index, self._contents.locator, self._limits)
+            self.findings += validate(named.root, self._contents.locator, self._limits)
         self.images = sum(isinstance(node, Image) for node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
@@ -274,10 +274,10 @@ class _Verification:
         self.proved += 1
         self.size += layer.size
 
-    def _nodes(self) -> Iterator[Image | Opaque]:
+    def _nodes(self) -> Iterator[Leaf]:
         seen: set[Hashable] = set()
         for named in self._contents.images:
-            for node in walk(named.image_or_index, self._contents.locator, self._limits):
+            for node in walk(named.root, self._contents.locator, self._limits):
                 if isinstance(node, ImageIndex):
                     continue
                 name: Hashable = id(node)

@@ -14,7 +14,7 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
 from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Opaque
+    from occy_fast.image.image import Contents, Leaf, Node
     from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
     from occy_fast.spec.digest import Digest
 
@@ -232,11 +232,11 @@ def contents_marks(contents: Contents, skippable: frozenset[Digest] = frozenset(
     several = len(contents.images) > 1
     for position, named in enumerate(contents.images):
         within = f"@{position} " if several else ""
-        yield from node_marks(named.image_or_index, within, skippable)
+        yield from node_marks(named.root, within, skippable)
 
 
 def node_marks(
-    node: Image | ImageIndex | Opaque, within: str = "", skippable: frozenset[Digest] = frozenset()
+    node: Node, within: str = "", skippable: frozenset[Digest] = frozenset()
 ) -> Iterator[Mark]:
     """Yield the marks of one image, or of an index and all images in it; *within* begins every place."""
     if isinstance(node, ImageIndex):
@@ -268,7 +268,7 @@ def _index(node: ImageIndex, within: str) -> Iterator[Mark]:
             yield Mark("index-no-platform", "pull.index_no_platform", place, problem, plain=True)
 
 
-def _is_artifact(node: Image | Opaque) -> bool:
+def _is_artifact(node: Leaf) -> bool:
     return isinstance(node, Image) and node.artifact
 
 

@@ -16,7 +16,7 @@ from occy_fast.errors import (
     UnsupportedMediaType,
 )
 from occy_fast.image.blob import Address, Blob, find_head, read_blob
-from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
+from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque
 from occy_fast.spec.config import ImageConfig, check_config_spelling
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
@@ -31,7 +31,6 @@ from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 MANIFEST_LIMIT = LIMITS.manifest
 DOCKER_MANIFEST_LIMIT = LIMITS.docker_manifest
 
-Node = Image | ImageIndex | Opaque
 Document = TypeVar("Document", Manifest, Index)
 Parse = Callable[[bytes, str, str | None, int, int], Document]
 
@@ -125,7 +124,7 @@ class DocumentReader:
             self._trees[key] = tree
         return tree._replace(node=_named(tree.node, descriptor))
 
-    def _read_manifest(self, descriptor: Descriptor, *, required: bool) -> Image | Opaque:
+    def _read_manifest(self, descriptor: Descriptor, *, required: bool) -> Leaf:
         raw = self._document(descriptor, self._limits.manifest, ManifestTooLarge)
         manifest = self._parse(Manifest.parse, raw, self._where(descriptor), descriptor.media_type)
         if len(manifest.layers) > self._limits.layer_count:

@@ -20,7 +20,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
 )
 from occy_fast.image.blob import Address, Blob, InlineBytes, find_head
-from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Node
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import RECODABLE
@@ -37,7 +37,6 @@ from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.transports.documents import Node
     from occy_fast.transports.locator import Locator
 
 _BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
@@ -72,7 +71,7 @@ class DockerArchiveReader:
         stored = self._read_stored(members)
         images = [self._read_image(members, item, where, stored) for where, item in items]
         chosen = self._choose([image.names for image in images])
-        named = tuple(NamedImage(images[at].image_or_index, names, position=at) for at, names in chosen)
+        named = tuple(NamedImage(images[at].root, names, position=at) for at, names in chosen)
         return Contents(self.locator, "docker-archive", named)
 
     def _read_legacy(self, members: Members) -> Contents:
@@ -170,8 +169,8 @@ class DockerArchiveReader:
             return NamedImage(kept, names, None)
         layers = tuple(map(_layer, regions, config.diff_ids))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
-        called_config = Digest("sha256", called[1]) if called else None
-        image = Image(None, config, config_blob, layers, config.platform, None, called_config=called_config)
+        config_file_digest = Digest("sha256", called[1]) if called else None
+        image = Image(None, config, config_blob, layers, config.platform, None, config_file_digest=config_file_digest)
         return NamedImage(image, names, None)
 
     def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
