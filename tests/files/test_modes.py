@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from occy_fast import api
-from occy_fast.files import staged as staging
+from occy_fast.files import staged
 from support.children import unprivileged
 from support.image_builders import make_image, make_layer, oci_layout
 
@@ -52,7 +52,7 @@ def test_an_archive_keeps_its_mode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not unnamed:
-        monkeypatch.setattr(staging.StagedFile, "_open_unnamed", lambda self: -1)
+        monkeypatch.setattr(staged.StagedFile, "_open_unnamed", lambda self: -1)
     api.convert(source, place.format(tmp_path))
     archive = tmp_path / "out.tar"
     assert mode(archive) == 0o666 & ~umask           # a new file is as the umask says
@@ -74,7 +74,7 @@ def test_it_is_private_from_the_first_byte_on(tmp_path: Path, source: str, monke
         return write(fd, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "pwrite", watched)
-    monkeypatch.setattr(staging.StagedFile, "_open_unnamed", lambda self: -1)
+    monkeypatch.setattr(staged.StagedFile, "_open_unnamed", lambda self: -1)
     api.convert(source, f"docker-archive:{archive}")
     assert set(seen) == {0o600}
 
@@ -184,7 +184,7 @@ def test_where_the_group_cannot_stay_its_bits_go(tmp_path: Path, monkeypatch: py
     os.chown(old, 1234, 2345)
     os.chmod(old, 0o664)
     directory, fd = os.open(tmp_path, os.O_RDONLY), os.open(new, os.O_RDWR)
-    assert staging.keep_mode(fd, "old", directory)
+    assert staged.keep_mode(fd, "old", directory)
     os.close(fd)
     os.close(directory)
     assert mode(new) == 0o604

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import subprocess
@@ -13,24 +12,20 @@ from typing import Any
 
 import pytest
 
-from occy_fast.errors import OutputError, PlanStale, Unsupported
-from occy_fast.files import staged as staging
+from occy_fast.errors import OutputError, Unsupported
+from occy_fast.files import staged
 from occy_fast.files.staged import (
     StagedDirectory,
     StagedFile,
     clean_stale,
-    copy_region,
     is_temporary_name,
-    link_region,
     locked,
     new_temporary_name,
     open_directory,
     output_errors,
-    reflink_region,
     replaceable,
     write_all,
 )
-from occy_fast.image.blob import FileRegion
 
 
 @pytest.fixture
@@ -46,11 +41,6 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(StagedFile, "_open_unnamed", lambda self: -1)
     return request.param
 
-
-def region_of(path: Path, offset: int = 0, size: int | None = None) -> FileRegion:
-    status = path.stat()
-    inode = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    return FileRegion(str(path), offset, status.st_size if size is None else size, inode)
 
 
 def test_names_are_recognised_and_differ() -> None:
@@ -130,7 +120,7 @@ def test_a_killed_run_is_cleaned_up_after(directory: int, tmp_path: Path) -> Non
         "StagedDirectory(open_directory(sys.argv[1]), 'x')\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    source = Path(staging.__file__).parents[2]
+    source = Path(staged.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(source)}
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=False)
     assert run.returncode == -9
@@ -186,46 +176,6 @@ def test_output_errors_name_path_and_operation() -> None:
     assert (caught.value.path, caught.value.errno, caught.value.operation) == ("out.tar", errno.ENOSPC, "write")
 
 
-@pytest.mark.parametrize("in_kernel", [True, False])
-def test_a_region_is_copied(directory: int, tmp_path: Path, monkeypatch, in_kernel: bool) -> None:
-    if not in_kernel:
-        def refuse(*arguments: object) -> int:
-            raise OSError(errno.EXDEV, "not here")
-
-        monkeypatch.setattr(os, "copy_file_range", refuse)
-    (tmp_path / "in").write_bytes(bytes(100) + b"x" * 3_000_000 + bytes(100))
-    with StagedFile(directory, "out") as file:
-        copy_region(region_of(tmp_path / "in", 100, 3_000_000), 3_000_000, file.fd, 512)
-        assert os.pread(file.fd, 4_000_000, 0) == bytes(512) + b"x" * 3_000_000
-
-
-def test_a_file_that_shrank_is_stale(directory: int, tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(b"x" * 1000)
-    region = region_of(tmp_path / "in")
-    os.truncate(tmp_path / "in", 500)
-    with StagedFile(directory, "out") as file, pytest.raises(PlanStale):
-        copy_region(region, 1000, file.fd, 0)
-
-
-@pytest.mark.parametrize("how", ["copy", "reflink"])
-def test_a_file_that_changes_while_it_is_copied_is_stale(
-    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    (tmp_path / "in").write_bytes(b"x" * 1000)
-    region = region_of(tmp_path / "in")
-
-    def changing(*arguments: object) -> int:
-        os.utime(tmp_path / "in", ns=(1, 1))
-        return 1000
-
-    monkeypatch.setattr(os, "copy_file_range", changing)
-    monkeypatch.setattr(fcntl, "ioctl", changing)
-    with StagedFile(directory, "out") as file, pytest.raises(PlanStale, match="while it was copied"):
-        if how == "copy":
-            copy_region(region, 1000, file.fd, 0)
-        else:
-            reflink_region(region, 1000, file.fd)
-
 
 def test_what_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -262,11 +212,3 @@ def test_a_signal_behind_the_link_leaves_nothing(
     with suppress(KeyboardInterrupt), StagedFile(directory, "out") as file:
         file.publish("out")
     assert [name for name in os.listdir(tmp_path) if name != "out"] == []
-
-
-def test_only_whole_files_are_linked(directory: int, tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(b"x" * 1000)
-    assert not link_region(region_of(tmp_path / "in", 10, 990), 990, "part", directory)
-    assert link_region(region_of(tmp_path / "in"), 1000, "whole", directory)
-    assert (tmp_path / "whole").stat().st_ino == (tmp_path / "in").stat().st_ino
-    assert not (tmp_path / "part").exists()

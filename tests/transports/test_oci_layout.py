@@ -38,7 +38,7 @@ from occy_fast.spec.descriptor import REF_NAME, Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS
 from occy_fast.transports import documents
-from occy_fast.transports.layout import stage as layout_stage
+from occy_fast.transports.layout import index_file
 from support.image_builders import OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, oci_layout, sha256
 from support.opening import open_destination, open_source
 from support.publishing import publication, published, write
@@ -982,7 +982,7 @@ def test_thousands_of_references_are_not_compared_with_one_another(
         index["manifests"] += [with_notes(entry, {**about, "n": f"{number}"}) for number in range(count)]
     (layout / "index.json").write_bytes(dumps(index))
     compared, looked = 0, 0
-    equal, ref_of = Descriptor.__eq__, layout_stage._ref
+    equal, ref_of = Descriptor.__eq__, index_file._ref
 
     def count_equal(one: Descriptor, other: object) -> bool:
         nonlocal compared
@@ -998,7 +998,7 @@ def test_thousands_of_references_are_not_compared_with_one_another(
     contents = read(layout)
     assert [named.position for named in contents.images] == list(range(len(index["manifests"])))
     assert compared < 20 * count
-    monkeypatch.setattr(layout_stage, "_ref", count_look)
+    monkeypatch.setattr(index_file, "_ref", count_look)
     occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
     occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path}/out")
     assert looked < 40 * count

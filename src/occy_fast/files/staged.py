@@ -12,31 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from occy_fast.errors import OccyError, OutputError, PlanStale, SizeMismatch, Unsupported, read_errors, unwritable
-from occy_fast.image.blob import identity_of
-
-if TYPE_CHECKING:
-    from occy_fast.image.blob import FileRegion, OpenRegion
+from occy_fast.errors import OccyError, OutputError, Unsupported, unwritable
+from occy_fast.files.modes import keep_mode
 
 COPY_STEP = 1 << 20
-KERNEL_COPY_STEP = 1 << 26          # the kernel takes no signal inside one step
 LOCK_SECONDS = 60.0
 
-_FICLONE = 0x40049409
 _TEMPORARY_NAME = re.compile(r"\.occy-fast-[0-9a-f]{16}\.part")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_ACCESS_LIST = "system.posix_acl_access"
 _ATTEMPTS = 16
 _REMOVAL_DEPTH = 3                  # blobs, blobs/sha256, and the listing of that
-_NO_REFLINK = frozenset(
-    {errno.EOPNOTSUPP, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.ETXTBSY}
-)
-# EIO: the kernel does not say which of the two files fails; reading and writing one after the other does.
-_NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EIO})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL})
-_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOENT, errno.EACCES})
 
 
 @contextmanager
@@ -77,69 +65,6 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(fd, view, offset)
         view, offset = view[written:], offset + written
-
-
-def keep_mode(fd: int, name: str, directory_fd: int, *, readable: bool = True) -> bool:
-    """Let those read and write *fd* who may the regular file *name*, which it replaces; return whether it changed.
-
-    Permission bits and an access list are kept, setuid, setgid and sticky bits never. The owner stays where this
-    process may say so; where the group cannot, its bits go, as they would be another group's. Raises OSError.
-
-    A mode that denies its owner the reading goes where this process becomes the owner: *fd* stays as a new file is.
-
-    Args:
-        readable: False where this process may not read *name*, and is to have what it could read.
-    """
-    try:
-        old = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISREG(old.st_mode):
-        return False
-    new, wanted = os.fstat(fd), _access_list_at(name, directory_fd)
-    if _permissions(new) == _permissions(old) and wanted == _access_list(fd):
-        return False
-    mode = old.st_mode & 0o777
-    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-        try:
-            os.fchown(fd, old.st_uid if readable else -1, old.st_gid)
-        except PermissionError:
-            with suppress(PermissionError):
-                os.fchown(fd, -1, old.st_gid)
-    found = os.fstat(fd)
-    if not mode & stat.S_IRUSR and not (readable and found.st_uid == old.st_uid):
-        return True
-    if found.st_gid != old.st_gid:
-        mode &= ~0o070
-    try:
-        if wanted is not None:
-            os.setxattr(fd, _ACCESS_LIST, wanted)
-        elif _access_list(fd) is not None:           # of the directory, which gives one to new files
-            os.removexattr(fd, _ACCESS_LIST)
-    except OSError:                                  # with a list, the group's bits are of all whom it names
-        mode &= ~0o070
-    os.fchmod(fd, mode)
-    return True
-
-
-def _permissions(status: os.stat_result) -> tuple[int, int, int]:
-    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
-
-
-def _access_list(place: int | str) -> bytes | None:
-    """Return the POSIX access list of a file, as its attribute has it; None for none."""
-    try:
-        return os.getxattr(place, _ACCESS_LIST)
-    except OSError:                                  # the file has none, or the file system knows none
-        return None
-
-
-def _access_list_at(name: str, directory_fd: int) -> bytes | None:
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
-    try:
-        return _access_list(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
 
 
 def new_temporary_name() -> str:
@@ -381,72 +306,3 @@ def _lock(fd: int) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
     return True
-
-
-@contextmanager
-def _opened(origin: FileRegion, size: int) -> Iterator[OpenRegion]:
-    """Open what is adopted as a blob of *size*, and see at the end that it is still the file it was.
-
-    Raises SizeMismatch, PlanStale, and what FileRegion.open does.
-    """
-    if origin.size != size:
-        raise SizeMismatch(origin.path, size, origin.size)
-    with origin.open() as region:
-        yield region
-        with read_errors(origin.path):
-            status = os.fstat(region.fd)
-        if origin.inode is not None and identity_of(status) != origin.inode:
-            raise PlanStale(origin.path, "the file changed while it was copied")
-
-
-def link_region(origin: FileRegion, size: int, name: str, directory_fd: int) -> bool:
-    """Link the origin's file as *name*; False where it is only part of its file or cannot be linked."""
-    with _opened(origin, size) as region:
-        if region.offset != 0 or os.fstat(region.fd).st_size != size:
-            return False
-        try:
-            os.link(f"/proc/self/fd/{region.fd}", name, dst_dir_fd=directory_fd, follow_symlinks=True)
-        except OSError as error:
-            if error.errno in _NO_LINK:
-                return False
-            raise
-        os.fsync(region.fd)
-        return True
-
-
-def reflink_region(origin: FileRegion, size: int, fd: int) -> bool:
-    """Share the origin's blocks with the empty file *fd*; False where the file system has no such thing."""
-    with _opened(origin, size) as region:
-        if region.offset != 0 or os.fstat(region.fd).st_size != size:
-            return False
-        try:
-            fcntl.ioctl(fd, _FICLONE, region.fd)
-        except OSError as error:
-            if error.errno in _NO_REFLINK:
-                return False
-            raise
-        return True
-
-
-def copy_region(origin: FileRegion, size: int, fd: int, offset: int) -> None:
-    """Copy *size* bytes of the origin to *offset* of *fd*, inside the kernel where it can. Raises PlanStale."""
-    with _opened(origin, size) as region:
-        done = 0
-        in_kernel = True
-        while done < size:
-            step = min(size - done, KERNEL_COPY_STEP)
-            if in_kernel:
-                try:
-                    moved = os.copy_file_range(region.fd, fd, step, region.offset + done, offset + done)
-                except OSError as error:
-                    if error.errno not in _NO_COPY_RANGE:
-                        raise
-                    in_kernel = False
-                    continue
-            else:
-                data = region.read(done, min(step, COPY_STEP))
-                write_all(fd, data, offset + done)
-                moved = len(data)
-            if moved == 0:
-                raise PlanStale(origin.path, f"the file ends {size - done} bytes early")
-            done += moved

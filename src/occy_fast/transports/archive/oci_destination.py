@@ -9,7 +9,7 @@ from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.archive.stage import ArchiveStage, place_notes, stream_notes
 from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout.directory import LAYOUT_FILE
-from occy_fast.transports.layout.stage import merged_index
+from occy_fast.transports.layout.index_file import merged_index
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion

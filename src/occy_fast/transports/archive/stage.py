@@ -14,15 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OccyError, SizeMismatch, Unsupported
+from occy_fast.files.adopt import copy_region
 from occy_fast.files.spool import StreamedFile, temporary_directory
-from occy_fast.files.staged import (
-    StagedFile,
-    clean_stale,
-    copy_region,
-    open_directory,
-    output_errors,
-    replaceable,
-)
+from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.files.tar_writer import Region, TarOutput
 from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.digest import Digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 
 from occy_fast.errors import BadArchive, BadManifest, OccyError, UnsupportedFormat, unreadable
 from occy_fast.files.staged import open_directory
@@ -119,6 +120,11 @@ def check_layout_size(size: int, where: str) -> None:
     if size > LAYOUT_LIMIT:
         problem = f"{LAYOUT_LIMIT >> 10} KiB and more, where some thirty bytes are expected"
         raise BadManifest(where, problem, f"write {LAYOUT_FILE.decode()} into it")
+
+
+def algorithms_of(digests: Iterable[Digest]) -> list[str]:
+    """Return the directories in "blobs" that a layout of these digests has; sha256 is always there."""
+    return sorted({digest.algorithm for digest in digests} | {"sha256"})
 
 
 def blob_name(digest: Digest) -> str:

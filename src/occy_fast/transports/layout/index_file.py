@@ -1,13 +1,17 @@
-"""How image references and OCI ref names stand beside one another in the annotations of index.json."""
+"""The entries of index.json: what images are called there, and how new entries join those that are there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from typing import Any
 
-from occy_fast.errors import BadReference
-from occy_fast.image.publication import PublishedRoot
+from occy_fast.errors import AmbiguousReference, BadReference
+from occy_fast.image.publication import Publication, PublishedRoot
 from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor, sorted_pairs
+from occy_fast.spec.json import format_json
+from occy_fast.spec.manifest import Index
+from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
 
 
@@ -60,3 +64,70 @@ def index_entries(root: PublishedRoot, is_taken: Callable[[str], bool] | None = 
 
 def _annotated(descriptor: Descriptor, added: dict[str, str]) -> Descriptor:
     return replace(descriptor, annotations=sorted_pairs({**dict(descriptor.annotations), **added}))
+
+
+def merged_index(index: Index | None, publication: Publication) -> bytes:
+    """Return index.json with the publication's entries added, or in the place of those of the same ref name.
+
+    Everything else in *index* stays as it is. Raises AmbiguousReference where one of the publication's own entries
+    would stand in the place of another.
+    """
+    new: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    document = new if index is None else index.document()
+    entries = _Entries(document["manifests"] or ())  # null is how Go writes an empty list
+    known: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in entries.all() if _ref(entry)}
+    chosen = {root.ref for root in publication.roots}
+    ours: dict[str, str] = {}
+    for root in publication.roots:
+
+        def is_taken(ref: str, names: tuple[str, ...] = root.names) -> bool:
+            return ref in chosen or (ref in known and (known[ref] is None or known[ref] not in names))
+
+        for descriptor in index_entries(root, is_taken):
+            entry = descriptor.document()
+            ref = _ref(entry)
+            if ref is not None and ours.setdefault(ref, entry["digest"]) != entry["digest"]:
+                candidates = (ours[ref], entry["digest"])
+                raise AmbiguousReference("index.json", f"several images are called '{ref}'", candidates, "choose one")
+            known[ref] = _name(entry)
+            entries.put(entry)
+    document["manifests"] = entries.all()
+    return format_json(document)
+
+
+class _Entries:
+    """The entries of an index, found by what they are called; there may be thousands, and as many to be put."""
+
+    def __init__(self, entries: Iterable[dict[str, Any]]) -> None:
+        self._entries: list[dict[str, Any] | None] = list(entries)       # None: dropped
+        self._places: dict[Hashable, list[int]] = {}
+        for place, entry in enumerate(self.all()):
+            self._places.setdefault(_called(entry), []).append(place)
+
+    def all(self) -> list[dict[str, Any]]:
+        return [entry for entry in self._entries if entry is not None]
+
+    def put(self, entry: dict[str, Any]) -> None:
+        """Put *entry* in the place of the first that is called the same, and drop the others; else at the end."""
+        places = self._places.setdefault(_called(entry), [])
+        if not places:
+            places.append(len(self._entries))
+            self._entries.append(entry)
+        self._entries[places[0]] = entry
+        for place in places[1:]:
+            self._entries[place] = None
+        del places[1:]
+
+
+def _called(entry: dict[str, Any]) -> Hashable:
+    """Return what an entry is told by: its ref name, or without one what it names, and for which platform."""
+    ref = _ref(entry)
+    return ref or (ref, entry["digest"], format_json(sorted((entry.get("platform") or {}).items())))
+
+
+def _ref(entry: dict[str, Any]) -> str | None:
+    return (entry.get("annotations") or {}).get(REF_NAME)
+
+
+def _name(entry: dict[str, Any]) -> str | None:
+    return (entry.get("annotations") or {}).get(IMAGE_NAME)

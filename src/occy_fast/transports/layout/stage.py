@@ -7,10 +7,9 @@ import os
 import threading
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from occy_fast.errors import (
-    AmbiguousReference,
     DigestMismatch,
     ManifestTooLarge,
     MissingBlob,
@@ -20,29 +19,24 @@ from occy_fast.errors import (
     UnsupportedFormat,
     unwritable,
 )
+from occy_fast.files.adopt import copy_region, link_region, reflink_region
+from occy_fast.files.modes import keep_mode
 from occy_fast.files.staged import (
     StagedDirectory,
     clean_stale,
-    copy_region,
     is_temporary_name,
-    keep_mode,
-    link_region,
     locked,
     open_directory,
     output_errors,
-    reflink_region,
     write_all,
 )
-from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.json import format_json
-from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.transports.documents import MANIFEST_LIMIT
-from occy_fast.transports.layout.directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, blob_name
-from occy_fast.transports.layout.index_file import index_entries
+from occy_fast.transports.layout.additions import Additions, exists_at
+from occy_fast.transports.layout.directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, algorithms_of, blob_name
+from occy_fast.transports.layout.index_file import merged_index
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
 
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
@@ -62,13 +56,13 @@ class _FileSink:
 
     def commit(self, digest: Digest, size: int) -> None:
         assert self._size in (None, size)
-        self._stage._commit(self._name, self.fd, digest, size)
+        self._stage.commit_blob(self._name, self.fd, digest, size)
         self._close()
 
     def abort(self) -> None:
         if self.fd >= 0:
             self._close()
-            self._stage._discard(self._name)
+            self._stage.discard_blob(self._name)
 
     def _close(self) -> None:
         os.close(self.fd)
@@ -244,22 +238,22 @@ class OciLayoutStage:
         """Move the staged blobs into *target* and replace its index; the caller holds its lock."""
         self._check_blobs(publication)
         index = target.read_index()
-        made: list[tuple[int, str]] = []
+        additions = Additions(target, self._staging.fd, self._path)
         try:
             with output_errors(self._path, "write to"):
                 self._write_part("index.json", self._merged(index, publication))
                 if target.read("oci-layout", LAYOUT_LIMIT) is None:
                     self._write_part("oci-layout", LAYOUT_FILE)
-                    self._move("oci-layout", target.fd, "oci-layout", made)
+                    additions.move_file("oci-layout")
             with output_errors(self._path, "rename into"):
-                self._move_blobs(target, made)
+                additions.move_blobs(self._staged.keys())
             with output_errors(self._path, "fsync"):
                 os.fsync(target.fd)
             with output_errors(self._path, "rename into"):
                 os.rename("index.json", "index.json", src_dir_fd=self._staging.fd, dst_dir_fd=target.fd)
         except BaseException:
-            if _lexists("index.json", self._staging.fd):         # else it is published, and what it names must stay
-                _take_back(made)
+            if exists_at("index.json", self._staging.fd):         # else it is published, and what it names must stay
+                additions.take_back()
             raise
         with output_errors(self._path, "fsync"):
             os.fsync(target.fd)
@@ -287,48 +281,8 @@ class OciLayoutStage:
             if found != size:
                 raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, found)
 
-    def _algorithms(self) -> list[str]:
-        return sorted({digest.algorithm for digest in self._staged} | {"sha256"})
-
-    def _move_blobs(self, target: LayoutDirectory, made: list[tuple[int, str]]) -> None:
-        self._make_directory(target.fd, "blobs", made)
-        for algorithm in self._algorithms():
-            blobs = target.directory("blobs")
-            assert blobs is not None
-            self._make_directory(blobs, algorithm, made)
-            directory = target.directory(f"blobs/{algorithm}")
-            assert directory is not None
-            for digest in sorted(self._staged):
-                if digest.algorithm == algorithm:
-                    self._move(blob_name(digest), directory, digest.hex, made)
-            os.fsync(directory)
-            os.fsync(blobs)
-
-    def _make_directory(self, at: int, name: str, made: list[tuple[int, str]]) -> None:
-        if not _lexists(name, at):
-            made.append((at, name))                  # before the call: a signal may come right behind it
-            os.mkdir(name, dir_fd=at)
-
-    def _move(self, name: str, at: int, new_name: str, made: list[tuple[int, str]]) -> None:
-        if not _lexists(new_name, at):
-            made.append((at, new_name))
-        else:
-            self._keep_mode(name, at, new_name)
-        with output_errors(f"{self._path}/{name}", "replace"):
-            os.rename(name, new_name, src_dir_fd=self._staging.fd, dst_dir_fd=at)
-
-    def _keep_mode(self, name: str, at: int, new_name: str) -> None:
-        """Give a staged blob the mode of the one it replaces; a link to the source's file has the source's."""
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._staging.fd)
-        try:
-            # a mode that shuts this process out is damage, which whoever comes next would find again
-            if os.fstat(fd).st_nlink == 1 and keep_mode(fd, new_name, at, readable=_may_read(new_name, at)):
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-
     def _sync_staging(self) -> None:
-        for name in (*(f"blobs/{algorithm}" for algorithm in self._algorithms()), "blobs"):
+        for name in (*(f"blobs/{algorithm}" for algorithm in algorithms_of(self._staged)), "blobs"):
             fd = open_directory(name, self._staging.fd, follow=False)
             try:
                 os.fsync(fd)
@@ -365,7 +319,8 @@ class OciLayoutStage:
         os.rename(part, blob_name(digest), src_dir_fd=self._staging.fd, dst_dir_fd=self._staging.fd)
         self._staged[digest] = size
 
-    def _commit(self, name: str, fd: int, digest: Digest, size: int) -> None:
+    def commit_blob(self, name: str, fd: int, digest: Digest, size: int) -> None:
+        """Make the staged file *name* the blob of *digest*, as its sink has ended. Raises OutputError, SizeMismatch."""
         with output_errors(self._path, "fsync"):
             written = os.fstat(fd).st_size
             if written != size:
@@ -375,7 +330,8 @@ class OciLayoutStage:
             self._place(name, digest, size)
             del self._sinks[name]
 
-    def _discard(self, name: str) -> None:
+    def discard_blob(self, name: str) -> None:
+        """Remove the staged file *name*, whose sink was given up."""
         with self._mutex:
             self._sinks.pop(name, None)
             with suppress(OSError):
@@ -390,99 +346,3 @@ class OciLayoutStage:
         for sink in list(self._sinks.values()):
             sink.abort()
         self._cleanup.close()
-
-
-def merged_index(index: Index | None, publication: Publication) -> bytes:
-    """Return index.json with the publication's entries added, or in the place of those of the same ref name.
-
-    Everything else in *index* stays as it is. Raises AmbiguousReference where one of the publication's own entries
-    would stand in the place of another.
-    """
-    new: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
-    document = new if index is None else index.document()
-    entries = _Entries(document["manifests"] or ())  # null is how Go writes an empty list
-    known: dict[str | None, str | None] = {_ref(entry): _name(entry) for entry in entries.all() if _ref(entry)}
-    chosen = {root.ref for root in publication.roots}
-    ours: dict[str, str] = {}
-    for root in publication.roots:
-
-        def is_taken(ref: str, names: tuple[str, ...] = root.names) -> bool:
-            return ref in chosen or (ref in known and (known[ref] is None or known[ref] not in names))
-
-        for descriptor in index_entries(root, is_taken):
-            entry = descriptor.document()
-            ref = _ref(entry)
-            if ref is not None and ours.setdefault(ref, entry["digest"]) != entry["digest"]:
-                candidates = (ours[ref], entry["digest"])
-                raise AmbiguousReference("index.json", f"several images are called '{ref}'", candidates, "choose one")
-            known[ref] = _name(entry)
-            entries.put(entry)
-    document["manifests"] = entries.all()
-    return format_json(document)
-
-
-class _Entries:
-    """The entries of an index, found by what they are called; there may be thousands, and as many to be put."""
-
-    def __init__(self, entries: Iterable[dict[str, Any]]) -> None:
-        self._entries: list[dict[str, Any] | None] = list(entries)       # None: dropped
-        self._places: dict[Hashable, list[int]] = {}
-        for place, entry in enumerate(self.all()):
-            self._places.setdefault(_called(entry), []).append(place)
-
-    def all(self) -> list[dict[str, Any]]:
-        return [entry for entry in self._entries if entry is not None]
-
-    def put(self, entry: dict[str, Any]) -> None:
-        """Put *entry* in the place of the first that is called the same, and drop the others; else at the end."""
-        places = self._places.setdefault(_called(entry), [])
-        if not places:
-            places.append(len(self._entries))
-            self._entries.append(entry)
-        self._entries[places[0]] = entry
-        for place in places[1:]:
-            self._entries[place] = None
-        del places[1:]
-
-
-def _called(entry: dict[str, Any]) -> Hashable:
-    """Return what an entry is told by: its ref name, or without one what it names, and for which platform."""
-    ref = _ref(entry)
-    return ref or (ref, entry["digest"], format_json(sorted((entry.get("platform") or {}).items())))
-
-
-def _ref(entry: dict[str, Any]) -> str | None:
-    return (entry.get("annotations") or {}).get(REF_NAME)
-
-
-def _name(entry: dict[str, Any]) -> str | None:
-    return (entry.get("annotations") or {}).get(IMAGE_NAME)
-
-
-def _lexists(name: str, dir_fd: int) -> bool:
-    try:
-        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _may_read(name: str, dir_fd: int) -> bool:
-    """Tell whether this process is allowed to read a file; that the disk fails is no matter of its mode."""
-    try:
-        os.close(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd))
-    except PermissionError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _take_back(made: list[tuple[int, str]]) -> None:
-    """Remove what this run put into a layout, last things first."""
-    for at, name in reversed(made):
-        with suppress(OSError):
-            try:
-                os.unlink(name, dir_fd=at)
-            except (IsADirectoryError, PermissionError):
-                os.rmdir(name, dir_fd=at)
