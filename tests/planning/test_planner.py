@@ -883,10 +883,33 @@ def test_a_plan_is_a_value() -> None:
     assert plan == plan_of(contents(image("a", "b.gzip")), goal("zstd", format="docker"))
 
 
+def test_writing_in_order_says_nothing_of_identity_or_of_reading_back() -> None:
+    """Where blobs go one after another, and manifests are kept as they are, as in a registry."""
+    capabilities = replace(LAYOUT, writes="one after another", adopts=frozenset())
+    facts = replace(FACTS, present=frozenset({digest("a")}), reflinks=frozenset({digest("b.gzip")}))
+    wanted = goal("zstd", verify="destination", link=True)
+    plan = make_plan(contents(image("b.gzip", "a", "c.zstd")), wanted, capabilities, facts, destination="oci:out")
+    assert [type(step) for step in plan.steps] == [Copy, Recode, Recode]
+    assert "oci manifest edited" in plan.explain()
+    assert list(plan.notes) == [
+        "1 layer copied, not linked: oci takes bytes, and no files",
+        "2 recoded layers in temporary files without a name until the size is known",
+    ]
+
+
+def test_a_blob_is_shared_only_as_the_destination_takes_it() -> None:
+    facts = Facts(links=frozenset({digest("a")}), reflinks=frozenset({digest("a"), digest("b")}))
+    for adopts, steps in (({"link", "reflink"}, "link reflink"), ({"reflink"}, "reflink reflink"), ({}, "copy copy")):
+        capabilities = replace(LAYOUT, adopts=frozenset(adopts))
+        shown = contents(image("a", "b"))
+        plan = make_plan(shown, goal(link=True), capabilities, facts, destination="oci:out")
+        assert [step.how if isinstance(step, Adopt) else "copy" for step in plan.steps] == steps.split()
+
+
 def test_what_is_copied_first_where_recoding_is_one_by_one() -> None:
     plan = plan_of(contents(image("a.zstd", "b.gzip", "c.zstd", "d")), goal(), archive=True)
     assert [type(step) for step in plan.steps] == [Copy, Copy, Recode, Recode]
-    assert plan.one_by_one
+    assert plan.writes == "one of unknown size"
 
 
 def test_what_may_not_fit_is_said() -> None:

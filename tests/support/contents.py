@@ -27,7 +27,8 @@ LAYOUT = Capabilities(
     artifacts=True,
     referrers=True,
     keeps_manifest=True,
-    concurrent_unknown=True,
+    writes="any order",
+    adopts=frozenset({"link", "reflink"}),
 )
 ARCHIVE = Capabilities(
     encodings=frozenset({"none", "gzip"}),
@@ -37,15 +38,12 @@ ARCHIVE = Capabilities(
     artifacts=False,
     referrers=False,
     keeps_manifest=True,
-    concurrent_unknown=False,
+    writes="one of unknown size",
     layer_types=False,
-    refs=False,
-    adopts=False,
+    names="reference",
 )
 
-DAEMON = replace(
-    ARCHIVE, keeps_manifest=False, concurrent_unknown=True, streams=True, encodings=frozenset({"none", "gzip"})
-)
+DAEMON = replace(ARCHIVE, keeps_manifest=False, writes="one after another", identity="config", reads_back=False)
 
 
 def digest(name: str) -> Digest:

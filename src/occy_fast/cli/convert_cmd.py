@@ -257,7 +257,7 @@ def result_lines(plan: Plan, result: ConvertResult) -> list[str]:
             rows = [(str(number), *_row(next(outcomes))) for number in range(1, len(image.steps) + 1)]
             if rows:
                 lines += format_table(("layer", "step", "from", "size", "to", "size", "digest"), rows, "><<><><")
-        if not plan.streams:
+        if plan.identity == "manifest":
             lines.append(f"digest    {digest}")
         elif not single:
             lines.append(f"image id  {digest}")

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from occy_fast.planning.steps import AdoptHow
+
+Writes = Literal["any order", "one of unknown size", "one after another"]
+Identity = Literal["manifest", "config"]
+Names = Literal["ref", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +24,15 @@ class Capabilities:
         many_images: several images fit side by side.
         artifacts: manifests without an image config fit.
         referrers: manifests with a subject fit.
-        keeps_manifest: manifest bytes survive; otherwise they are made anew by whoever reads.
+        keeps_manifest: manifest bytes survive; otherwise whoever reads makes them again.
+        writes: how blobs go there. In "any order", several at a time; with "one of unknown size" at a time, as the
+            destination is a single file; or "one after another": those of known size as they are read, while one of
+            unknown size waits in a temporary file until it is whole.
+        identity: what an image is known by there: the digest of its "manifest", or of its "config", the image id.
+        adopts: how a blob may become the destination's without being copied; empty where it can only be copied.
         layer_types: whoever reads a layer there is told its media type; otherwise it is taken for a tar.
-        refs: a name there is a word of its own, such as an OCI layout's ref name; otherwise it is an image reference.
-        concurrent_unknown: several blobs whose size is not known may be written at the same time.
-        adopts: a blob may become the destination's by link or shared blocks; otherwise it can only be copied.
-        streams: blobs of known size go there one after another, as they are read; one of unknown size waits in a
-            file of ours until it is whole.
+        names: a name there is a "ref", a word of its own such as an OCI layout's ref name, or an image "reference".
+        reads_back: what is there already can be read and verified in its place.
         notes: what the reader of a plan would not expect of the destination.
     """
 
@@ -33,9 +43,10 @@ class Capabilities:
     artifacts: bool
     referrers: bool
     keeps_manifest: bool
-    concurrent_unknown: bool
+    writes: Writes
+    identity: Identity = "manifest"
+    adopts: frozenset[AdoptHow] = frozenset()
     layer_types: bool = True
-    refs: bool = True
-    adopts: bool = True
-    streams: bool = False
+    names: Names = "ref"
+    reads_back: bool = True
     notes: tuple[str, ...] = ()

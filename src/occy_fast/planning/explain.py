@@ -73,7 +73,7 @@ def stream_plan_lines(plan: StreamPlan) -> list[str]:
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
         lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {why_rule(rule, plan)}".rstrip())
-    totals = ["recodes one layer at a time"] if plan.one_by_one else []
+    totals = ["recodes one layer at a time"] if plan.writes == "one of unknown size" else []
     if plan.free is not None:
         totals.append(f"{format_size(plan.free)} free")
     lines.append("; ".join([*totals, "verifies layers"]))
@@ -113,7 +113,7 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
 def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
-    manifest = f"{image.family} manifest {fate_of(image)}, " if not plan.streams else ""
+    manifest = f"{image.family} manifest {fate_of(image)}, " if plan.identity == "manifest" else ""
     lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
@@ -198,7 +198,7 @@ def _totals(plan: Plan) -> str:
         if size:
             parts.append(f"{verb} {format_size(size)}")
     if recoded := recoded_bytes(plan):
-        one_by_one = ", one layer at a time" if plan.one_by_one else ""
+        one_by_one = ", one layer at a time" if plan.writes == "one of unknown size" else ""
         parts.append(f"recodes {format_size(recoded)}{one_by_one}")
         parts.append(f"writes about {format_size(estimate_written(plan))}")
     if plan.free is not None:

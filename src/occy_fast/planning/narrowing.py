@@ -12,6 +12,7 @@ from occy_fast.spec.media_type import media_type
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
     from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.targets.target import Target
 
@@ -63,6 +64,15 @@ def fit(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilitie
         families=families,
         multi_platform=capabilities.multi_platform and not all(target.refuses(_INDEX[name]) for name in families),
         many_images=capabilities.many_images and not (is_loaded(destination) and target.refuses("load.multi_image")),
+    )
+
+
+def fit_facts(facts: Facts, capabilities: Capabilities) -> Facts:
+    """Return *facts* without the blobs that could be shared, where the destination adopts none that way."""
+    return replace(
+        facts,
+        links=facts.links if "link" in capabilities.adopts else frozenset(),
+        reflinks=facts.reflinks if "reflink" in capabilities.adopts else frozenset(),
     )
 
 

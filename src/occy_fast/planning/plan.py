@@ -15,7 +15,7 @@ from occy_fast.spec.config import chain_ids
 from occy_fast.words import printable
 
 if TYPE_CHECKING:
-    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.capabilities import Capabilities, Identity, Writes
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
@@ -29,10 +29,8 @@ class Plan:
         source: locator.
         destination: locator.
         steps: each different work once, in the order it is begun.
-        one_by_one: recoded layers are written one after another, as the destination is a single file.
+        writes, identity: of the destination, as its Capabilities have them.
         notes: what the reader would not expect.
-        streams: the destination is a daemon: what is copied goes there as it is read, one layer after another, and what
-            is published is known by its config's digest, the image id.
         access: how the destination is reached, where it is a daemon.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
@@ -43,8 +41,8 @@ class Plan:
     goal: Goal
     roots: tuple[NamedPlan, ...]
     steps: tuple[LayerStep, ...]
-    one_by_one: bool = False
-    streams: bool = False
+    writes: Writes
+    identity: Identity
     access: Access = USUAL_ACCESS
     notes: tuple[str, ...] = ()
     memory: int = 0
@@ -81,7 +79,6 @@ class StreamPlan:
         destination: locator.
         rules: one per kind, in the order of KINDS.
         capabilities, facts, reference: what the second planning decides with, once the manifest has come.
-        one_by_one: recoded layers are written one after another, as the destination is a single file.
         notes: what the reader would not expect.
         access: how a daemon is reached.
         announced: diff_ids the source is said to have; none where nobody says.
@@ -96,12 +93,16 @@ class StreamPlan:
     capabilities: Capabilities
     facts: Facts
     reference: str | None = None
-    one_by_one: bool = False
     access: Access = USUAL_ACCESS
     announced: tuple[Digest, ...] = ()
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None
+
+    @property
+    def writes(self) -> Writes:
+        """Return how blobs go to the destination."""
+        return self.capabilities.writes
 
     def rule_for(self, kind: str) -> Rule:
         """Return the rule of one of KINDS."""

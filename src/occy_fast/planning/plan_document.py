@@ -49,7 +49,7 @@ def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
         recodes = any(rule.act == "recode" for rule in plan.rules)
         return document | {
             "rules": [_rule_document(rule, plan) for rule in plan.rules],
-            "recoded_one_by_one": plan.one_by_one and recodes,
+            "recoded_one_by_one": plan.writes == "one of unknown size" and recodes,
         }
     return document | {
         "images": [
@@ -63,7 +63,7 @@ def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
             for named in plan.roots
         ],
         "steps": len(plan.steps),
-        "recoded_one_by_one": plan.one_by_one and any(isinstance(step, Recode) for step in plan.steps),
+        "recoded_one_by_one": plan.writes == "one of unknown size" and any(isinstance(step, Recode) for step in plan.steps),
         "bytes_copied": plan.copied_bytes,
         "bytes_recoded": recoded_bytes(plan),
         "bytes_written_estimate": estimate_written(plan),

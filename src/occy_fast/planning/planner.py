@@ -25,7 +25,7 @@ from occy_fast.image.validate import validate
 from occy_fast.planning.demands import check_demands, refusals
 from occy_fast.planning.joining import choose_one, join, selector
 from occy_fast.planning.ladder import layer_step
-from occy_fast.planning.narrowing import fit, narrow, reads, surely_reads
+from occy_fast.planning.narrowing import fit, fit_facts, narrow, reads, surely_reads
 from occy_fast.planning.plan import Plan
 from occy_fast.planning.steps import (
     BlobPlan,
@@ -111,7 +111,7 @@ class _Planner:
         self.contents = contents
         self.goal = goal
         self.capabilities = capabilities
-        self.facts = facts if capabilities.adopts else replace(facts, links=frozenset(), reflinks=frozenset())
+        self.facts = fit_facts(facts, capabilities)
         self.destination = destination
         self.reference = reference
         self.notes = list(capabilities.notes)
@@ -129,7 +129,7 @@ class _Planner:
             raise NotFound(self.contents.locator, "image")
         steps = self._order(step for named in roots for step in steps_of(named.root))
         self._note_orphaned(roots)
-        if not (self.capabilities.keeps_manifest or self.capabilities.streams):
+        if self.capabilities.identity == "manifest" and not self.capabilities.keeps_manifest:
             self.notes.append(f"{self._kind()} has no place for manifests: the digest is of one that stays behind")
         self._note_turned_plain(roots)
         self._note_unlinked(steps)
@@ -140,8 +140,8 @@ class _Planner:
             goal=self.goal,
             roots=roots,
             steps=steps,
-            one_by_one=not self.capabilities.concurrent_unknown,
-            streams=self.capabilities.streams,
+            writes=self.capabilities.writes,
+            identity=self.capabilities.identity,
             notes=tuple(dict.fromkeys(self.notes)),
             memory=self._memory(steps),
             free=self.facts.free,
@@ -152,7 +152,11 @@ class _Planner:
     def _check_demands(self) -> None:
         check_demands(self.goal, self.capabilities, self.destination)
         self.images = join(
-            self.contents, self.goal.platforms, refs=self.capabilities.refs, limits=self.limits, called=self.chosen
+            self.contents,
+            self.goal.platforms,
+            refs=self.capabilities.names == "ref",
+            limits=self.limits,
+            called=self.chosen,
         )
         images = [named for named in self.images if not self._is_referrer(named)]
         if len(images) > 1 and (self.chosen or not self.capabilities.many_images):
@@ -233,7 +237,7 @@ class _Planner:
             name = _full_name(self.reference)
             names, ref = (() if name is None else (name,)), self.reference
         names = tuple(dict.fromkeys((*names, *self.goal.names)))
-        if not self.capabilities.refs:
+        if self.capabilities.names == "reference":
             if ref is not None and not names:
                 problem = f"'{ref}' is no image reference, so the image gets no name there"
                 self.notes.append(f"{problem}; --tag NAME:TAG gives one")
@@ -492,7 +496,7 @@ class _Planner:
         first: dict[tuple[object, ...], LayerStep] = {}
         for step in steps:
             first.setdefault(work_of(step), step)
-        if self.capabilities.concurrent_unknown and not self.capabilities.streams:
+        if self.capabilities.writes == "any order":
             return tuple(first.values())
         return tuple(sorted(first.values(), key=lambda step: isinstance(step, Recode)))
 
@@ -534,7 +538,7 @@ class _Planner:
 
     def _note_spooled(self, steps: tuple[LayerStep, ...]) -> None:
         recoded = sum(isinstance(step, Recode) for step in steps)
-        if self.capabilities.streams and recoded:
+        if self.capabilities.writes == "one after another" and recoded:
             files = "a temporary file" if recoded == 1 else "temporary files"
             self.notes.append(f"{_count(recoded, 'recoded layer')} in {files} without a name until the size is known")
 
@@ -544,7 +548,8 @@ class _Planner:
             why = "no whole file on the destination's file system"
             if not self.capabilities.adopts:
                 one_file = f"{self._kind()} is one file, which shares none of its layers"
-                why = f"{self._kind()} takes bytes, and no files" if self.capabilities.streams else one_file
+                streamed = self.capabilities.writes == "one after another"
+                why = f"{self._kind()} takes bytes, and no files" if streamed else one_file
             self.notes.append(f"{_count(copies, 'layer')} copied, not linked: {why}")
 
 

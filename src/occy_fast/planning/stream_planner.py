@@ -59,10 +59,9 @@ def make_rules(
         capabilities=capabilities,
         facts=facts,
         reference=reference,
-        one_by_one=not capabilities.concurrent_unknown,
         notes=(
             *((_UNLINKED,) if goal.link else ()),
-            *((_SPOOLED,) if capabilities.streams else ()),
+            *((_SPOOLED,) if capabilities.writes == "one after another" else ()),
             *capabilities.notes,
             *refusals(facts, goal, source),
         ),

@@ -105,8 +105,8 @@ class _Execution:
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._lanes.check()
-            alone = (self._plan.one_by_one and isinstance(step, Recode)) or (
-                self._plan.streams and isinstance(step, Copy)
+            alone = (self._plan.writes == "one of unknown size" and isinstance(step, Recode)) or (
+                self._plan.writes == "one after another" and isinstance(step, Copy)
             )
             if alone:
                 self._lanes.end_all()
@@ -271,7 +271,7 @@ class _Execution:
 
 def _identity(root: Published, plan: Plan) -> Digest:
     """Return what the destination knows a root by: a daemon, by its image id."""
-    if isinstance(root, PublishedImage) and plan.streams:
+    if isinstance(root, PublishedImage) and plan.identity == "config":
         return root.config.digest
     return root.descriptor.digest
 

@@ -84,11 +84,12 @@ class Passage:
             rule = None if plan is None else plan.rule_for(arrival.kind)
             if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
                 rule = Rule("none", "skip")
-            streamed = plan is not None and plan.capabilities.streams and rule is not None and rule.act == "copy"
+            writes = None if plan is None else plan.writes
+            streamed = writes == "one after another" and rule is not None and rule.act == "copy"
             if streamed:                                 # nothing else is sent between its begin and its end
                 self._lanes.end_all()
             self._begin(arrival, rule, stage, destination)
-            if streamed or (plan is not None and plan.one_by_one and rule is not None and rule.act == "recode"):
+            if streamed or (writes == "one of unknown size" and rule is not None and rule.act == "recode"):
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
 

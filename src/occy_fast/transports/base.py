@@ -96,7 +96,7 @@ class Stage(Protocol):
     def open_blob(self, size: int | None) -> Sink | StreamSink:
         """Open a Sink; a known *size* (bytes) is reserved, and such Sinks may be written side by side.
 
-        Where the destination's capabilities say that it streams, a known size opens a StreamSink.
+        Where the destination is written "one after another", a known size opens a StreamSink.
 
         Raises OutputError, TransportError.
         """

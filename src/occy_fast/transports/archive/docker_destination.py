@@ -35,10 +35,9 @@ class DockerArchiveDestination:
             artifacts=False,
             referrers=False,
             keeps_manifest=universal,
-            concurrent_unknown=False,
+            writes="one of unknown size",
             layer_types=False,
-            refs=False,
-            adopts=False,
+            names="reference",
             notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
 

@@ -46,8 +46,7 @@ class OciArchiveDestination:
             artifacts=True,
             referrers=True,
             keeps_manifest=True,
-            concurrent_unknown=False,
-            adopts=False,
+            writes="one of unknown size",
             notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
 

@@ -41,11 +41,11 @@ class DaemonDestination:
             artifacts=False,
             referrers=False,
             keeps_manifest=False,
-            concurrent_unknown=True,
+            writes="one after another",
+            identity="config",
             layer_types=False,
-            refs=False,
-            adopts=False,
-            streams=True,
+            names="reference",
+            reads_back=False,
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002

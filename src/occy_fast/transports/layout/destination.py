@@ -36,7 +36,8 @@ class OciLayoutDestination:
             artifacts=True,
             referrers=True,
             keeps_manifest=True,
-            concurrent_unknown=True,
+            writes="any order",
+            adopts=frozenset({"link", "reflink"}),
         )
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
