@@ -66,6 +66,7 @@ __all__ = [
     "Target",
     "TargetFinding",
     "VerifyReport",
+    "WorkKey",
     "build_info",
     "check",
     "convert",
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.goal import Goal
     from occy_fast.planning.plan import Plan, StreamPlan
     from occy_fast.planning.rules import Rule
-    from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip
+    from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
     from occy_fast.running.check import CheckReport
     from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.running.verify import VerifyReport
@@ -122,7 +123,7 @@ _NAMES = {
     "planning.goal": "Goal",
     "planning.plan": "Plan StreamPlan",
     "planning.rules": "Rule",
-    "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip",
+    "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",
     "running.check": "CheckReport",
     "running.result": "ConvertResult LayerOutcome",
     "running.verify": "VerifyReport",

@@ -319,10 +319,7 @@ def _row(outcome: LayerOutcome) -> tuple[str, ...]:
 
 
 def _encodings(outcome: LayerOutcome) -> tuple[str, str]:
-    from occy_fast.planning.steps import Recode
-
-    before = str(outcome.step.layer.encoding)
-    return before, str(outcome.step.encoding) if isinstance(outcome.step, Recode) else before
+    return str(outcome.step.layer.encoding), str(outcome.step.encoding)
 
 
 def _layer_document(outcome: LayerOutcome) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from occy_fast.planning.steps import (
     Recode,
     RootPlan,
     Skip,
+    WorkKey,
     is_tar,
     plans_of,
-    work_of,
 )
 from occy_fast.spec.encoding import Encoding
 from occy_fast.words import format_size
@@ -44,17 +44,17 @@ _TYPICAL = {"none": 1.0, "gzip": 0.38, "zstd": 0.33, "xz": 0.27, "bzip2": 0.34}
 
 def estimate_written(plan: Plan) -> int:
     """Estimate the bytes the destination grows by: what is copied exactly, what is recoded by a typical ratio."""
-    return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if isinstance(step, Recode))
+    return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if step.is_encoded)
 
 
 def plan_lines(plan: Plan) -> list[str]:
     """Print the plan for people, a line per layer, in the image's own words."""
     lines = [f"{plan.source} -> {plan.destination}"]
-    seen: set[tuple[object, ...]] = set()
+    seen: set[WorkKey] = set()
     for named in plan.roots:
         lines += _named_lines(named, plan, seen)
     lines.append(_totals(plan))
-    lines += _ending(plan, (step.identity for step in plan.steps if isinstance(step, Recode)))
+    lines += _ending(plan, (step.identity for step in plan.steps if step.is_encoded))
     return lines
 
 
@@ -95,7 +95,7 @@ def why_rule(rule: Rule, plan: StreamPlan) -> str:
             return "as asked for" if asked else "kept"
 
 
-def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+def _named_lines(named: NamedPlan, plan: Plan, seen: set[WorkKey]) -> list[str]:
     name = ", ".join(named.names) or named.ref or "without a name"
     if named.names and named.ref and named.ref not in named.names:
         name += f" as {named.ref}"
@@ -110,16 +110,15 @@ def _named_lines(named: NamedPlan, plan: Plan, seen: set[tuple[object, ...]]) ->
     return lines
 
 
-def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+def _image_lines(image: ImagePlan, plan: Plan, seen: set[WorkKey]) -> list[str]:
     platform = "artifact" if image.image.artifact else str(image.image.platform or "platform unknown")
     config = format_size(image.image.config_blob.size)
     manifest = f"{image.family} manifest {fate_of(image)}, " if plan.identity == "manifest" else ""
     lines = [f"  {platform}: {manifest}config kept ({config})"]
     width = len(str(len(image.steps)))
     for number, step in enumerate(image.steps, 1):
-        repeated = work_of(step) in seen
-        seen.add(work_of(step))
-        verb, why = describe_step(step, plan, repeated=repeated)
+        verb, why = describe_step(step, plan, repeated=step.work_key in seen)
+        seen.add(step.work_key)
         label = str(step.layer.digest or step.layer.diff_id)[:19]
         lines.append(
             f"    {number:>{width}}  {label:<19}  {format_size(step.layer.size):>8}  {verb:<16}  {why}".rstrip()
@@ -127,10 +126,10 @@ def _image_lines(image: ImagePlan, plan: Plan, seen: set[tuple[object, ...]]) ->
     return lines
 
 
-def _blob_lines(blob: BlobPlan, plan: Plan, seen: set[tuple[object, ...]]) -> list[str]:
+def _blob_lines(blob: BlobPlan, plan: Plan, seen: set[WorkKey]) -> list[str]:
     step = blob.step
-    verb, why = describe_step(step, plan, repeated=work_of(step) in seen)
-    seen.add(work_of(step))
+    verb, why = describe_step(step, plan, repeated=step.work_key in seen)
+    seen.add(step.work_key)
     size = format_size(step.layer.size)
     return [
         f"  no image, but {blob.opaque.descriptor.media_type}",
@@ -193,7 +192,7 @@ def _is_joined(plan: RootPlan) -> bool:
 
 def _totals(plan: Plan) -> str:
     parts = []
-    adopted = sum(step.layer.size for step in plan.steps if isinstance(step, Adopt))
+    adopted = sum(step.layer.size for step in plan.steps if step.kind == "adopt")
     for verb, size in (("copies", plan.copied_bytes), ("shares", adopted)):
         if size:
             parts.append(f"{verb} {format_size(size)}")
@@ -210,8 +209,8 @@ def _totals(plan: Plan) -> str:
 
 
 def recoded_bytes(plan: Plan) -> int:
-    return sum(step.layer.size for step in plan.steps if isinstance(step, Recode))
+    return sum(step.layer.size for step in plan.steps if step.is_encoded)
 
 
-def _estimate(step: Recode) -> int:
+def _estimate(step: LayerStep) -> int:
     return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])

@@ -10,7 +10,7 @@ from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.image.saved_names import saved_names
 from occy_fast.planning.explain import plan_lines, stream_plan_lines
 from occy_fast.planning.rules import KINDS, Rule
-from occy_fast.planning.steps import Copy, ImagePlan, LayerStep, NamedPlan, images_of
+from occy_fast.planning.steps import ImagePlan, LayerStep, NamedPlan, images_of
 from occy_fast.spec.config import chain_ids
 from occy_fast.words import printable
 
@@ -51,7 +51,7 @@ class Plan:
     @property
     def copied_bytes(self) -> int:
         """Return how many bytes the destination receives as they are."""
-        return sum(step.layer.size for step in self.steps if isinstance(step, Copy))
+        return sum(step.layer.size for step in self.steps if step.kind == "copy")
 
     def images(self) -> Iterator[ImagePlan]:
         """Walk the images, in the order of the roots and indexes."""

@@ -13,7 +13,6 @@ from occy_fast.planning.steps import (
     ImagePlan,
     IndexPlan,
     LayerStep,
-    Recode,
     RootPlan,
     Skip,
     images_of,
@@ -63,7 +62,7 @@ def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
             for named in plan.roots
         ],
         "steps": len(plan.steps),
-        "recoded_one_by_one": plan.writes == "one of unknown size" and any(isinstance(step, Recode) for step in plan.steps),
+        "recoded_one_by_one": plan.writes == "one of unknown size" and any(step.is_encoded for step in plan.steps),
         "bytes_copied": plan.copied_bytes,
         "bytes_recoded": recoded_bytes(plan),
         "bytes_written_estimate": estimate_written(plan),
@@ -100,16 +99,16 @@ def _image_document(image: ImagePlan, plan: Plan) -> dict[str, Any]:
 def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
     layer = step.layer
     return {
-        "step": type(step).__name__.lower(),
+        "step": step.kind,
         "how": step.how if isinstance(step, Adopt) else None,
         "otherwise": verb_of(step.otherwise) if isinstance(step, Skip) and step.otherwise is not None else None,
         "digest": None if layer.digest is None else str(layer.digest),
         "diff_id": None if layer.diff_id is None else str(layer.diff_id),
         "size": layer.size,
         "from": str(layer.encoding),
-        "to": str(step.encoding) if isinstance(step, Recode) else str(layer.encoding),
-        "encoder": str(step.identity) if isinstance(step, Recode) and step.identity else None,
-        "verifies_tar": isinstance(step, Recode) or step.decode,
+        "to": str(step.encoding),
+        "encoder": str(step.identity) if step.identity else None,
+        "verifies_tar": step.decode,
         "strict": step.strict,
         "why": describe_step(step, plan)[1],
     }

@@ -37,12 +37,12 @@ from occy_fast.planning.steps import (
     Recode,
     RootPlan,
     Skip,
+    WorkKey,
     images_of,
     is_tar,
     layer_of,
     plans_of,
     steps_of,
-    work_of,
 )
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
@@ -454,9 +454,9 @@ class _Planner:
             codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
             goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
-        if diff_id.algorithm != "sha256" and (isinstance(step, Recode) or step.decode or goal.proves_layers):
+        if diff_id.algorithm != "sha256" and (step.decode or goal.proves_layers):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
-        if not isinstance(step, Recode) and meaning.codec != layer.encoding.codec:
+        if not step.is_encoded and meaning.codec != layer.encoding.codec:
             raise MediaTypeConflict(place, layer.media_type, f"{layer.encoding.codec} bytes")
         return step
 
@@ -493,12 +493,12 @@ class _Planner:
 
     def _order(self, steps: Iterable[LayerStep]) -> tuple[LayerStep, ...]:
         """Keep each work once; where recodings wait for their turn, what has a known size goes first."""
-        first: dict[tuple[object, ...], LayerStep] = {}
+        first: dict[WorkKey, LayerStep] = {}
         for step in steps:
-            first.setdefault(work_of(step), step)
+            first.setdefault(step.work_key, step)
         if self.capabilities.writes == "any order":
             return tuple(first.values())
-        return tuple(sorted(first.values(), key=lambda step: isinstance(step, Recode)))
+        return tuple(sorted(first.values(), key=lambda step: step.is_encoded))
 
     def _memory(self, steps: tuple[LayerStep, ...]) -> int:
         windows = dict(self.facts.windows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from occy_fast.image.image import Layer
 from occy_fast.spec.encoding import Encoding
@@ -17,54 +17,130 @@ if TYPE_CHECKING:
     from occy_fast.transforms.base import ManifestEdit
 
 AdoptHow = Literal["link", "reflink"]
+StepKind = Literal["skip", "adopt", "copy", "recode"]
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
-    """The destination has the blob: nothing is written. With *decode* the source's is proved all the same.
+class WorkKey:
+    """What makes two steps the same work: the layer's content, not where it is or what a manifest says beside it.
+
+    Attributes:
+        content: the digest of the blob, or of the tar where the blob has none. Equal tars give equal recodings whatever
+            they were encoded in, so a recoding is known by its tar's.
+        encoding: of the blob at the destination.
+        identity: what the bytes depend on that an encoder makes.
+        diff_id, size: what a blob that keeps its bytes is said to have inside, and to come to.
+        decode, strict: what is verified of the tar on the way.
+        chain: what the destination knows the layer by that has it unpacked.
+        otherwise: what is done with a blob there that turns out to be damaged.
+    """
+
+    kind: StepKind
+    content: Digest
+    encoding: Encoding
+    identity: EncoderIdentity | None = None
+    diff_id: Digest | None = None
+    size: int | None = None
+    decode: bool = True
+    strict: bool = False
+    chain: Digest | None = None
+    otherwise: StepKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the steps have in common that keep a blob's bytes."""
+
+    layer: Layer
+    is_encoded: ClassVar[bool] = False
+    identity: ClassVar[EncoderIdentity | None] = None
+
+    @property
+    def encoding(self) -> Encoding:
+        """Return the encoding of the blob at the destination."""
+        return self.layer.encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(_Kept):
+    """The destination has the blob: nothing is written. With *decode* the source's is verified all the same.
 
     With *chain* it has the layer unpacked, and knows it by that chain_id. With *otherwise*, the destination's blob is
-    read and proved in place of the source's; where it is damaged, that step replaces it. Here and in the other steps,
+    read and verified in place of the source's; where it is damaged, that step replaces it. Here and in the other steps,
     *strict* refuses a tar that readers are known to disagree about.
     """
 
-    layer: Layer
+    kind: ClassVar[StepKind] = "skip"
     decode: bool = False
     strict: bool = False
     chain: Digest | None = None
     otherwise: Adopt | Copy | None = None
 
+    @property
+    def work_key(self) -> WorkKey:
+        """Return what the step has in common with others that are the same work."""
+        otherwise = None if self.otherwise is None else self.otherwise.kind
+        return replace(_kept_key(self), chain=self.chain, otherwise=otherwise)
+
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """The source's file becomes the blob, once its bytes are proved; where the file system refuses, it is copied."""
+class Adopt(_Kept):
+    """The source's file becomes the blob, once its bytes are verified; where the file system refuses, it is copied."""
 
-    layer: Layer
+    kind: ClassVar[StepKind] = "adopt"
     how: AdoptHow
     decode: bool = False
     strict: bool = False
 
+    @property
+    def work_key(self) -> WorkKey:
+        """Return what the step has in common with others that are the same work."""
+        return _kept_key(self)
+
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """The same bytes, proved on their way; with *decode* the tar inside is proved against its diff_id as well."""
+class Copy(_Kept):
+    """The same bytes, verified on their way; with *decode* the tar inside is compared with its diff_id as well."""
 
-    layer: Layer
+    kind: ClassVar[StepKind] = "copy"
     decode: bool = False
     strict: bool = False
+
+    @property
+    def work_key(self) -> WorkKey:
+        """Return what the step has in common with others that are the same work."""
+        return _kept_key(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Recode:
     """The same tar in a new encoding: the digest changes, the diff_id does not."""
 
+    kind: ClassVar[StepKind] = "recode"
+    is_encoded: ClassVar[bool] = True    # the blob's digest and size are known once it is written
+    decode: ClassVar[bool] = True
     layer: Layer
     encoding: Encoding
     identity: EncoderIdentity | None = None
     strict: bool = False
 
+    @property
+    def work_key(self) -> WorkKey:
+        """Return what the step has in common with others that are the same work."""
+        assert self.layer.diff_id is not None, "what is recoded is a tar"
+        return WorkKey("recode", self.layer.diff_id, self.encoding, self.identity, strict=self.strict)
+
 
 LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
+
+
+def _kept_key(step: Skip | Adopt | Copy) -> WorkKey:
+    layer = step.layer
+    content = layer.digest or layer.diff_id
+    assert content is not None, "a blob without a digest is a tar with a diff_id"
+    return WorkKey(
+        step.kind, content, layer.encoding, None, layer.diff_id, layer.size, step.decode, step.strict
+    )
 
 
 def is_tar(layer: Layer) -> bool:
@@ -72,19 +148,6 @@ def is_tar(layer: Layer) -> bool:
     meaning = describe(layer.media_type)
     known = meaning is not None and meaning.kind in ("layer", "foreign_layer") and not layer.encrypted
     return known and layer.diff_id is not None
-
-
-def work_of(step: LayerStep) -> tuple[object, ...]:
-    """Return what makes two steps the same work: the layer's content, not what a manifest says beside it.
-
-    Equal tars give equal recodings whatever they were encoded in, so a Recode is known by its diff_id.
-    """
-    layer = step.layer
-    if isinstance(step, Recode):
-        return (Recode, layer.diff_id or layer.digest, step.encoding, step.strict)
-    chain = step.chain if isinstance(step, Skip) else None
-    proof = type(step.otherwise) if isinstance(step, Skip) else None
-    return (type(step), layer.digest, layer.diff_id, layer.encoding, layer.size, step.decode, step.strict, chain, proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +168,7 @@ class ImagePlan:
     @property
     def manifest_kept(self) -> bool:
         """Tell whether the manifest keeps its bytes."""
-        return self.image.manifest is not None and not self.edits and not any(isinstance(s, Recode) for s in self.steps)
+        return self.image.manifest is not None and not self.edits and not any(step.is_encoded for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from occy_fast.planning.ladder import layer_step
 from occy_fast.planning.narrowing import fit, narrow
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.planning.rules import KINDS, Rule
-from occy_fast.planning.steps import Copy, Recode
 from occy_fast.spec.encoding import RECODABLE, Encoding
 from occy_fast.spec.media_type import media_type
 
@@ -80,7 +79,7 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
         step = layer_step(layer, narrow(layer, goal, family, capabilities, destination), facts)
     except Unsupported as error:
         return Rule(kind, "refuse", problem=error.problem)
-    if isinstance(step, Recode):
+    if step.is_encoded:
         return Rule(kind, "recode", step.encoding, step.identity)
-    assert isinstance(step, Copy), "without a digest, nothing is known to be there already"
+    assert step.kind == "copy", "without a digest, nothing is known to be there already"
     return Rule(kind, "copy")

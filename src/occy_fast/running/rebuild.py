@@ -16,7 +16,7 @@ from occy_fast.image.publication import (
     PublishedRoot,
 )
 from occy_fast.planning.plan import Plan
-from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, Recode, RootPlan
+from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, RootPlan
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
@@ -90,7 +90,7 @@ def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage
     else:
         document = image.manifest.document()
         for descriptor, step, result in zip(document["layers"] or (), plan.steps, results, strict=True):
-            if isinstance(step, Recode):
+            if step.is_encoded:
                 _redescribe(descriptor, step, result)
         for edit in plan.edits:
             edit.edit_manifest(document)
@@ -169,10 +169,9 @@ def _new_manifest(plan: ImagePlan, results: tuple[LayerOutcome, ...], config: by
     for step, result in zip(plan.steps, results, strict=True):
         meaning = describe(step.layer.media_type)
         kind = meaning.kind if meaning else "layer"
-        encoding = step.encoding if isinstance(step, Recode) else step.layer.encoding
         layers.append(
             Descriptor(
-                media_type(plan.family, kind, encoding.codec),
+                media_type(plan.family, kind, step.encoding.codec),
                 result.digest,
                 result.size_out,
                 annotations=step.layer.annotations,
@@ -187,7 +186,7 @@ def _new_manifest(plan: ImagePlan, results: tuple[LayerOutcome, ...], config: by
     }
 
 
-def _redescribe(descriptor: Document, step: Recode, result: LayerOutcome) -> None:
+def _redescribe(descriptor: Document, step: LayerStep, result: LayerOutcome) -> None:
     """Make a layer's descriptor say what the layer has become."""
     meaning = describe(descriptor["mediaType"])
     assert meaning is not None, "only layers of known media types are recoded"

@@ -40,8 +40,9 @@ class LayerOutcome:
     @property
     def kind(self) -> str:
         """Return the name of what was done: "skip", "adopt", "copy" or "recode"."""
-        step = self.step.otherwise if self.replaced and isinstance(self.step, Skip) else self.step
-        return type(step).__name__.lower()
+        if self.replaced and isinstance(self.step, Skip) and self.step.otherwise is not None:
+            return self.step.otherwise.kind
+        return self.step.kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
-from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, is_tar, work_of
+from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_tar
 from occy_fast.running.drain import drain_into
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome
@@ -50,13 +50,13 @@ if TYPE_CHECKING:
 _DAMAGE = (IntegrityError, LimitError, InputError, NotFound, PlanStale)
 
 
-Outcomes = dict[tuple[object, ...], LayerOutcome]
-"""What became of each different work, by `work_of`."""
+Outcomes = dict[WorkKey, LayerOutcome]
+"""What became of each different work."""
 
 
 def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Outcomes:
     """Stage what the plan's steps make at *destination*, and return what became of each different work."""
-    watched = [(step.layer, type(step).__name__.lower()) for step in plan.steps]
+    watched: list[tuple[Layer, str]] = [(step.layer, step.kind) for step in plan.steps]
     # the pool is left first: its threads write into what the other closes
     with Lanes(call, watched) as lanes, WorkerPool(call.workers) as pool:
         return _Execution(plan, stage, destination, lanes, pool, call.limits).run()
@@ -64,10 +64,10 @@ def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Out
 
 def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
     """Make the plan's documents, publish all of it, and say what it came to since *began*."""
-    publication = rebuild(plan, lambda step: outcomes[work_of(step)], lambda each: _config_bytes(each, limits.config))
+    publication = rebuild(plan, lambda step: outcomes[step.work_key], lambda each: _config_bytes(each, limits.config))
     stage.publish(publication)
     layers = tuple(
-        replace(outcomes[work_of(step)], step=step, size_in=step.layer.size)
+        replace(outcomes[step.work_key], step=step, size_in=step.layer.size)
         for image in plan.images()
         for step in image.steps
     )
@@ -105,8 +105,8 @@ class _Execution:
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._lanes.check()
-            alone = (self._plan.writes == "one of unknown size" and isinstance(step, Recode)) or (
-                self._plan.writes == "one after another" and isinstance(step, Copy)
+            alone = (self._plan.writes == "one of unknown size" and step.is_encoded) or (
+                self._plan.writes == "one after another" and step.kind == "copy"
             )
             if alone:
                 self._lanes.end_all()
@@ -186,11 +186,11 @@ class _Execution:
             proved: bytes that the proof has read.
         """
         layer, where = step.layer, where or self._where(step.layer)
-        decode = layer.encoding.codec if isinstance(step, Recode) or step.decode else "none"
+        decode = layer.encoding.codec if step.decode else "none"
         diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
         if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
             diff_id = None
-        assert sink is None or isinstance(step, Recode) or decode in NATIVE, "a pass copies only what it reads itself"
+        assert sink is None or step.is_encoded or decode in NATIVE, "a pass copies only what it reads itself"
         source_files = ExitStack()
 
         def drop() -> None:
@@ -202,7 +202,7 @@ class _Execution:
             digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
             if diff_id is not None and outcome.diff_id != diff_id:
                 raise DigestMismatch(f"{where}: diff_id", diff_id, outcome.diff_id)
-            if isinstance(step, Recode):
+            if step.is_encoded:
                 digest, size = outcome.digest, outcome.size_out
             if sink is not None:
                 sink.commit(digest, size)
@@ -219,8 +219,8 @@ class _Execution:
                 LayerPass(
                     source=source,
                     decode=decode if decode in NATIVE else "none",
-                    encode=step.encoding if isinstance(step, Recode) else None,
-                    copy_source=not isinstance(step, Recode),
+                    encode=step.encoding if step.is_encoded else None,
+                    copy_source=not step.is_encoded,
                     scan_tar="strict" if step.strict else None,
                     sink=drain_into(sink, self._path),
                     max_tar=self._limits.layer if diff_id is not None else 0,
@@ -260,10 +260,10 @@ class _Execution:
         proved: int = 0,
     ) -> None:
         identity = outcome.identity if outcome else None
-        self._outcomes[work_of(step)] = LayerOutcome(
+        self._outcomes[step.work_key] = LayerOutcome(
             step, digest, diff_id, step.layer.size, size, identity, replaced, proved
         )
-        log.debug("%s: %s, %s", self._where(step.layer), type(step).__name__.lower(), digest)
+        log.debug("%s: %s, %s", self._where(step.layer), step.kind, digest)
 
     def _where(self, layer: Layer) -> str:
         return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"

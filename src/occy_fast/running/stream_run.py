@@ -16,7 +16,7 @@ from occy_fast.image.image import Layer
 from occy_fast.log import log
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.rules import Rule
-from occy_fast.planning.steps import Recode, Skip, is_tar, work_of
+from occy_fast.planning.steps import Skip, is_tar
 from occy_fast.running.drain import drain_into
 from occy_fast.running.probe import probe_passed
 from occy_fast.running.result import LayerOutcome
@@ -231,7 +231,7 @@ def _execute_once(
         final = replan(plan, contents, call.limits)
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, passage, stage)
-        kept = replace(final, steps=tuple(step for step in final.steps if work_of(step) not in outcomes))
+        kept = replace(final, steps=tuple(step for step in final.steps if step.work_key not in outcomes))
         if kept.steps:
             outcomes |= run_steps(kept, stage, destination, call)
         return publish(final, stage, outcomes, call.limits, began)
@@ -276,7 +276,7 @@ def _match(plan: Plan, passage: Passage, stage: Stage) -> Outcomes:
         address = step.layer.blob.address
         if isinstance(address, PassedBytes):
             where = f"{plan.source}: layer {step.layer.digest or step.layer.diff_id}"
-            outcomes[work_of(step)] = _outcome(step, passage.passed[address.place], stage, where)
+            outcomes[step.work_key] = _outcome(step, passage.passed[address.place], stage, where)
     return outcomes
 
 
@@ -291,7 +291,7 @@ def _outcome(step: LayerStep, passed: Passed, stage: Stage, where: str) -> Layer
     assert outcome is not None
     if rule.act == "skip" and not isinstance(step, Skip):
         raise _Misled(f"{where} was announced to be another")
-    if isinstance(step, Recode):
+    if step.is_encoded:
         if rule.encoding != step.encoding:
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
         size, digest = outcome.size_out, outcome.digest
