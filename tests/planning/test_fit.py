@@ -10,12 +10,13 @@ from occy_fast.errors import Unsupported
 from occy_fast.image.image import Contents
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
-from occy_fast.planning.narrowing import fallback, fit, reads
+from occy_fast.planning.narrowing import fallback, fit_target, reads
 from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.steps import ImagePlan, IndexPlan, Recode
+from occy_fast.planning.steps import ImagePlan, IndexPlan
 from occy_fast.planning.stream_planner import make_rules
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import refused
 from occy_fast.targets.target import Cell, Target
@@ -39,13 +40,14 @@ def plan_for(shown: Contents, target: Target, *, archive: bool = False, **wanted
         ARCHIVE if archive else LAYOUT,
         facts,
         destination="docker-archive:out.tar" if archive else "oci:out",
+        limits=LIMITS,
     )
 
 
 def encodings(plan: Plan) -> list[str]:
     """Return what each layer will be."""
     return [
-        (step.encoding if isinstance(step, Recode) else step.layer.encoding).codec
+        step.encoding.codec
         for one in plan.images()
         for step in one.steps
     ]
@@ -129,15 +131,15 @@ def test_a_demanded_encoding_may_take_the_other_family() -> None:
 
 
 def test_without_a_target_nothing_is_narrowed() -> None:
-    assert fit(LAYOUT, Goal(), "oci:out") is LAYOUT
+    assert fit_target(LAYOUT, Goal(), "oci:out") is LAYOUT
     assert reads(None, "zstd", "docker", "oci:out")
     assert fallback(Goal(), LAYOUT, "oci", "oci:out") == Encoding("none")
 
 
 def test_several_images_are_one_too_many_for_some() -> None:
     target = find_target("crane")
-    assert not fit(ARCHIVE, Goal(target=target), "docker-archive:out.tar").many_images
-    assert fit(LAYOUT, Goal(target=target), "oci:out").many_images
+    assert not fit_target(ARCHIVE, Goal(target=target), "docker-archive:out.tar").many_images
+    assert fit_target(LAYOUT, Goal(target=target), "oci:out").many_images
 
 
 def test_rules_for_what_comes_by_once_are_narrowed_too() -> None:

@@ -9,6 +9,7 @@ from occy_fast.planning.facts import Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.platform import parse_platform
 from support.contents import DAEMON, contents, image
 
@@ -17,7 +18,7 @@ NAMED = ["x:1", "x:1"]
 
 def plan(*images: object, goal: Goal | None = None) -> Plan:
     shown = contents(*images, names=NAMED, locator="docker-archive:in.tar")  # type: ignore[arg-type]
-    return make_plan(shown, goal or Goal(), DAEMON, Facts(), destination="docker-daemon:")
+    return make_plan(shown, goal or Goal(), DAEMON, Facts(), destination="docker-daemon:", limits=LIMITS)
 
 
 def test_a_daemon_gets_one_image_for_a_name() -> None:

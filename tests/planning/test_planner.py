@@ -30,6 +30,7 @@ from occy_fast.planning.planner import make_plan
 from occy_fast.planning.steps import Adopt, Copy, Recode, Skip
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import EncoderIdentity, Encoding, parse_encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.platform import parse_platform
 from occy_fast.words import format_size
 from support.contents import (
@@ -66,6 +67,7 @@ def plan_of(
         ARCHIVE if archive else LAYOUT,
         facts,
         destination="docker-archive:out.tar" if archive else "oci:out",
+        limits=LIMITS,
         reference=reference,
     )
 
@@ -73,7 +75,7 @@ def plan_of(
 def printed_daemon(shown: Any, wanted: Goal, *held: str) -> str:
     """Print the plan for a daemon that holds the layers of these names, one upon the other."""
     facts = replace(FACTS, chains=frozenset(chain_ids(map(digest, held))))
-    return make_plan(shown, wanted, DAEMON, facts, destination="docker-daemon:").explain()
+    return make_plan(shown, wanted, DAEMON, facts, destination="docker-daemon:", limits=LIMITS).explain()
 
 
 def printed(*arguments: Any, **more: Any) -> str:
@@ -774,7 +776,12 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
     ),
     "a daemon gives nothing back to be proved": (
         lambda: make_plan(
-            contents(image("a")), goal(verify="destination"), DAEMON, FACTS, destination="docker-daemon:app:1"
+            contents(image("a")),
+            goal(verify="destination"),
+            DAEMON,
+            FACTS,
+            destination="docker-daemon:app:1",
+            limits=LIMITS,
         ),
         Unsupported,
         "--verify layers",
@@ -888,7 +895,8 @@ def test_writing_in_order_says_nothing_of_identity_or_of_reading_back() -> None:
     capabilities = replace(LAYOUT, writes="one after another", adopts=frozenset())
     facts = replace(FACTS, reflinks=frozenset({digest("c.zstd")}))
     wanted = goal("zstd", verify="destination", link=True)
-    plan = make_plan(contents(image("b.gzip", "a", "c.zstd")), wanted, capabilities, facts, destination="oci:out")
+    shown = contents(image("b.gzip", "a", "c.zstd"))
+    plan = make_plan(shown, wanted, capabilities, facts, destination="oci:out", limits=LIMITS)
     assert [type(step) for step in plan.steps] == [Copy, Recode, Recode]
     assert "oci manifest edited" in plan.explain()
     assert list(plan.notes) == [
@@ -902,7 +910,7 @@ def test_a_blob_is_shared_only_as_the_destination_takes_it() -> None:
     for adopts, steps in (({"link", "reflink"}, "link reflink"), ({"reflink"}, "reflink reflink"), ({}, "copy copy")):
         capabilities = replace(LAYOUT, adopts=frozenset(adopts))
         shown = contents(image("a", "b"))
-        plan = make_plan(shown, goal(link=True), capabilities, facts, destination="oci:out")
+        plan = make_plan(shown, goal(link=True), capabilities, facts, destination="oci:out", limits=LIMITS)
         assert [step.how if isinstance(step, Adopt) else "copy" for step in plan.steps] == steps.split()
 
 

@@ -41,7 +41,7 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
         )
 
 
-def refusals(facts: Facts, goal: Goal, source: str) -> list[str]:
+def refused_by_target(facts: Facts, goal: Goal, source: str) -> list[str]:
     """Say what the target does not read of the source, each rule by its name and in the target's words.
 
     Raises Unsupported, where no conversion changes that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,28 @@ class Facts:
     workers: int = 1
     free: int | None = None
 
+    def refuses(self, rule: str) -> bool:
+        """Tell whether the goal's target is known not to read something of the source, by the name of its rule."""
+        return any(mark.rule == rule for mark in self.refused)
+
     def find_encoder(self, encoding: Encoding) -> EncoderFact | None:
         """Find who makes *encoding*; None for what needs no encoder."""
         return next((fact for fact in self.encoders if fact.encoding == encoding), None)
+
+
+def memory_above_usual(facts: Facts, layers: Iterable[tuple[Encoding | None, Digest | None]]) -> int:
+    """Return the bytes above the usual that any one of *layers* takes.
+
+    Args:
+        layers: of each the encoding that is made of it, and the digest of the blob that is decoded, as far as there are
+            such.
+    """
+    windows = dict(facts.windows)
+    encoders = {fact.encoding: fact.memory * facts.workers for fact in facts.encoders}
+    return max(
+        (
+            (encoders.get(made, 0) if made is not None else 0) + (windows.get(read, 0) if read is not None else 0)
+            for made, read in layers
+        ),
+        default=0,
+    )

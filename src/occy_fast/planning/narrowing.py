@@ -1,4 +1,4 @@
-"""Capabilities and encodings narrowed to what a target reads."""
+"""Goal, capabilities and facts, narrowed to what the destination holds and the target reads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_loaded(destination: str) -> bool:
     return destination.partition(":")[0] in LOADED
 
 
-def fit(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilities:
+def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilities:
     """Return what of *capabilities* the goal's target reads.
 
     Raises Unsupported, where that is nothing, or not what the goal demands.
@@ -65,6 +65,13 @@ def fit(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilitie
         multi_platform=capabilities.multi_platform and not all(target.refuses(_INDEX[name]) for name in families),
         many_images=capabilities.many_images and not (is_loaded(destination) and target.refuses("load.multi_image")),
     )
+
+
+def fit_goal(goal: Goal, capabilities: Capabilities, facts: Facts) -> Goal:
+    """Return *goal* without the attestations that its target refuses in an index."""
+    if facts.refuses("index-attestation") and capabilities.multi_platform:
+        return replace(goal, attestations="drop")
+    return goal
 
 
 def fit_facts(facts: Facts, capabilities: Capabilities) -> Facts:
@@ -105,7 +112,9 @@ def fallback(goal: Goal, capabilities: Capabilities, family: str, destination: s
     raise Unsupported(destination, f"no encoding of layers is known that {goal.target.name} reads there")
 
 
-def narrow(layer: Layer, goal: Goal, family: str, capabilities: Capabilities, destination: str) -> Goal:
+def fit_destination(
+    layer: Layer, goal: Goal, family: str, capabilities: Capabilities, destination: str
+) -> Goal:
     """Return *goal* as the destination and the manifest's family let it be for *layer*.
 
     Raises Unsupported, where that would change what was demanded.

@@ -11,7 +11,7 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Image, ImageIndex, Opaque
+    from occy_fast.image.image import Image, ImageIndex, Node, Opaque
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity
     from occy_fast.transforms.base import ManifestEdit
@@ -227,6 +227,17 @@ def plans_of(root: RootPlan) -> Iterator[RootPlan]:
             if isinstance(child, RootPlan):
                 yield from plans_of(child)
     yield root
+
+
+def node_of(plan: RootPlan) -> Node:
+    """Return what of the source *plan* is about."""
+    match plan:
+        case ImagePlan():
+            return plan.image
+        case BlobPlan():
+            return plan.opaque
+        case IndexPlan():
+            return plan.index
 
 
 def images_of(root: RootPlan) -> Iterator[ImagePlan]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import Unsupported
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
-from occy_fast.planning.demands import check_demands, refusals
+from occy_fast.planning.demands import check_demands, refused_by_target
+from occy_fast.planning.facts import memory_above_usual
 from occy_fast.planning.ladder import layer_step
-from occy_fast.planning.narrowing import fit, narrow
+from occy_fast.planning.narrowing import fit_destination, fit_target
+from occy_fast.planning.notes import stream_notes
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.planning.rules import KINDS, Rule
 from occy_fast.spec.encoding import RECODABLE, Encoding
@@ -19,12 +21,6 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
-
-
-_SPOOLED = "what is recoded waits in a temporary file without a name until its size is known"
-
-
-_UNLINKED = "no layer is linked: what comes by once is no file"
 
 
 def make_rules(
@@ -46,10 +42,9 @@ def make_rules(
         Unsupported: the destination cannot hold what is demanded.
         AmbiguousReference: several platforms are demanded where a name stands for one.
     """
-    capabilities = fit(capabilities, goal, destination)
+    capabilities = fit_target(capabilities, goal, destination)
     check_demands(goal, capabilities, destination)
     rules = tuple(_rule(kind, goal, capabilities, facts, destination) for kind in KINDS)
-    encoders = {fact.encoding: fact.memory for fact in facts.encoders}
     return StreamPlan(
         source=source,
         destination=destination,
@@ -58,13 +53,8 @@ def make_rules(
         capabilities=capabilities,
         facts=facts,
         reference=reference,
-        notes=(
-            *((_UNLINKED,) if goal.link else ()),
-            *((_SPOOLED,) if capabilities.writes == "one after another" else ()),
-            *capabilities.notes,
-            *refusals(facts, goal, source),
-        ),
-        memory=max(encoders.get(rule.encoding, 0) if rule.encoding else 0 for rule in rules) * facts.workers,
+        notes=stream_notes(goal, capabilities, refused_by_target(facts, goal, source)),
+        memory=memory_above_usual(facts, ((rule.encoding, None) for rule in rules)),
         free=facts.free,
     )
 
@@ -76,7 +66,7 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
     word = media_type("docker", "layer", kind if kind in RECODABLE else "gzip")
     layer = Layer(Blob(None, 0, word, None), word, Encoding(kind), None)
     try:
-        step = layer_step(layer, narrow(layer, goal, family, capabilities, destination), facts)
+        step = layer_step(layer, fit_destination(layer, goal, family, capabilities, destination), facts)
     except Unsupported as error:
         return Rule(kind, "refuse", problem=error.problem)
     if step.is_encoded:

@@ -1,0 +1,142 @@
+"""What the reader of a plan would not expect, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from occy_fast.image.attestation import digest_of, is_attestation, subject_of
+from occy_fast.planning.narrowing import reads
+from occy_fast.planning.selection import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
+from occy_fast.planning.steps import ImagePlan, node_of, plans_of
+from occy_fast.words import format_layers
+
+if TYPE_CHECKING:
+    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.goal import Goal
+    from occy_fast.planning.plan import Plan
+
+
+def notes_of(
+    plan: Plan, remarks: Iterable[Remark], capabilities: Capabilities, refused: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the notes on a *plan* that is finished but for them, each once.
+
+    Args:
+        remarks: of the selection.
+        capabilities: what the destination accepts, and the goal's target reads.
+        refused: what the target does not read, in its words.
+    """
+    notes = [
+        *capabilities.notes,
+        *refused,
+        *(line for remark in remarks for line in _remark(remark)),
+        *_outdated_subjects(plan),
+        *_lost_manifest(plan, capabilities),
+        *_forced_encodings(plan),
+        *_not_linked(plan, capabilities),
+        *_waiting(plan),
+    ]
+    return tuple(dict.fromkeys(notes))
+
+
+def stream_notes(goal: Goal, capabilities: Capabilities, refused: Iterable[str]) -> tuple[str, ...]:
+    """Return the notes on a plan of rules; the arguments are those of notes_of."""
+    notes = ["no layer is linked: what comes by once is no file"] if goal.link else []
+    if capabilities.writes == "one after another":
+        notes.append("what is recoded waits in a temporary file without a name until its size is known")
+    return (*notes, *capabilities.notes, *refused)
+
+
+def name_destination(destination: str, goal: Goal) -> str:
+    """Return what to call the kind of *destination*."""
+    kind, layout = destination.partition(":")[0], goal.archive_layout
+    return kind if layout == "universal" else f"{kind} in the layout {layout}"
+
+
+def _remark(remark: Remark) -> Iterator[str]:
+    match remark:
+        case OtherPlatforms(platforms):
+            yield f"stays behind: {', '.join(platforms)}"
+        case Extras(where, behind, dropped, unchanged):
+            if behind:
+                yield f"stays behind: {_extras(behind)} {where}"
+            if dropped:
+                yield f"left out: {_count(dropped, 'attestation')}"
+            if unchanged:
+                yield f"stays as it is: {_extras(unchanged)} {where}"
+        case Absent(digest):
+            yield f"named by the index, but stays behind: {digest}"
+        case Joined(platforms):
+            yield f"{len(platforms)} images of one name become one index: {', '.join(platforms)}"
+        case Unnamed(ref):
+            problem = f"'{ref}' is no image reference, so the image gets no name there"
+            yield f"{problem}; --tag NAME:TAG gives one"
+
+
+def _outdated_subjects(plan: Plan) -> Iterator[str]:
+    """Say what refers to a manifest that will be another one."""
+    plans = [part for named in plan.roots for part in plans_of(named.root)]
+    changed = {digest_of(node_of(part)) for part in plans if not part.manifest_kept}
+    for node in map(node_of, plans):
+        if (subject := subject_of(node)) in changed:
+            kind = "an attestation" if is_attestation(node) else "a referrer"
+            yield f"{kind} speaks of the manifest as it was: {str(subject)[:19]}"
+
+
+def _lost_manifest(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
+    if plan.identity == "manifest" and not capabilities.keeps_manifest:
+        kind = name_destination(plan.destination, plan.goal)
+        yield f"{kind} has no place for manifests: the digest is of one that stays behind"
+
+
+def _forced_encodings(plan: Plan) -> Iterator[str]:
+    """Say whose layers are encoded differently though nobody asked for it."""
+    if plan.goal.encoding is None:
+        for image in plan.images():
+            yield from _forced_encoding(plan, image)
+
+
+def _forced_encoding(plan: Plan, image: ImagePlan) -> Iterator[str]:
+    forced = {number: step for number, step in enumerate(image.steps, 1) if step.encoding != step.layer.encoding}
+    if not forced:
+        return
+    target = plan.goal.target
+    codecs = sorted({step.layer.encoding.codec for step in forced.values()})
+    who = f"{name_destination(plan.destination, plan.goal)} cannot hold"
+    if target is not None and not all(reads(target, codec, image.family, plan.destination) for codec in codecs):
+        who = f"{target.name} does not read"
+    made = sorted({step.encoding.codec for step in forced.values()})
+    what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
+    become = "becomes" if len(forced) == 1 else "become"
+    yield f"{who} {' or '.join(codecs)}: {format_layers(list(forced))} {become} {what}"
+
+
+def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
+    copies = sum(step.kind == "copy" for step in plan.steps)
+    if not (plan.goal.link and copies):
+        return
+    kind = name_destination(plan.destination, plan.goal)
+    if capabilities.adopts:
+        why = "no whole file on the destination's file system"
+    elif plan.writes == "one after another":
+        why = f"{kind} takes bytes, and no files"
+    else:
+        why = f"{kind} is one file, which shares none of its layers"
+    yield f"{_count(copies, 'layer')} copied, not linked: {why}"
+
+
+def _waiting(plan: Plan) -> Iterator[str]:
+    """Say what waits in temporary files, as it is sent only once its size is known."""
+    encoded = sum(step.is_encoded for step in plan.steps)
+    if plan.writes == "one after another" and encoded:
+        files = "a temporary file" if encoded == 1 else "temporary files"
+        yield f"{_count(encoded, 'recoded layer')} in {files} without a name until the size is known"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _extras(number: int) -> str:
+    return "1 attestation or artifact" if number == 1 else f"{number} attestations or artifacts"
