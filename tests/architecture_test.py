@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "occy_fast"
 
 # An import may go to the left only.
-ORDER = ["version", "words", "log", "errors", "spec", "kernels", "streams", "image", "context", "transforms", "targets"]
-ORDER += ["planning", "engine", "files", "transports", "running", "api", "cli"]
+ORDER = ["version", "schema", "words", "log", "errors", "spec", "kernels", "streams", "image", "context", "transforms"]
+ORDER += ["targets", "planning", "engine", "files", "transports", "running", "api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}, "files": {"planning", "engine"}}
 FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
 BANNED = {"util", "utils", "helper", "helpers", "manager", "info", "data", "process"}

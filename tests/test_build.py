@@ -106,7 +106,7 @@ def test_sha256_takes_the_processors_instructions() -> None:
 
 
 def test_build_info_is_plain_json() -> None:
-    document = occy_fast.build_info().document()
+    document = occy_fast.build_info().to_json()
     assert json.loads(json.dumps(document)) == document
 
 

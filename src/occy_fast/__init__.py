@@ -42,6 +42,8 @@ __all__ = [
     "Index",
     "IndexPlan",
     "InlineBytes",
+    "InspectReport",
+    "InspectedManifest",
     "Layer",
     "LayerOutcome",
     "LayerProgress",
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.rules import Rule
     from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
     from occy_fast.running.check import CheckReport
+    from occy_fast.running.inspect import InspectedManifest, InspectReport
     from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.running.verify import VerifyReport
     from occy_fast.spec.config import History, ImageConfig
@@ -125,6 +128,7 @@ _NAMES = {
     "planning.rules": "Rule",
     "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",
     "running.check": "CheckReport",
+    "running.inspect": "InspectReport InspectedManifest",
     "running.result": "ConvertResult LayerOutcome",
     "running.verify": "VerifyReport",
     "spec.config": "History ImageConfig",

@@ -111,3 +111,8 @@ def format_seconds(seconds: float) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return *count* with its *noun*, in the plural unless it is one."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def text_or_none(value: object) -> str | None:
+    """Return *value* as a string, and None as itself, as JSON has it."""
+    return None if value is None else str(value)

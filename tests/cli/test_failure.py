@@ -9,9 +9,8 @@ import json
 import pytest
 
 from occy_fast import errors
-from occy_fast.cli.failure import MEANINGS, error_document, error_lines, exit_code, report_failure
+from occy_fast.cli.failure import MEANINGS, error_lines, exit_code, report_failure
 from occy_fast.cli.output import Voice
-from occy_fast.cli.remedies import advice
 from occy_fast.cli.signals import Stopped
 from occy_fast.errors import (
     BadReference,
@@ -30,6 +29,8 @@ from occy_fast.errors import (
     unreadable,
     unwritable,
 )
+from occy_fast.running.error_document import error_document
+from occy_fast.running.remedies import advice
 
 CLASSES = [
     value
@@ -52,7 +53,7 @@ def test_every_field_of_every_error_is_shown(kind: type[OccyError]) -> None:
     assert lines[0].startswith(f"occy-fast: {kind.__name__}: ")
     advised = ["remedy"] if advice(error) and "remedy" not in kind.fields else []
     assert len(lines) == 1 + len([*kind.fields, *advised])
-    document = error_document(error, exit_code(error))
+    document = error_document(error)
     fields = ["given" if name == "name" else name for name in kind.fields]
     assert sorted(document) == sorted(["name", "message", *fields, *advised, "exit_code"])
     assert list(document)[-1] == "exit_code"
@@ -108,7 +109,7 @@ def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
     last = error_lines(error)[-1]
     assert last.startswith("  try: ")
     assert words in last
-    assert words in str(error_document(error, 1)["remedy"])
+    assert words in str(error_document(error)["remedy"])
 
 
 def test_what_ran_out_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:

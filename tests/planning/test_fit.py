@@ -29,7 +29,7 @@ GZIP = EncoderFact(Encoding("gzip", 2), EncoderIdentity("gzip", "isal", "1", 2, 
 def refusing(*features: str) -> Target:
     """Make a target that refuses some features, and nothing else is known of it."""
     no = Cell("no", "no", ("tested",))
-    return Target("some", "some", "Some", "runtime", tuple((feature, no) for feature in features))
+    return Target("some", "some", "Some", "runtime", "", tuple((feature, no) for feature in features))
 
 
 def plan_for(shown: Contents, target: Target, *, archive: bool = False, **wanted: object) -> Plan:

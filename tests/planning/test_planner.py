@@ -25,7 +25,6 @@ from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.ladder import layer_step
 from occy_fast.planning.plan import Plan
-from occy_fast.planning.plan_document import explain_document
 from occy_fast.planning.planner import make_plan
 from occy_fast.planning.steps import Adopt, Copy, Recode, Skip
 from occy_fast.spec.config import chain_ids
@@ -928,7 +927,7 @@ def test_what_may_not_fit_is_said() -> None:
 
 def test_the_same_plan_as_json() -> None:
     plan = plan_of(contents(image("a", "b.gzip"), names=["app:1"]), goal("gzip"), Facts(free=10**9))
-    document = explain_document(plan)
+    document = plan.to_json()
     assert document["source"] == "oci:in"
     assert document["destination"] == "oci:out"
     assert document["goal"]["encoding"] == "gzip"

@@ -11,7 +11,6 @@ from occy_fast.planning.capabilities import Capabilities
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.plan import StreamPlan
-from occy_fast.planning.plan_document import explain_document
 from occy_fast.planning.rules import KINDS
 from occy_fast.planning.stream_planner import make_rules
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
@@ -75,7 +74,7 @@ def test_what_is_printed() -> None:
         "memory: 2.0 kB more than usual",
         "note: no layer is linked: what comes by once is no file",
     ]
-    document = explain_document(plan)
+    document = plan.to_json()
     assert document["rules"][0] == {
         "kind": "none",
         "step": "recode",

@@ -11,7 +11,7 @@ from support.image_builders import docker_archive, full_name, make_image, oci_la
 def test_an_index(tmp_path: Path) -> None:
     images = [make_image("base", arch, codec="zstd", architecture=arch) for arch in ("amd64", "arm64")]
     layout = oci_layout(tmp_path / "in", images, ["app"], nested=True)
-    shown = api.inspect(f"oci:{layout}")
+    shown = api.inspect(f"oci:{layout}").to_json()
     assert (shown["schema"], shown["kind"], shown["locator"]) == (1, "oci", f"oci:{layout}")
     assert [entry["platform"] for entry in shown["images"]] == ["linux/amd64", "linux/arm64"]
     for entry, image in zip(shown["images"], images, strict=True):
@@ -33,8 +33,7 @@ def test_an_index(tmp_path: Path) -> None:
 
 def test_what_an_old_archive_does_not_tell_is_null(tmp_path: Path) -> None:
     image = make_image("one", "two", codec=["none", "gzip"], names=["app:1", "app:latest"])
-    shown = api.inspect(str(docker_archive(tmp_path / "in.tar", [image])))
-    (entry,) = shown["images"]
+    (entry,) = api.inspect(str(docker_archive(tmp_path / "in.tar", [image]))).to_json()["images"]
     assert (entry["digest"], entry["media_type"], entry["index"]) == (None, None, None)
     assert entry["names"] == [full_name("app:1"), full_name("app:latest")]
     assert entry["ref"] == full_name("app:1")
@@ -46,8 +45,8 @@ def test_an_absent_child_of_an_index(tmp_path: Path) -> None:
     images = [make_image("one", arch, architecture=arch) for arch in ("amd64", "arm64")]
     layout = oci_layout(tmp_path / "in", images, ["app"], nested=True)
     (layout / "blobs" / "sha256" / sha256(images[1].manifest)).unlink()
-    shown = api.inspect(f"oci:{layout}")["images"]
-    assert [(entry["digest"], entry["layers"] is None) for entry in shown] == [
+    shown = api.inspect(f"oci:{layout}").images
+    assert [(entry.digest, entry.layers is None) for entry in shown] == [
         (images[0].descriptor()["digest"], False),
         (images[1].descriptor()["digest"], True),
     ]

@@ -15,7 +15,6 @@ import pytest
 import zstandard
 
 from occy_fast import api
-from occy_fast.cli.remedies import limit_names
 from occy_fast.context.call import environment_limits, limits_of_call
 from occy_fast.errors import (
     BadArchive,
@@ -32,6 +31,7 @@ from occy_fast.errors import (
     WindowTooLarge,
 )
 from occy_fast.running.recompress import recompress
+from occy_fast.running.remedies import limit_names
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams import layer_pass
 from support import tar_strategies as build

@@ -104,3 +104,18 @@ def test_vectors_of_go_digest(shared: Path) -> None:
             if (digest.algorithm, digest.hex) != (vector["Algorithm"], vector["Encoded"]) or "Err" in vector:
                 wrong.append((vector, digest))
     assert wrong == []
+
+
+@given(digests, digests)
+def test_a_digest_equals_its_text_and_no_other(digest: Digest, other: Digest) -> None:
+    text = str(digest)
+    assert digest == text
+    assert text == digest
+    assert hash(digest) == hash(text)
+    assert {text: 1}[digest] == {digest: 1}[text] == 1  # type: ignore[index]
+    assert (other == text) == (other == digest)
+    assert digest != text.upper()
+    assert digest != digest.hex
+    assert (digest == 5) is False
+    assert text.startswith(digest.short)
+    assert repr(digest) == f"Digest({text})"

@@ -90,3 +90,21 @@ def test_identity_says_all_it_knows() -> None:
     assert str(EncoderIdentity("zstd", "libzstd", "1.5.7", 3, None, "pure")) == "zstd:3 by libzstd 1.5.7 (pure)"
     assert pickle.loads(pickle.dumps(native)) == native
     assert len({native, pickle.loads(pickle.dumps(native))}) == 1
+
+
+@given(encodings, encodings)
+def test_an_encoding_equals_its_text_and_no_other(encoding: Encoding, other: Encoding) -> None:
+    text = str(encoding)
+    assert encoding == text
+    assert text == encoding
+    assert hash(encoding) == hash(text)
+    assert (other == text) == (other == encoding)
+    assert (encoding == 5) is False
+    assert repr(encoding) == f"Encoding({text})"
+
+
+def test_a_level_that_is_not_demanded_is_not_compared_as_if_it_were() -> None:
+    assert Encoding("zstd") != "zstd:3"
+    assert Encoding("zstd", 3) != "zstd"
+    assert Encoding("zstd", 3) != "zstd:03"
+    assert Encoding("zstd:3") != "zstd:3"                    # no codec is called so

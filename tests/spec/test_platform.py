@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import UsageError
-from occy_fast.spec.platform import Platform, parse_platform
+from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 
 words = st.text("abcdefghijklmnopqrstuvwxyz0123456789_.-", min_size=1, max_size=12)
 platforms = st.builds(
@@ -103,3 +103,37 @@ def test_features_that_are_wanted_must_be_there() -> None:
     plain, rich = Platform("windows", "amd64"), Platform("windows", "amd64", os_features=("win32k",))
     assert rich.matches(plain)
     assert not plain.matches(rich)
+
+
+# Words as a document may have them, also such as make the text of one platform that of another.
+hostile = st.text("a/(:)", max_size=3)
+any_platform = st.builds(
+    Platform, hostile, hostile, st.none() | hostile, st.none() | hostile, st.sampled_from([(), ("win32k",)])
+)
+
+
+@given(any_platform, any_platform)
+def test_a_text_equals_one_platform_at_the_most(platform: Platform, other: Platform) -> None:
+    text = str(platform)
+    assert hash(platform) == hash(text)
+    if platform == text and other == text:
+        assert platform == other
+    if platform == other:
+        assert hash(platform) == hash(other)
+        assert (other == text) == (platform == text)
+
+
+@given(platforms)
+def test_a_platform_equals_its_text_unless_that_leaves_features_out(platform: Platform) -> None:
+    text = str(platform)
+    assert (platform == text) == (text == platform) == (not platform.os_features)
+    assert (platform == 5) is False
+
+
+def test_what_is_meant_is_not_what_is_written() -> None:
+    assert Platform("linux", "arm64") == "linux/arm64"
+    assert Platform("linux", "arm64", "v8") != "linux/arm64"
+    assert Platform("linux", "x86_64") != "linux/amd64"
+    assert Platform("windows", "amd64", None, "10.0.17763") == "windows(10.0.17763)/amd64"
+    assert Platform("", ALL_PLATFORMS) != ALL_PLATFORMS
+    assert Platform("linux/arm", "v7") != "linux/arm/v7"

@@ -114,4 +114,4 @@ def test_a_damaged_tar_is_no_document_whatever_its_first_member_is_called(tmp_pa
 def test_a_tar_whose_first_name_looks_like_something_else_is_a_tar(tmp_path: Path) -> None:
     image = dict(archive_members([make_image()]))
     (tmp_path / "a.tar").write_bytes(make_tar([("{", b""), ("[", b""), ("<html>", b""), *image.items()]))
-    assert occy_fast.inspect(str(tmp_path / "a.tar"))["images"]
+    assert occy_fast.inspect(str(tmp_path / "a.tar")).images

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from occy_fast.errors import UnknownTarget
-from occy_fast.targets.catalog import all_targets, find_target, sources, versions_of
+from occy_fast.targets.catalog import all_targets, find_target, sources
 from occy_fast.targets.target import UNKNOWN, Cell
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -103,9 +103,9 @@ def test_every_cell_is_an_answer_with_its_source() -> None:
 
 
 def test_versions_are_told_as_people_say_them() -> None:
-    assert versions_of(find_target("docker-20.10")) == "20.10 to before 23.0"
-    assert versions_of(find_target("podman-5.7")) == "5.7 and later"
-    assert versions_of(find_target("fly")) == ""
+    assert find_target("docker-20.10").versions == "20.10 to before 23.0"
+    assert find_target("podman-5.7").versions == "5.7 and later"
+    assert find_target("fly").versions == ""
 
 
 def test_groups_name_rows_that_exist() -> None:

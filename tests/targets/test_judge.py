@@ -13,6 +13,7 @@ TARGET = Target(
     "app-1",
     "App",
     "runtime",
+    "1.0 to before 2.0",
     (
         ("load.no", Cell("no", "cannot read {path}: {number}", ("tested",))),
         ("load.partial", Cell("partial", "", ("page",))),

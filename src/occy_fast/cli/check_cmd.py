@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
 from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.running.check import CheckReport
     from occy_fast.targets.judge import TargetFinding
-
-SCHEMA = 1
 
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -62,7 +59,7 @@ def check(
     with Watch(voice, source) as watch:
         checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
     if voice.json:
-        print_json(checked_document(checked))
+        print_json(checked.to_json())
     elif not voice.quiet:
         if sys.stdout is not None and sys.stdout.isatty():
             print_drawn(drawn_table(checked))
@@ -118,34 +115,6 @@ def drawn_table(checked: CheckReport) -> str:
     for remark in _remarks(checked):
         console.print(Text(printable(remark), "dim"))
     return out.getvalue()
-
-
-def checked_document(checked: CheckReport) -> dict[str, Any]:
-    """Return the same as a JSON object."""
-    return {
-        "schema": SCHEMA,
-        "locator": checked.locator,
-        "targets": list(checked.targets),
-        "judged_as": dict(zip(checked.targets, checked.rows, strict=True)),
-        "deep": checked.deep,
-        "exit_code": checked.exit_code,
-        "findings": [_finding_document(finding) for finding in checked.findings],
-        "unknown": [_finding_document(finding) for finding in checked.unknown],
-        "unread": None if checked.unread is None else error_document(checked.unread, checked.unread.exit_code),
-    }
-
-
-def _finding_document(finding: TargetFinding) -> dict[str, Any]:
-    return {
-        "target": finding.target,
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "place": finding.place,
-        "problem": finding.problem,
-        "says": finding.says or None,
-        "sources": list(finding.sources),
-        "mend": finding.mend,
-    }
 
 
 def _row_of(checked: CheckReport, target: str) -> str:

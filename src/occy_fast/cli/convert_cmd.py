@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.spec.encoding import Encoding
     from occy_fast.spec.platform import Platform
-
-SCHEMA = 1
 
 
 @click.command(
@@ -216,10 +214,8 @@ def convert(
             access=access,
         )
     if dry_run:
-        from occy_fast.planning.plan_document import explain_document
-
         if voice.json:
-            print_json(explain_document(plan), aside=aside)
+            print_json(plan.to_json(), aside=aside)
         else:
             print_lines(*plan.lines(), aside=aside)
         return 0
@@ -233,7 +229,7 @@ def convert(
 
         write_digest_file(digest_file, result.digests)
     if voice.json:
-        print_json(result_document(result.plan, result), aside=aside)
+        print_json(result.to_json(), aside=aside)
     elif voice.quiet:
         print_lines(*map(str, result.digests), aside=aside)
     else:
@@ -273,24 +269,6 @@ def result_lines(plan: Plan, result: ConvertResult) -> list[str]:
     return lines
 
 
-def result_document(plan: Plan, result: ConvertResult) -> dict[str, Any]:
-    """Return the same as a JSON object; sizes are bytes."""
-    return {
-        "schema": SCHEMA,
-        "source": plan.source,
-        "destination": plan.destination,
-        "digest": str(result.digest),
-        "digests": [str(digest) for digest in result.digests],
-        "config_digest": str(result.config_digest),
-        "names": list(result.names),
-        "layers": [_layer_document(outcome) for outcome in result.layers],
-        "bytes_read": result.size_in,
-        "bytes_written": result.size_out,
-        "seconds": round(result.seconds, 6),
-        "notes": list(plan.notes),
-    }
-
-
 def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding | str | None:
     """Join --compression and --level into one demand."""
     from occy_fast.spec.encoding import Encoding
@@ -307,33 +285,11 @@ def _with_level(encoding: Encoding | str | None, level: int | None) -> Encoding 
 def _row(outcome: LayerOutcome) -> tuple[str, ...]:
     from occy_fast.words import format_size
 
-    before, after = _encodings(outcome)
     return (
         "replaced" if outcome.replaced else outcome.kind,
-        before,
+        str(outcome.step.layer.encoding),
         format_size(outcome.size_in),
-        after,
+        str(outcome.encoding),
         format_size(outcome.size_out),
-        str(outcome.digest)[:19],
+        outcome.digest.short,
     )
-
-
-def _encodings(outcome: LayerOutcome) -> tuple[str, str]:
-    return str(outcome.step.layer.encoding), str(outcome.step.encoding)
-
-
-def _layer_document(outcome: LayerOutcome) -> dict[str, Any]:
-    before, after = _encodings(outcome)
-    source = outcome.step.layer.digest
-    return {
-        "step": outcome.kind,
-        "replaced": outcome.replaced,
-        "source_digest": None if source is None else str(source),
-        "digest": str(outcome.digest),
-        "diff_id": None if outcome.diff_id is None else str(outcome.diff_id),
-        "from": before,
-        "to": after,
-        "size_in": outcome.size_in,
-        "size_out": outcome.size_out,
-        "encoder": None if outcome.identity is None else str(outcome.identity),
-    }

@@ -7,9 +7,9 @@ import os
 import click
 
 from occy_fast.cli.output import Voice, format_json, print_note
-from occy_fast.cli.remedies import advice
 from occy_fast.cli.signals import Stopped
 from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, ResourceError, UsageError, exhausted
+from occy_fast.running.error_document import error_document, known_fields
 from occy_fast.words import printable
 
 MEANINGS = {
@@ -27,7 +27,6 @@ MEANINGS = {
 }
 
 _LABELS = {"remedy": "try", "errno": "found"}
-_KEYS = {"name": "given"}  # `name` is the error's own
 
 
 def report_failure(error: BaseException, voice: Voice) -> int:
@@ -59,19 +58,10 @@ def error_lines(error: BaseException) -> list[str]:
     if not isinstance(error, OccyError):
         return _foreign_lines(error)
     lines = [f"occy-fast: {type(error).__name__}: {_meaning(error)}"]
-    known = {_LABELS.get(name, name): _field_text(name, value) for name, value in _fields(error).items()}
+    known = {_LABELS.get(name, name): _field_text(name, value) for name, value in known_fields(error).items()}
     width = max((len(label) for label in known), default=0) + 1
     lines += [f"  {label + ':':<{width}} {text}" for label, text in known.items()]
     return lines
-
-
-def error_document(error: BaseException, code: int) -> dict[str, object]:
-    """Return the error as a JSON object: name, message, every field that is set, and the exit code."""
-    document: dict[str, object] = {"name": type(error).__name__, "message": printable(str(error)) or "interrupted"}
-    if isinstance(error, OccyError):
-        document |= {_KEYS.get(name, name): _plain(value) for name, value in _fields(error).items()}
-    document["exit_code"] = code
-    return document
 
 
 def from_click(error: click.ClickException) -> UsageError:
@@ -115,14 +105,6 @@ def _meaning(error: OccyError) -> str:
     return MEANINGS[error.exit_code]
 
 
-def _fields(error: OccyError) -> dict[str, object]:
-    """Return what is known about *error*, its remedy at the end."""
-    named = zip(error.fields, error.args, strict=True)
-    known = {name: value for name, value in named if value is not None and value != "" and value != ()}
-    remedy = known.pop("remedy", None) or advice(error)
-    return known | ({"remedy": remedy} if remedy else {})
-
-
 def _field_text(name: str, value: object) -> str:
     if name == "errno" and isinstance(value, int):
         return os.strerror(value)
@@ -130,14 +112,6 @@ def _field_text(name: str, value: object) -> str:
         return ", ".join(printable(str(item)) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return printable(value if isinstance(value, bytes) else str(value))
-
-
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
     return printable(value if isinstance(value, bytes) else str(value))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,8 @@ from occy_fast.cli.output import Voice, format_table, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
+    from occy_fast.running.inspect import InspectedManifest, InspectReport
+    from occy_fast.spec.digest import Digest
 
 
 @click.command(
@@ -41,49 +43,49 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
     from occy_fast.cli.progress import Watch
 
     with Watch(voice, source):
-        document = api.inspect(source, access=access)
+        report = api.inspect(source, access=access)
     if voice.json:
-        print_json(document)
+        print_json(report.to_json())
     elif voice.quiet:
-        print_lines(*(image["digest"] or "-" for image in document["images"]))
+        print_lines(*(str(image.digest or "-") for image in report.images))
     else:
-        print_lines(*contents_lines(document))
+        print_lines(*report_lines(report))
     return 0
 
 
-def contents_lines(document: dict[str, Any]) -> list[str]:
+def report_lines(report: InspectReport) -> list[str]:
     """Say what is there, a block per manifest."""
-    lines = [f"{document['locator']} ({document['kind']})"]
-    index: str | None = None
-    for image in document["images"]:
-        if image["index"] not in (None, index):
-            lines += ["", f"index {image['index']}"]
-        index = image["index"]
+    lines = [f"{report.locator} ({report.kind})"]
+    index: Digest | None = None
+    for image in report.images:
+        if image.index not in (None, index):
+            lines += ["", f"index {image.index}"]
+        index = image.index
         lines += ["", *_image_lines(image)]
-    if not document["images"]:
+    if not report.images:
         lines.append("no image")
     return lines
 
 
-def _image_lines(image: dict[str, Any]) -> list[str]:
+def _image_lines(image: InspectedManifest) -> list[str]:
     from occy_fast.words import format_count, format_size
 
-    names = ", ".join(image["names"]) or image["ref"] or "without a name"
-    lines = [f"{names}, {image['platform'] or 'platform unknown'}{', artifact' if image['artifact'] else ''}"]
-    lines.append(f"  manifest  {image['digest'] or '-'}  {image['media_type'] or ''}".rstrip())
-    lines.append(f"  config    {image['config'] or '-'}")
-    layers = image["layers"]
+    names = ", ".join(image.names) or image.ref or "without a name"
+    lines = [f"{names}, {image.platform or 'platform unknown'}{', artifact' if image.artifact else ''}"]
+    lines.append(f"  manifest  {image.digest or '-'}  {image.media_type or ''}".rstrip())
+    lines.append(f"  config    {image.config or '-'}")
+    layers = image.layers
     if layers is None:
-        return [*lines, "  neither image nor index" if image["present"] else "  not in the source"]
-    lines.append(f"  {format_count(len(layers), 'layer')}, {format_size(sum(layer['size'] for layer in layers))}")
+        return [*lines, "  neither image nor index" if image.present else "  not in the source"]
+    lines.append(f"  {format_count(len(layers), 'layer')}, {format_size(sum(layer.size for layer in layers))}")
     rows = [
         (
             str(number),
-            layer["encoding"],
-            format_size(layer["size"]),
-            (layer["digest"] or "-")[:19],
-            (layer["diff_id"] or "-")[:19],
-            layer["media_type"],
+            str(layer.encoding),
+            format_size(layer.size),
+            layer.digest.short if layer.digest else "-",
+            layer.diff_id.short if layer.diff_id else "-",
+            layer.media_type,
         )
         for number, layer in enumerate(layers, 1)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,8 +11,6 @@ from occy_fast.cli.output import Voice, format_table, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
-
-SCHEMA = 1
 
 
 @click.command(
@@ -30,12 +28,11 @@ def targets(*, name: str | None, voice: Voice) -> int:
 
     A name with a version is looked up in the versions that are listed: docker-20.10.24 is docker-20.10.
     """
-    from occy_fast.targets.catalog import all_targets, find_target, sources
+    from occy_fast.targets.catalog import all_targets, find_target, targets_document
 
     known = all_targets() if name is None else (find_target(name),)
     if voice.json:
-        document = {"schema": SCHEMA, "targets": [target_document(target) for target in known], "sources": sources()}
-        print_json(document)
+        print_json(targets_document(known))
     elif voice.quiet:
         print_lines(*(target.name for target in known))
     elif name is None:
@@ -47,34 +44,13 @@ def targets(*, name: str | None, voice: Voice) -> int:
 
 def target_lines(known: tuple[Target, ...]) -> list[str]:
     """Return a line for each target."""
-    from occy_fast.targets.catalog import versions_of
-
-    rows = [(target.name, target.kind, versions_of(target), target.title) for target in known]
+    rows = [(target.name, target.kind, target.versions, target.title) for target in known]
     return format_table(("target", "kind", "versions", ""), rows, "<<<<")
 
 
 def cell_lines(target: Target) -> list[str]:
     """Return a line for each thing that is known of one target."""
-    from occy_fast.targets.catalog import versions_of
-
-    versions = versions_of(target)
-    title = f"{target.name}: {target.title}" + (f", {target.row}: versions {versions}" if versions else "")
+    versions = f", {target.row}: versions {target.versions}" if target.versions else ""
     rows = [(feature, cell.answer, " ".join(cell.sources), cell.error) for feature, cell in target.cells]
+    title = f"{target.name}: {target.title}{versions}"
     return [title, *format_table(("feature", "reads it", "known from", "else it says"), rows, "<<<<")]
-
-
-def target_document(target: Target) -> dict[str, Any]:
-    """Return all that is known of a target as a JSON object; what is not known is not in it."""
-    from occy_fast.targets.catalog import versions_of
-
-    return {
-        "name": target.name,
-        "row": target.row,
-        "title": target.title,
-        "kind": target.kind,
-        "versions": versions_of(target) or None,
-        "features": {
-            feature: {"answer": cell.answer, "error": cell.error or None, "sources": list(cell.sources)}
-            for feature, cell in target.cells
-        },
-    }

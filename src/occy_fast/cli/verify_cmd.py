@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.failure import error_document
 from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
 from occy_fast.cli.output import Voice, print_json, print_lines
-from occy_fast.cli.remedies import advice
+from occy_fast.running.remedies import advice
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.image.validate import Finding
     from occy_fast.running.verify import VerifyReport
-
-SCHEMA = 1
 
 
 @click.command(
@@ -52,53 +48,24 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    began = time.monotonic()
     with Watch(voice, source) as watch:
         report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
-    seconds = time.monotonic() - began
     if voice.json:
-        print_json(report_document(report, seconds))
+        print_json(report.to_json())
     elif not voice.quiet:
-        print_lines(*report_lines(report, seconds))
+        print_lines(*report_lines(report))
     return report.exit_code
 
 
-def report_lines(report: VerifyReport, seconds: float) -> list[str]:
+def report_lines(report: VerifyReport) -> list[str]:
     """Say what was found, a line per finding, and how much was looked at."""
     from occy_fast.words import format_count, format_rate, format_seconds, format_size
 
     lines = [report.locator]
     lines += [f"{finding.severity:<7}  {_text(finding)}" for finding in report.findings]
-    errors = len(report.errors)
-    others = len(report.findings) - errors
-    verdict = format_count(errors, "error") if errors else "everything holds"
-    if others:
-        verdict += f", {format_count(others, 'warning')}"
-    rate = f" ({format_rate(report.size, seconds)})" if report.size else ""
+    rate = f" ({format_rate(report.size, report.seconds)})" if report.size else ""
     seen = f"{format_count(report.images, 'image')}, {format_count(report.layers, 'layer')}, {format_size(report.size)}"
-    return [*lines, f"{seen} in {format_seconds(seconds)}{rate}: {verdict}"]
-
-
-def report_document(report: VerifyReport, seconds: float) -> dict[str, Any]:
-    """Return the same as a JSON object; sizes are bytes."""
-    return {
-        "schema": SCHEMA,
-        "locator": report.locator,
-        "exit_code": report.exit_code,
-        "images": report.images,
-        "layers": report.layers,
-        "bytes": report.size,
-        "seconds": round(seconds, 6),
-        "findings": [
-            {
-                "severity": finding.severity,
-                "where": finding.where,
-                "problem": finding.problem,
-                "error": None if finding.error is None else error_document(finding.error, finding.error.exit_code),
-            }
-            for finding in report.findings
-        ],
-    }
+    return [*lines, f"{seen} in {format_seconds(report.seconds)}{rate}: {report.verdict()}"]
 
 
 def _text(finding: Finding) -> str:

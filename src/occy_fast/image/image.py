@@ -12,6 +12,7 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.platform import Platform
+from occy_fast.words import format_count, format_size, printable
 
 # The annotations of encrypted layers, as containers/ocicrypt writes them.
 _ENCRYPTION: Final = "org.opencontainers.image.enc."
@@ -56,6 +57,11 @@ class Layer:
         """Whether the stored bytes are said to be ciphertext, which only who has a key turns into a tar."""
         return "+encrypted" in self.media_type or any(key.startswith(_ENCRYPTION) for key, _ in self.annotations)
 
+    def __repr__(self) -> str:
+        digest = self.digest or self.diff_id
+        name = "without digest" if digest is None else digest.short
+        return f"Layer({name} {printable(str(self.encoding))}, {format_size(self.size)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -86,6 +92,12 @@ class Image:
             return self.descriptor.digest
         return self.manifest.digest if self.manifest is not None else None
 
+    def __repr__(self) -> str:
+        digest = self.digest or self.config_blob.digest
+        name = "without digest" if digest is None else digest.short
+        kind = "artifact" if self.artifact else printable(str(self.platform or "platform unknown"))
+        return f"Image({name} {kind}, {format_count(len(self.layers), 'layer')})"
+
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
@@ -111,6 +123,10 @@ class ImageIndex:
     def digest(self) -> Digest:
         """The index's digest, as the one who names it has it."""
         return self.descriptor.digest if self.descriptor is not None else self.index.digest
+
+    def __repr__(self) -> str:
+        count = len(self.children)
+        return f"ImageIndex({self.digest.short} {count} {'child' if count == 1 else 'children'})"
 
 
 Node = Image | ImageIndex | Opaque
@@ -143,3 +159,6 @@ class Contents:
     locator: str
     kind: str
     images: tuple[NamedImage, ...]
+
+    def __repr__(self) -> str:
+        return f"Contents({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"

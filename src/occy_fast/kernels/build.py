@@ -35,7 +35,7 @@ class BuildInfo:
     checked: bool
     sanitized: str
 
-    def document(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """Return the same as plain JSON values."""
         document: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
         document["codecs"] = {codec.name: {"version": codec.version, "origin": codec.origin} for codec in self.codecs}

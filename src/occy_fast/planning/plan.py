@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.image.saved_names import saved_names
-from occy_fast.planning.explain import plan_lines, stream_plan_lines
+from occy_fast.planning.explain import plan_lines, stream_plan_lines, verb_of
+from occy_fast.planning.plan_document import plan_document, stream_plan_document
 from occy_fast.planning.rules import KINDS, Rule
 from occy_fast.planning.steps import ImagePlan, LayerStep, NamedPlan, images_of
 from occy_fast.spec.config import chain_ids
-from occy_fast.words import printable
+from occy_fast.words import format_count, printable
 
 if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities, Identity, Writes
@@ -68,6 +70,16 @@ class Plan:
     def explain(self) -> str:
         """Print the same, what a terminal could act upon escaped."""
         return "\n".join(map(printable, self.lines()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `occy-fast convert --dry-run --json` prints, as plain JSON values; sizes are bytes."""
+        return plan_document(self)
+
+    def __repr__(self) -> str:
+        counts = Counter(verb_of(step) for step in self.steps)
+        steps = ", ".join(f"{count} {verb}" for verb, count in counts.items()) or "no step"
+        images = format_count(len(list(self.images())), "image")
+        return f"Plan({printable(self.source)} -> {printable(self.destination)}, {images}: {steps})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +150,11 @@ class StreamPlan:
     def explain(self) -> str:
         """Print the same, what a terminal could act upon escaped."""
         return "\n".join(map(printable, self.lines()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `occy-fast convert --dry-run --json` prints, as plain JSON values."""
+        return stream_plan_document(self)
+
+    def __repr__(self) -> str:
+        rules = ", ".join(f"{rule.act} {rule.kind}" for rule in self.rules)
+        return f"StreamPlan({printable(self.source)} -> {printable(self.destination)}: {rules})"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from occy_fast import schema
 from occy_fast.planning.explain import describe_step, estimate_written, fate_of, recoded_bytes, verb_of, why_rule
-from occy_fast.planning.plan import Plan, StreamPlan
-from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import (
     Adopt,
     BlobPlan,
@@ -18,39 +17,16 @@ from occy_fast.planning.steps import (
     images_of,
     plans_of,
 )
+from occy_fast.words import text_or_none
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from occy_fast.planning.plan import Plan, StreamPlan
+    from occy_fast.planning.rules import Rule
 
 
-def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
-    """Return the plan as a JSON object; sizes are bytes, and what a plan of rules cannot know is not in it."""
-    goal = plan.goal
-    document = {
-        "schema": SCHEMA,
-        "source": plan.source,
-        "destination": plan.destination,
-        "goal": {
-            "encoding": None if goal.encoding is None else str(goal.encoding),
-            "format": goal.format,
-            "platforms": [str(platform) for platform in goal.platforms],
-            "verify": goal.verify,
-            "link": goal.link,
-            "target": None if goal.target is None else goal.target.name,
-            "strict": goal.strict,
-            "attestations": goal.attestations,
-            "archive_layout": goal.archive_layout,
-        },
-        "bytes_free": plan.free,
-        "memory_above_usual": plan.memory,
-        "notes": list(plan.notes),
-    }
-    if isinstance(plan, StreamPlan):
-        recodes = any(rule.act == "recode" for rule in plan.rules)
-        return document | {
-            "rules": [_rule_document(rule, plan) for rule in plan.rules],
-            "recoded_one_by_one": plan.writes == "one of unknown size" and recodes,
-        }
-    return document | {
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return *plan* as a JSON object; sizes are bytes."""
+    return _head(plan) | {
         "images": [
             {
                 "names": list(named.names),
@@ -69,12 +45,44 @@ def explain_document(plan: Plan | StreamPlan) -> dict[str, Any]:
     }
 
 
+def stream_plan_document(plan: StreamPlan) -> dict[str, Any]:
+    """Return *plan* as a JSON object; what it cannot know before the manifest has come is not in it."""
+    recodes = any(rule.act == "recode" for rule in plan.rules)
+    return _head(plan) | {
+        "rules": [_rule_document(rule, plan) for rule in plan.rules],
+        "recoded_one_by_one": plan.writes == "one of unknown size" and recodes,
+    }
+
+
+def _head(plan: Plan | StreamPlan) -> dict[str, Any]:
+    goal = plan.goal
+    return {
+        "schema": schema.PLAN,
+        "source": plan.source,
+        "destination": plan.destination,
+        "goal": {
+            "encoding": text_or_none(goal.encoding),
+            "format": goal.format,
+            "platforms": [str(platform) for platform in goal.platforms],
+            "verify": goal.verify,
+            "link": goal.link,
+            "target": None if goal.target is None else goal.target.name,
+            "strict": goal.strict,
+            "attestations": goal.attestations,
+            "archive_layout": goal.archive_layout,
+        },
+        "bytes_free": plan.free,
+        "memory_above_usual": plan.memory,
+        "notes": list(plan.notes),
+    }
+
+
 def _rule_document(rule: Rule, plan: StreamPlan) -> dict[str, Any]:
     return {
         "kind": rule.kind,
         "step": rule.act,
-        "to": None if rule.encoding is None else str(rule.encoding),
-        "encoder": None if rule.identity is None else str(rule.identity),
+        "to": text_or_none(rule.encoding),
+        "encoder": text_or_none(rule.identity),
         "why": why_rule(rule, plan),
     }
 
@@ -87,11 +95,11 @@ def _index_document(root: RootPlan) -> dict[str, Any] | None:
 
 def _image_document(image: ImagePlan, plan: Plan) -> dict[str, Any]:
     return {
-        "platform": None if image.image.platform is None else str(image.image.platform),
+        "platform": text_or_none(image.image.platform),
         "artifact": image.image.artifact,
         "family": image.family,
         "manifest": fate_of(image),
-        "config": None if image.image.config_blob.digest is None else str(image.image.config_blob.digest),
+        "config": text_or_none(image.image.config_blob.digest),
         "layers": [_step_document(step, plan) for step in image.steps],
     }
 
@@ -102,8 +110,8 @@ def _step_document(step: LayerStep, plan: Plan) -> dict[str, Any]:
         "step": step.kind,
         "how": step.how if isinstance(step, Adopt) else None,
         "otherwise": verb_of(step.otherwise) if isinstance(step, Skip) and step.otherwise is not None else None,
-        "digest": None if layer.digest is None else str(layer.digest),
-        "diff_id": None if layer.diff_id is None else str(layer.diff_id),
+        "digest": text_or_none(layer.digest),
+        "diff_id": text_or_none(layer.diff_id),
         "size": layer.size,
         "from": str(layer.encoding),
         "to": str(step.encoding),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call
@@ -26,12 +26,14 @@ from occy_fast.image.blob import PassedBytes
 from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
 from occy_fast.running.fix import mend_command
+from occy_fast.running.report_document import check_document
 from occy_fast.running.source_traits import images_in, marks_for, shape_of, skippable_layers
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.traits import Mark
 from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access
+from occy_fast.words import format_count, printable
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
@@ -63,6 +65,14 @@ class CheckReport:
     rows: tuple[str, ...] = ()
 
     @property
+    def ok(self) -> bool:
+        """Tell whether every target will read the image: no finding is an error, all of it was looked at, exit code 0.
+
+        Warnings are no errors, nor is what nobody knows (`unknown`).
+        """
+        return not self.errors and self.unread is None
+
+    @property
     def errors(self) -> tuple[TargetFinding, ...]:
         """Return the findings for which the image fails."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
@@ -73,6 +83,16 @@ class CheckReport:
         if self.errors:
             return 10
         return self.unread.exit_code if self.unread is not None else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `occy-fast check --json` prints, as plain JSON values."""
+        return check_document(self)
+
+    def __repr__(self) -> str:
+        errors, others = len(self.errors), len(self.findings) - len(self.errors)
+        verdict = f"{format_count(errors, 'error')}, {format_count(others, 'warning')}"
+        unread = ", not looked into any further" if self.unread is not None else ""
+        return f"CheckReport({printable(self.locator)} for {', '.join(self.targets)}: {verdict}{unread})"
 
 
 @resource_errors()

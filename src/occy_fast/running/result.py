@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from occy_fast import schema
 from occy_fast.planning.steps import Skip
+from occy_fast.words import format_count, format_seconds, format_size, text_or_none
 
 if TYPE_CHECKING:
     from occy_fast.planning.plan import Plan
     from occy_fast.planning.steps import LayerStep
     from occy_fast.spec.digest import Digest
-    from occy_fast.spec.encoding import EncoderIdentity
+    from occy_fast.spec.encoding import EncoderIdentity, Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,26 @@ class LayerOutcome:
             return self.step.otherwise.kind
         return self.step.kind
 
+    @property
+    def encoding(self) -> Encoding:
+        """Return how the blob is encoded now."""
+        return self.step.encoding
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layer's part of what ConvertResult.to_json does."""
+        return {
+            "step": self.kind,
+            "replaced": self.replaced,
+            "source_digest": text_or_none(self.step.layer.digest),
+            "digest": str(self.digest),
+            "diff_id": text_or_none(self.diff_id),
+            "from": str(self.step.layer.encoding),
+            "to": str(self.encoding),
+            "size_in": self.size_in,
+            "size_out": self.size_out,
+            "encoder": text_or_none(self.identity),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ConvertResult:
@@ -70,3 +92,25 @@ class ConvertResult:
     size_out: int
     seconds: float
     plan: Plan
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `occy-fast convert --json` prints, as plain JSON values; sizes are bytes."""
+        return {
+            "schema": schema.CONVERT,
+            "source": self.plan.source,
+            "destination": self.plan.destination,
+            "digest": str(self.digest),
+            "digests": [str(digest) for digest in self.digests],
+            "config_digest": str(self.config_digest),
+            "names": list(self.names),
+            "layers": [outcome.to_json() for outcome in self.layers],
+            "bytes_read": self.size_in,
+            "bytes_written": self.size_out,
+            "seconds": round(self.seconds, 6),
+            "notes": list(self.plan.notes),
+        }
+
+    def __repr__(self) -> str:
+        sizes = f"{format_size(self.size_in)} -> {format_size(self.size_out)}"
+        layers, seconds = format_count(len(self.layers), "layer"), format_seconds(self.seconds)
+        return f"ConvertResult({self.digest.short} {layers}, {sizes}, {seconds})"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call
@@ -32,12 +33,14 @@ from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
 from occy_fast.image.validate import Finding, validate
 from occy_fast.planning.steps import is_tar
+from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import Passage, Passed, prove_passed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.locator import Locator, parse_locator
 from occy_fast.transports.opening import check_access, open_source
+from occy_fast.words import format_count, format_size, printable
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
@@ -58,6 +61,7 @@ class VerifyReport:
         images: manifests that were looked at, artifacts included.
         layers: distinct layers and artifact blobs that were read to their end.
         size: bytes of those.
+        seconds: from the first read to the last; it does not count when reports are compared.
     """
 
     locator: str
@@ -65,6 +69,15 @@ class VerifyReport:
     images: int
     layers: int
     size: int
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nothing makes an image bad: no finding is an error, and the exit code is 0.
+
+        Warnings are none: such as for a platform of an index that the source does not have.
+        """
+        return not self.errors
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -76,6 +89,20 @@ class VerifyReport:
         """Return the exit code of the worst finding; 0 where nothing is wrong."""
         codes = {finding.error.exit_code if finding.error else 4 for finding in self.errors}
         return next((code for code in _WORST_FIRST if code in codes), max(codes, default=0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `occy-fast verify --json` prints, as plain JSON values; sizes are bytes."""
+        return verify_document(self)
+
+    def verdict(self) -> str:
+        """Say in a few words how much is wrong: "everything holds", "2 errors, 1 warning"."""
+        errors, others = len(self.errors), len(self.findings) - len(self.errors)
+        verdict = format_count(errors, "error") if errors else "everything holds"
+        return f"{verdict}, {format_count(others, 'warning')}" if others else verdict
+
+    def __repr__(self) -> str:
+        seen = f"{format_count(self.images, 'image')}, {format_count(self.layers, 'layer')}, {format_size(self.size)}"
+        return f"VerifyReport({printable(self.locator)}: {seen}: {self.verdict()})"
 
 
 @resource_errors()
@@ -109,7 +136,9 @@ def verify(
     call = Call.of(
         limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
     )
-    return call.retrying(lambda: _verify_once(where, call, strict=strict, lenient=lenient))
+    began = time.monotonic()
+    report = call.retrying(lambda: _verify_once(where, call, strict=strict, lenient=lenient))
+    return replace(report, seconds=time.monotonic() - began)
 
 
 def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> VerifyReport:

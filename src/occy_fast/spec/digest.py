@@ -24,7 +24,8 @@ _MOST_SHOWN = 200
 class Digest:
     """The name of some bytes.  (image-spec, "Digests")
 
-    `parse` is the only door for text from outside: what it lets through is safe as part of a path or URL.
+    `parse` is the only door for text from outside: what it lets through is safe as part of a path or URL. A digest
+    equals its text, ``"sha256:..."``, and has the hash of it, so that either finds the other in a dict or set.
     """
 
     algorithm: str
@@ -69,5 +70,21 @@ class Digest:
         """Return a fresh hashlib object of this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
+    @property
+    def short(self) -> str:
+        """The start of its text, as much as people compare: ``sha256:0123456789ab``."""
+        return f"{self.algorithm}:{self.hex[:12]}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Digest):
+            return self.hex == other.hex and self.algorithm == other.algorithm
+        return str(self) == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
+
+    def __repr__(self) -> str:
+        return f"Digest({self})"

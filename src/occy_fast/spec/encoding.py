@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from occy_fast.errors import Unsupported, UsageError
+from occy_fast.words import printable
 
 RECODABLE: Final = ("none", "gzip", "zstd")
 """The codecs a layer can be given."""
@@ -27,14 +28,29 @@ _LEVEL = re.compile(r"-?[0-9]{1,3}", re.ASCII)
 class Encoding:
     """A codec, and the level where one is demanded.
 
-    Without a level it says what a layer is, or may be; with one it says that our encoder makes it, at that level.
+    Without a level it says what a layer is, or may be; with one it says that our encoder makes it, at that level. An
+    encoding equals its text, as str() gives it, and has the hash of it: "zstd:3", which "zstd" is not, as the level is
+    not demanded there.
     """
 
     codec: str
     level: int | None = None
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Encoding):
+            return self.codec == other.codec and self.level == other.level
+        if isinstance(other, str):
+            return str(self) == other and ":" not in self.codec    # else two encodings would equal one text
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     def __str__(self) -> str:
         return self.codec if self.level is None else f"{self.codec}:{self.level}"
+
+    def __repr__(self) -> str:
+        return f"Encoding({printable(str(self))})"
 
     def met_by(self, found: Encoding) -> bool:
         """Tell whether a layer in the encoding *found* is already what this one asks for."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from occy_fast.errors import UsageError
+from occy_fast.words import printable
 
 ALL_PLATFORMS: Final = "all"
 """What asks for every platform, where one would be named."""
@@ -24,18 +25,44 @@ _ARCHITECTURES: Final = {
 }
 _DEFAULT_VARIANTS: Final = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9_.+-]{1,64}", re.ASCII)
 _OS_WORD = re.compile(r"([A-Za-z0-9_.-]{1,64})(?:\(([A-Za-z0-9_.+-]{0,64})\))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
-    """What an image runs on, in the words its document uses.  (image-spec, "Image Index")"""
+    """What an image runs on, in the words its document uses.  (image-spec, "Image Index")
+
+    A platform equals its text, as str() gives it, and has the hash of it: ``linux/arm64``, which is neither
+    ``linux/arm64/v8`` nor ``linux/aarch64``; `matches` tells what is good for what. One whose text leaves something out
+    (os_features), or could be read in another way (a slash in a word), equals no text.
+    """
 
     os: str
     architecture: str
     variant: str | None = None
     os_version: str | None = None
     os_features: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Platform):
+            return _words_of(self) == _words_of(other)
+        if isinstance(other, str):
+            return str(self) == other and self._is_its_text()
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def _is_its_text(self) -> bool:
+        """Tell whether no other platform has the same text."""
+        words = (self.os, self.architecture, *([] if self.variant is None else [self.variant]))
+        plain = all(map(_WORD.fullmatch, words)) and (self.os_version is None or _VERSION.fullmatch(self.os_version))
+        return bool(plain) and not self.os_features
+
+    def __repr__(self) -> str:
+        features = f", {', '.join(self.os_features)}" if self.os_features else ""
+        return f"Platform({printable(f'{self}{features}')})"
 
     def __str__(self) -> str:
         os = f"{self.os}({self.os_version})" if self.os_version else self.os
@@ -71,6 +98,10 @@ class Platform:
         if other.os_version and not f"{own.os_version}.".startswith(f"{other.os_version}."):
             return False
         return set(other.os_features) <= set(own.os_features)
+
+
+def _words_of(platform: Platform) -> tuple[object, ...]:
+    return platform.os, platform.architecture, platform.variant, platform.os_version, platform.os_features
 
 
 def parse_platform(text: str) -> Platform:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
+from occy_fast import schema
 from occy_fast.errors import UnknownTarget
 from occy_fast.targets.target import Cell, Target
 
@@ -53,9 +55,18 @@ def find_target(name: str) -> Target:
     raise UnknownTarget(name, tuple(get_close_matches(name.lower(), known, n=3, cutoff=0.6)) or tuple(known))
 
 
-def versions_of(target: Target) -> str:
-    """Print the versions a target speaks for: "20.10 to before 23.0"; empty where it is about no product's versions."""
-    _, first, end = _read("matrix.json")["targets"][target.row].get("versions", ("", "", ""))
+def targets_document(targets: Iterable[Target]) -> dict[str, Any]:
+    """Return *targets* and what their sources are as a JSON object: what `occy-fast targets --json` prints."""
+    return {
+        "schema": schema.TARGETS,
+        "targets": [target.to_json() for target in targets],
+        "sources": sources(),
+    }
+
+
+def _versions(row: dict[str, Any]) -> str:
+    """Print the versions a row speaks for."""
+    _, first, end = row.get("versions", ("", "", ""))
     if first and end:
         return f"{first} to before {end}"
     return f"{first} and later" if first else f"before {end}" if end else ""
@@ -94,7 +105,8 @@ def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Cell]])
         cells = {**tested.get(row, {}), **own, **cells}
         row = rows[row].get("inherits")
     known = [(feature, cell) for feature, cell in cells.items() if cell.answer != "unknown" or cell.sources]
-    return Target(name, name, rows[name]["name"], rows[name]["kind"], tuple(sorted(known, key=itemgetter(0))))
+    own = rows[name]
+    return Target(name, name, own["name"], own["kind"], _versions(own), tuple(sorted(known, key=itemgetter(0))))
 
 
 def _tested(document: dict[str, Any]) -> dict[str, dict[str, Cell]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Answer = Literal["yes", "no", "partial", "unknown"]
 
@@ -34,6 +34,7 @@ class Target:
         row: the name of the range of versions it belongs to.
         title: what people call it.
         kind: "runtime", "platform", "registry" or "tool".
+        versions: those it speaks for: "20.10 to before 23.0"; empty where it is about no product's versions.
         cells: (feature, Cell) for all that is known of it, sorted; features are "load." for what it reads from an
             archive, "pull." for what it takes from a registry.
     """
@@ -42,6 +43,7 @@ class Target:
     row: str
     title: str
     kind: str
+    versions: str
     cells: tuple[tuple[str, Cell], ...] = field(repr=False)
 
     def cell(self, feature: str) -> Cell:
@@ -51,3 +53,17 @@ class Target:
     def refuses(self, feature: str) -> bool:
         """Tell whether the consumer is known not to read what has *feature*."""
         return self.cell(feature).answer == "no"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is known of it as plain JSON values, as `occy-fast targets --json` lists it."""
+        return {
+            "name": self.name,
+            "row": self.row,
+            "title": self.title,
+            "kind": self.kind,
+            "versions": self.versions or None,
+            "features": {
+                feature: {"answer": cell.answer, "error": cell.error or None, "sources": list(cell.sources)}
+                for feature, cell in self.cells
+            },
+        }

@@ -190,9 +190,9 @@ def test_from_one_daemon_into_another(daemon: FakeDaemon, tmp_path: Path) -> Non
 def test_inspect_and_verify(daemon: FakeDaemon) -> None:
     image = make_image("a", "b")
     put(daemon, image, "app:1")
-    document = occy_fast.inspect("docker-daemon:app:1")
-    assert document["kind"] == "docker-daemon"
-    assert [layer["diff_id"] for layer in document["images"][0]["layers"]] == image.diff_ids
+    shown = occy_fast.inspect("docker-daemon:app:1")
+    assert shown.kind == "docker-daemon"
+    assert [layer.diff_id for layer in shown.images[0].layers or ()] == image.diff_ids
     assert not occy_fast.verify("docker-daemon:app:1").errors
 
 
@@ -210,11 +210,11 @@ def test_an_id_may_be_short(daemon: FakeDaemon, tmp_path: Path, length: int) -> 
     result = occy_fast.convert(f"docker-daemon:{short}", f"oci:{tmp_path}/out")
     assert [layer.diff_id for layer in result.layers] == [Digest.parse(digest) for digest in image.diff_ids]
     for found in (occy_fast.inspect(f"docker-daemon:{short}"), occy_fast.inspect(f"docker-daemon:{_image_id(image)}")):
-        assert found["images"][0]["config"] == _image_id(image)
+        assert found.images[0].config == _image_id(image)
     if length == 64:                                     # no image can be called so
         return
     put(daemon, other, f"{short}:latest")
-    assert occy_fast.inspect(f"docker-daemon:{short}")["images"][0]["config"] == _image_id(other)
+    assert occy_fast.inspect(f"docker-daemon:{short}").images[0].config == _image_id(other)
 
 
 def test_only_an_id_is_sought_among_ids(daemon: FakeDaemon) -> None:
@@ -226,7 +226,7 @@ def test_only_an_id_is_sought_among_ids(daemon: FakeDaemon) -> None:
         with pytest.raises((NotFound, BadReference)):
             occy_fast.inspect(f"docker-daemon:{text}")
     for text in (short, f"sha256:{short}"):
-        assert occy_fast.inspect(f"docker-daemon:{text}")["images"]
+        assert occy_fast.inspect(f"docker-daemon:{text}").images
 
 
 @pytest.mark.parametrize("call", [occy_fast.inspect, lambda name: occy_fast.check(name, ["k3s"])])

@@ -1,4 +1,4 @@
-"""What to do about an error that does not say it itself."""
+"""What to do about an error that does not say it itself, in the words of the command."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from occy_fast.errors import (
     TransportError,
     UnknownTarget,
 )
+from occy_fast.transports.locator import DAEMONS
 
 _AGAIN = "get it again from where it came: bytes were lost or changed on the way"
 
@@ -89,8 +90,6 @@ def advice(error: OccyError) -> str:
 
 
 def _is_of_a_daemon(place: str) -> bool:
-    from occy_fast.transports.locator import DAEMONS
-
     return place.partition(":")[0] in DAEMONS
 
 
