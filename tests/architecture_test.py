@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "occy_fast"
 ORDER = ["version", "schema", "words", "log", "errors", "spec", "kernels", "streams", "image", "context", "transforms"]
 ORDER += ["targets", "planning", "engine", "files", "transports", "running", "api", "cli"]
 FORBIDDEN = {"planning": {"streams", "kernels"}, "files": {"planning", "engine"}}
-FOR_TYPES_ALONE = {"errors": {"spec"}}         # an error's fields are digests
+FOR_TYPES_ALONE = {"errors": {"spec", "image"}}  # what an error carries: digests, and the place it is about
 BANNED = {"util", "utils", "helper", "helpers", "manager", "info", "data", "process"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

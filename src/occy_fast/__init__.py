@@ -58,6 +58,7 @@ __all__ = [
     "OpenRegion",
     "PassResult",
     "PassedBytes",
+    "Place",
     "Plan",
     "Platform",
     "Progress",
@@ -86,8 +87,9 @@ if TYPE_CHECKING:
     from occy_fast.context.progress import LayerProgress, Progress
     from occy_fast.errors import OccyError
     from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, PassedBytes
+    from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
-    from occy_fast.image.validate import Finding
+    from occy_fast.image.place import Place
     from occy_fast.kernels.build import BuildInfo, Codec, build_info
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import EncoderFact, Facts
@@ -118,8 +120,9 @@ _NAMES = {
     "context.progress": "LayerProgress Progress",
     "errors": "OccyError",
     "image.blob": "Blob FileRegion InlineBytes OpenRegion PassedBytes",
+    "image.finding": "Finding",
     "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
-    "image.validate": "Finding",
+    "image.place": "Place",
     "kernels.build": "BuildInfo Codec build_info",
     "planning.capabilities": "Capabilities",
     "planning.facts": "EncoderFact Facts",

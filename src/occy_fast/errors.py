@@ -14,6 +14,7 @@ from occy_fast.words import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from occy_fast.image.place import Place
     from occy_fast.spec.digest import Digest
 
 # A password may hold what should have been escaped: a slash behind `USER:` begins a path only where a port ends before.
@@ -54,12 +55,16 @@ class OccyError(Exception):
 
     `args` are the values of the fields that `fields` names, so that every error pickles and can be built again; URLs in
     them carry no secrets.
+
+    Attributes:
+        place: the part of the source it is about, where whoever raised it knows that; `where` is the text of it.
     """
 
     exit_code: ClassVar[int] = 1
     fields: ClassVar[tuple[str, ...]] = ("where", "problem", "remedy")
     where: str = ""
     remedy: str | None = None
+    place: Place | None = None
     _place: ClassVar[str] = "where"
 
     def __init__(self, where: str, problem: str, remedy: str | None = None) -> None:
@@ -72,7 +77,13 @@ class OccyError(Exception):
             setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args                 # OSError's own would cut them
+        state = {} if self.place is None else {"place": self.place}
+        return type(self), self.args, state              # OSError's own would cut them
+
+    def about(self, place: Place) -> Self:
+        """Return this error, and have it say what it is about."""
+        self.place = place
+        return self
 
     def at(self, where: str) -> Self:
         """Return the same error, seen from the place that knows *where* it happened."""
@@ -80,6 +91,7 @@ class OccyError(Exception):
             return self
         values = [where if name == self._place else value for name, value in zip(self.fields, self.args, strict=True)]
         error = type(self)(*values)
+        error.place = self.place
         error.__cause__, error.__context__, error.__traceback__ = self.__cause__, self.__context__, self.__traceback__
         return error
 

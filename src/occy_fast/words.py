@@ -70,14 +70,6 @@ def format_size(size: int) -> str:
     return f"{value / 1000:.1f} TB"
 
 
-def format_places(places: list[str]) -> str:
-    """Print places: "layers 1-4", or one after the other."""
-    found = {place: re.fullmatch("layer ([0-9]+)", place) for place in places}
-    numbers = [int(match[1]) for place in places if (match := found[place])]
-    others = [place for place in places if not found[place]]
-    return ", ".join([*([format_layers(numbers)] if numbers else []), *dict.fromkeys(others)])
-
-
 def format_layers(numbers: list[int]) -> str:
     """Print layer numbers: "layer 2", "layers 1-4, 6"."""
     runs: list[list[int]] = []

@@ -55,6 +55,7 @@ def test_findings_are_json(capsys: pytest.CaptureFixture[str]) -> None:
         "rule": "zstd-layer",
         "severity": "error",
         "place": "layer 2",
+        "location": {"part": "layer", "number": 2},
         "problem": "zstd",
         "says": SAYS,
         "sources": ["tested"],

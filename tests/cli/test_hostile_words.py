@@ -295,15 +295,15 @@ def test_a_mend_can_be_pasted_whatever_the_path(tmp_path: Path) -> None:
     source = archive(tmp_path / os.fsdecode(b"in'\n\x1b[2J\xff.tar"), False, tags=False)
     source.write_bytes(gzip.compress(source.read_bytes()))
     (finding, *_) = occy_fast.check(str(source), ["podman-4.3"]).findings
-    assert finding.mend is not None
-    assert "$'" in finding.mend
-    assert not re.search(r"[\x00-\x1f\udc80-\udcff]", finding.mend)
+    assert finding.fix is not None
+    assert "$'" in finding.fix
+    assert not re.search(r"[\x00-\x1f\udc80-\udcff]", finding.fix)
     wrapper = tmp_path / "bin" / "occy-fast"
     wrapper.parent.mkdir()
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m occy_fast "$@"\n')
     wrapper.chmod(0o755)
     path = os.pathsep.join(filter(None, sys.path))
     environment = os.environ | {"PYTHONPATH": path, "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-c", finding.mend], env=environment, check=True, capture_output=True)
+    subprocess.run(["bash", "-c", finding.fix], env=environment, check=True, capture_output=True)
     (made,) = [found for found in tmp_path.iterdir() if found.name.endswith("-podman-4.3.tar")]
     assert not occy_fast.check(str(made), ["podman-4.3"]).errors

@@ -72,7 +72,7 @@ def test_what_convert_mends_is_loaded_under_the_same_id(
     kept, wrong, mended = client.ids(), [], 0
     for name, archive in variants.items():
         before = occy_fast.check(str(archive), [target], deep=True)
-        if not before.findings or not all(finding.mend for finding in before.findings):
+        if not before.findings or not all(finding.fix for finding in before.findings):
             continue
         made = tmp_path / f"{name}.tar"
         occy_fast.convert(str(archive), f"docker-archive:{made}", target=target)

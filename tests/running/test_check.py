@@ -57,7 +57,7 @@ def variants(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def rules(source: Path | str, *targets: str, deep: bool = False) -> list[tuple[str, str]]:
     """Return (rule, place) of every finding."""
-    return [(finding.rule, finding.place) for finding in occy_fast.check(str(source), targets, deep=deep).findings]
+    return [(finding.rule, str(finding.place)) for finding in occy_fast.check(str(source), targets, deep=deep).findings]
 
 
 def config_digests(archive: Path) -> list[str]:
@@ -108,7 +108,7 @@ def test_what_can_be_mended_passes_afterwards_under_the_same_id(
     mended = 0
     for name, archive in variants.items():
         before = occy_fast.check(str(archive), [target], deep=True)
-        if not before.findings or not all(finding.mend for finding in before.findings):
+        if not before.findings or not all(finding.fix for finding in before.findings):
             continue
         made = tmp_path / f"{name}.tar"
         occy_fast.convert(str(archive), f"docker-archive:{made}", target=target)
@@ -191,9 +191,9 @@ def test_a_damaged_layer_is_told_by_its_number(tmp_path: Path, codec: str, kind:
             found.append(occy_fast.check(str(pipe), ["docker-20.10"], deep=True))
     for checked in found:
         rules_of_damage = ("corrupt-layer", "diffid-mismatch", "digest-mismatch")
-        [damaged] = {finding.place for finding in checked.findings if finding.rule in rules_of_damage}
+        [damaged] = {str(finding.place) for finding in checked.findings if finding.rule in rules_of_damage}
         assert damaged == "layer 2"
-        assert {finding.mend for finding in checked.findings} == {None}
+        assert {finding.fix for finding in checked.findings} == {None}
         assert "layer 2" in "\n".join(checked_lines(checked))
 
 
@@ -210,7 +210,7 @@ def test_a_mend_never_names_another_file(tmp_path: Path, monkeypatch: pytest.Mon
     other = docker_archive(tmp_path / taken, [make_image()])
     before, there = other.read_bytes(), set(os.listdir(tmp_path))
     source = f"./{name}" if name.startswith("-") else name
-    [command] = {finding.mend for finding in occy_fast.check(source, ["docker-20.10"]).findings}
+    [command] = {finding.fix for finding in occy_fast.check(source, ["docker-20.10"]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
     assert other.read_bytes() == before
@@ -222,7 +222,7 @@ def test_a_dash_in_front_is_no_option(tmp_path: Path, monkeypatch: pytest.Monkey
     """As the library takes it."""
     monkeypatch.chdir(tmp_path)
     docker_archive(tmp_path / "-app.tar", [make_image(codec="zstd")])
-    [command] = {finding.mend for finding in occy_fast.check("-app.tar", ["docker-20.10"]).findings}
+    [command] = {finding.fix for finding in occy_fast.check("-app.tar", ["docker-20.10"]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
 
@@ -235,7 +235,7 @@ def test_no_mend_where_no_locator_can_say_it(tmp_path: Path, monkeypatch: pytest
         docker_archive(tmp_path / name, images)
         findings = occy_fast.check(name, ["skopeo-1.9"]).findings
         assert [finding.rule for finding in findings] == ["several-images"]
-        assert bool(findings[0].mend) == mended
+        assert bool(findings[0].fix) == mended
 
 
 @pytest.mark.parametrize(("kind", "target"), [("oci", "docker-20.10"), ("oci-archive", "apptainer-1.4")])
@@ -247,7 +247,7 @@ def test_a_ref_that_nobody_may_write_is_left_out(
     if kind == "oci-archive":
         _oci_archive(tmp_path / "arch", tmp_path / "lay")
     place = "lay" if kind == "oci" else "arch"
-    [command] = {finding.mend for finding in occy_fast.check(f"{kind}:{place}:a~b weird", [target]).findings}
+    [command] = {finding.fix for finding in occy_fast.check(f"{kind}:{place}:a~b weird", [target]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
 
@@ -273,7 +273,7 @@ def test_something_else_than_was_named_is_not_judged(tmp_path: Path, kind: str, 
 def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     layout = oci_layout(tmp_path / "layout", [make_image(codec="zstd")], ["v1"])
     monkeypatch.chdir(layout)
-    [command] = {finding.mend for finding in occy_fast.check(path, ["docker-20.10"]).findings}
+    [command] = {finding.fix for finding in occy_fast.check(path, ["docker-20.10"]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
     assert sorted(os.listdir(tmp_path)) == ["layout", "layout-docker-20.10"]
@@ -283,11 +283,11 @@ def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_mend_of_what_came_by_is_beside_nothing(tmp_path: Path) -> None:
     archive = docker_archive(tmp_path / "a.tar", [make_image(codec="zstd")])
     with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
-        [command] = {finding.mend for finding in occy_fast.check(str(pipe), ["docker-20.10"]).findings}
+        [command] = {finding.fix for finding in occy_fast.check(str(pipe), ["docker-20.10"]).findings}
     assert command is not None
     assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
     with archive.open("rb") as file:
-        [command] = {finding.mend for finding in occy_fast.check(f"/dev/fd/{file.fileno()}", ["docker-20.10"]).findings}
+        [command] = {finding.fix for finding in occy_fast.check(f"/dev/fd/{file.fileno()}", ["docker-20.10"]).findings}
     assert command is not None
     assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
 
@@ -299,7 +299,7 @@ def test_a_tar_without_an_image_is_not_mended(tmp_path: Path) -> None:
         (tmp_path / "a.tar").write_bytes(raw)
         checked = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10"])
         assert checked.errors
-        assert {finding.mend for finding in checked.findings} == {None}
+        assert {finding.fix for finding in checked.findings} == {None}
 
 
 def test_a_cancelled_look_is_no_finding(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_a_pipe_is_looked_at_as_a_file_is(variants: dict[str, Path], tmp_path: P
 
     def found(source: Path) -> tuple[object, ...]:
         checked = occy_fast.check(str(source), [target], deep=deep)
-        findings = [replace(finding, mend=finding.mend and "yes") for finding in checked.findings]
+        findings = [replace(finding, fix=finding.fix and "yes") for finding in checked.findings]
         unread, code = checked.unread, checked.exit_code
         if isinstance(unread, Unsupported) and "known only from a look inside" in unread.problem:
             # whose layers go by unread tells none of its diff_ids
@@ -385,7 +385,7 @@ def test_the_command_that_is_named_mends(tmp_path: Path, capsys: pytest.CaptureF
         _oci_archive(tmp_path / "oci.tar", tmp_path / "layout"),
     ):
         checked = occy_fast.check(str(source), ["docker-20.10.24"])
-        [command] = {finding.mend for finding in checked.findings}
+        [command] = {finding.fix for finding in checked.findings}
         assert command is not None
         words = shlex.split(command)
         assert words[:2] == ["occy-fast", "convert"]
@@ -408,7 +408,7 @@ def test_only_the_layers_in_question_are_named(tmp_path: Path) -> None:
     archive = docker_archive(tmp_path / "a.tar", [make_image("one", "two", "three", codec=["gzip", "zstd", "none"])])
     checked = occy_fast.check(str(archive), ["docker-20.10.24", "podman-4.3"])
     [finding] = checked.findings
-    assert (finding.rule, finding.place, finding.severity, finding.target) == (
+    assert (finding.rule, str(finding.place), finding.severity, finding.target) == (
         "zstd-layer",
         "layer 2",
         "error",
@@ -454,7 +454,7 @@ def test_what_nobody_knows_is_no_finding(tmp_path: Path) -> None:
     checked = occy_fast.check(str(archive), ["singularity-ce"])
     assert checked.findings == ()
     assert checked.exit_code == 0
-    assert {(finding.rule, finding.severity, finding.mend) for finding in checked.unknown} == {
+    assert {(finding.rule, finding.severity, finding.fix) for finding in checked.unknown} == {
         ("zstd-layer", "unknown", None)
     }
 
@@ -567,7 +567,7 @@ def test_who_pulls_no_index_gets_one_image(tmp_path: Path) -> None:
     )
     checked = occy_fast.check(str(layout), ["aws-lambda"])
     assert [finding.rule for finding in checked.findings] == ["oci-index"]
-    command = shlex.split(checked.findings[0].mend or "")
+    command = shlex.split(checked.findings[0].fix or "")
     assert "--platform" in command
     with pytest.raises(AmbiguousReference):
         occy_fast.convert(f"oci:{layout}", f"oci:{tmp_path / 'out'}", target="aws-lambda")
@@ -586,7 +586,7 @@ def test_what_only_another_image_would_mend_is_refused_by_name(tmp_path: Path) -
     history = [{"created_by": "x"}] * 5
     archive = docker_archive(tmp_path / "a.tar", [make_image(config_changes={"history": history})])
     assert rules(archive, "docker-20.10") == [("history-count", "config")]
-    assert occy_fast.check(str(archive), ["docker-20.10"]).findings[0].mend is None
+    assert occy_fast.check(str(archive), ["docker-20.10"]).findings[0].fix is None
     with pytest.raises(Unsupported, match=r"history-count.*too many non-empty layers"):
         occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="docker-20.10")
     occy_fast.convert(str(archive), f"docker-archive:{tmp_path / 'b.tar'}", target="podman-4.3")
@@ -663,7 +663,7 @@ def test_only_a_deep_look_sees_another_tar(tmp_path: Path) -> None:
     archive = docker_archive(tmp_path / "a.tar", [lying])
     assert rules(archive, "docker-20.10") == []
     [finding] = occy_fast.check(str(archive), ["docker-20.10"], deep=True).findings
-    assert (finding.rule, finding.place, finding.mend) == ("diffid-mismatch", "layer 2", None)
+    assert (finding.rule, str(finding.place), finding.fix) == ("diffid-mismatch", "layer 2", None)
     assert finding.says == f'invalid diffID for layer 1: expected "{other.diff_ids[1]}", got "{built.diff_ids[1]}"'
 
 
@@ -748,7 +748,7 @@ def test_what_no_loader_decodes_fails_everywhere(
     for target in RECORDED:
         checked = occy_fast.check(str(path), [target], deep=deep)
         assert checked.exit_code == 10
-        assert not any(finding.mend for finding in checked.errors)
+        assert not any(finding.fix for finding in checked.errors)
 
 
 def test_a_missing_parent_of_a_v1_image_fails(tmp_path: Path) -> None:

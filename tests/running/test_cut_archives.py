@@ -106,7 +106,7 @@ def answers(source: str, directory: Path) -> Iterator[OccyError]:
     yield finding.error
     for deep in (False, True):
         checked = api.check(source, ["docker-20.10", "docker-29", "singularity-ce"], deep=deep)
-        assert [(found.rule, found.severity, found.says, found.mend) for found in checked.findings] == [
+        assert [(found.rule, found.severity, found.says, found.fix) for found in checked.findings] == [
             ("broken-archive", "error", "", None)
         ] * 3
         assert not checked.unknown

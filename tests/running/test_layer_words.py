@@ -175,9 +175,9 @@ def test_check_names_them(tmp_path: Path, target: str, severity: str, says: str)
     source = locked(tmp_path / "in", *WORDS["encrypted gzip"][:2])
     checked = occy_fast.check(f"oci:{source}", [target])
     found = [finding for finding in (*checked.findings, *checked.unknown) if finding.rule == "encrypted-layer"]
-    assert [(finding.severity, finding.place, finding.says) for finding in found] == [(severity, "layer 2", says)]
+    assert [(finding.severity, str(finding.place), finding.says) for finding in found] == [(severity, "layer 2", says)]
     assert OCI_LAYER["gzip"] + "+encrypted" in found[0].problem
-    assert found[0].mend is None
+    assert found[0].fix is None
     assert checked.exit_code == (10 if severity == "error" else 0)
     if severity == "error":
         with pytest.raises(Unsupported, match="encrypted-layer"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from occy_fast.image.place import Place
 from occy_fast.targets.judge import judge, refused, words_of
 from occy_fast.targets.target import Cell, Target
 from occy_fast.targets.traits import Mark
 
+LAYER = Place("layer", number=1)
 TARGET = Target(
     "app-1.2",
     "app-1",
@@ -38,18 +40,18 @@ TARGET = Target(
     ],
 )
 def test_a_cell_and_a_mark_make_a_severity(feature: str, more: dict[str, bool], severity: str | None) -> None:
-    mark = Mark("rule", feature, "layer 1", "problem", **more)
+    mark = Mark("rule", feature, LAYER, "problem", **more)
     found = judge([mark, mark], TARGET, "mend it")
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     assert bool(refused([mark], TARGET)) == (severity == "error")
     for finding in found:
         assert finding.target == "app-1.2"
-        assert finding.mend == (None if severity == "unknown" else "mend it")
+        assert finding.fix == (None if severity == "unknown" else "mend it")
 
 
 def test_the_consumer_s_words_are_about_this_image() -> None:
-    mark = Mark("rule", "load.no", "layer 1", "problem", words=(("path", "a/{number}"), ("number", "7")))
-    plain = Mark("rule", "load.no", "", "", words=(("path", "a"), ("number", "7")))
+    mark = Mark("rule", "load.no", LAYER, "problem", words=(("path", "a/{number}"), ("number", "7")))
+    plain = Mark("rule", "load.no", LAYER, "", words=(("path", "a"), ("number", "7")))
     assert words_of(plain, TARGET) == "cannot read a: 7"
     assert judge([mark], TARGET)[0].says.startswith("cannot read a/")
-    assert judge([Mark("rule", "load.no", "x", "y", mendable=False)], TARGET, "mend it")[0].mend is None
+    assert judge([Mark("rule", "load.no", LAYER, "y", mendable=False)], TARGET, "mend it")[0].fix is None

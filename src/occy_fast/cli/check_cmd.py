@@ -13,6 +13,7 @@ from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
+    from occy_fast.image.place import Place
     from occy_fast.running.check import CheckReport
     from occy_fast.targets.judge import TargetFinding
 
@@ -77,7 +78,7 @@ def checked_lines(checked: CheckReport) -> list[str]:
             lines.append(f"  {finding.severity:<7}  {finding.rule}: {places}: {finding.problem}")
             if finding.says:
                 lines.append(f"           it says: {finding.says}")
-        lines += [f"  mend:    {command}" for command in _mends(checked, target)]
+        lines += [f"  mend:    {command}" for command in _fixes(checked, target)]
     return lines + _remarks(checked)
 
 
@@ -110,7 +111,7 @@ def drawn_table(checked: CheckReport) -> str:
                 style = _STYLES[finding.severity]
                 table.add_row(Text(finding.severity, style), *(Text(printable(cell)) for cell in cells))
             console.print(table)
-        for command in _mends(checked, target):      # not wrapped: it is to be copied
+        for command in _fixes(checked, target):      # not wrapped: it is to be copied
             console.print(Text.assemble(("mend: ", "dim"), (printable(command), "bold")), soft_wrap=True)
     for remark in _remarks(checked):
         console.print(Text(printable(remark), "dim"))
@@ -132,8 +133,8 @@ def _verdict(checked: CheckReport, target: str) -> str:
     return "it will not do in full" if own else "nothing in the way"
 
 
-def _mends(checked: CheckReport, target: str) -> list[str]:
-    return list(dict.fromkeys(f.mend for f in checked.findings if f.target == target and f.mend is not None))
+def _fixes(checked: CheckReport, target: str) -> list[str]:
+    return list(dict.fromkeys(f.fix for f in checked.findings if f.target == target and f.fix is not None))
 
 
 def _remarks(checked: CheckReport) -> list[str]:
@@ -148,9 +149,9 @@ def _remarks(checked: CheckReport) -> list[str]:
 
 def _grouped(findings: tuple[TargetFinding, ...], target: str) -> list[tuple[TargetFinding, str]]:
     """Return the findings for *target* with their places, those together that differ in nothing else."""
-    from occy_fast.words import format_places
+    from occy_fast.image.place import format_places
 
-    places: dict[tuple[str, ...], list[str]] = {}
+    places: dict[tuple[str, ...], list[Place]] = {}
     first: dict[tuple[str, ...], TargetFinding] = {}
     for finding in findings:
         if finding.target == target:

@@ -13,7 +13,7 @@ from occy_fast.running.remedies import advice
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
-    from occy_fast.image.validate import Finding
+    from occy_fast.image.finding import Finding
     from occy_fast.running.verify import VerifyReport
 
 

@@ -40,8 +40,7 @@ def subject_of(node: Node) -> str | None:
 
 def digest_of(node: Node) -> str:
     """Return the digest of a node, as text; empty where nothing names it."""
-    digest = node.descriptor.digest if isinstance(node, Opaque) else node.digest
-    return "" if digest is None else str(digest)
+    return "" if node.digest is None else str(node.digest)
 
 
 def with_referrers(digests: Iterable[str], nodes: Iterable[Node]) -> frozenset[str]:

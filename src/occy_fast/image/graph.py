@@ -1,12 +1,14 @@
-"""The post-order walk of what refers to one another by digest, and how far it may go."""
+"""The walks of what refers to one another by digest: how far they may go, and the place of each image on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from occy_fast.errors import LimitError
-from occy_fast.image.image import ImageIndex, Leaf, Node, Opaque
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, Leaf, Node
+from occy_fast.image.place import WHOLE_IMAGE, Place
 from occy_fast.spec.limits import LIMITS, Limits
 
 T = TypeVar("T")
@@ -69,8 +71,7 @@ def walk(root: Node, where: str, limits: Limits) -> Iterator[Node]:
         return node.children if isinstance(node, ImageIndex) else ()
 
     def name(node: Node) -> Hashable:
-        digest = node.descriptor.digest if isinstance(node, Opaque) else node.digest
-        return digest if digest is not None else id(node)
+        return node.digest if node.digest is not None else id(node)
 
     return post_order([root], children, name, where, deepest=limits.index_depth, most=limits.manifest_count)
 
@@ -82,3 +83,35 @@ def leaves(root: Node) -> Iterator[Leaf]:
         return
     for child in root.children:
         yield from leaves(child)
+
+
+def roots(contents: Contents) -> Iterator[tuple[Place, Node]]:
+    """Yield what has a name, each with its place: a number tells it from others, and one alone needs none."""
+    several = len(contents.images) > 1
+    for position, named in enumerate(contents.images):
+        yield replace(WHOLE_IMAGE, image=position if several else None), named.root
+
+
+def nodes(contents: Contents) -> Iterator[tuple[Place, Leaf]]:
+    """Yield all that is no index, with its place, in the order of the names and indexes, repeats included."""
+    for within, root in roots(contents):
+        for leaf in leaves(root):
+            yield within if leaf is root else child_place(within, leaf), leaf
+
+
+def images(contents: Contents) -> Iterator[tuple[Place, Image]]:
+    """Yield every image and artifact with its place, as `nodes` does."""
+    return ((place, node) for place, node in nodes(contents) if isinstance(node, Image))
+
+
+def layers(contents: Contents) -> Iterator[tuple[Place, Layer]]:
+    """Yield the layers of every image with their places, as `nodes` does."""
+    for within, image in images(contents):
+        for number, layer in enumerate(image.layers, 1):
+            yield within.inside("layer", number), layer
+
+
+def child_place(within: Place, leaf: Leaf) -> Place:
+    """Return the place of what an index that is *within* names: its platform tells it, or its digest."""
+    platform = leaf.platform if isinstance(leaf, Image) else None
+    return replace(within, platform=str(platform if platform is not None else leaf.digest))

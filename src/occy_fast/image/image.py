@@ -110,6 +110,11 @@ class Opaque:
     descriptor: Descriptor
     blob: Blob | None
 
+    @property
+    def digest(self) -> Digest:
+        """The digest it is named by."""
+        return self.descriptor.digest
+
 
 @dataclass(frozen=True, slots=True)
 class ImageIndex:

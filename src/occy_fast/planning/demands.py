@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import AmbiguousReference, Unsupported
+from occy_fast.image.place import Place, format_places
 from occy_fast.spec.encoding import Encoding
 from occy_fast.targets.judge import words_of
-from occy_fast.words import format_places
 
 if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
@@ -49,7 +49,7 @@ def refused_by_target(facts: Facts, goal: Goal, source: str) -> list[str]:
     target = goal.target
     if target is None:
         return []
-    places: dict[tuple[str, str], list[str]] = {}
+    places: dict[tuple[str, str], list[Place]] = {}
     for mark in facts.refused:
         says = words_of(mark, target)
         if not mark.mendable:

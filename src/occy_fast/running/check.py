@@ -22,12 +22,13 @@ from occy_fast.errors import (
     UsageError,
     resource_errors,
 )
-from occy_fast.image.blob import PassedBytes
+from occy_fast.image.graph import images, layers
+from occy_fast.image.place import place_of
 from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
 from occy_fast.running.fix import mend_command
 from occy_fast.running.report_document import check_document
-from occy_fast.running.source_traits import images_in, marks_for, shape_of, skippable_layers
+from occy_fast.running.source_traits import marks_for, shape_of, skippable_layers
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.traits import Mark
@@ -37,7 +38,8 @@ from occy_fast.words import format_count, printable
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
-    from occy_fast.image.image import Contents, Layer
+    from occy_fast.image.finding import Finding
+    from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import Shape
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
@@ -128,12 +130,12 @@ def check(
         limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
     )
     shape, contents, unread, report = call.retrying(lambda: examine(where, call, deep=deep))
-    wrong = list(_broken(contents, unread, shape, call.limits))
+    wrong = list(_broken(where.text, contents, unread, shape, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
         if report is not None:
-            wrong += _proved(contents, [finding.error for finding in report.errors if finding.error is not None], shape)
+            wrong += _proved(contents, report.errors, shape)
     # What came by with nobody looking into its layers has images all the same, once somebody does.
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
     mends = contents is not None or (unseen and shape is not None and shape.layout == "legacy")
@@ -143,9 +145,9 @@ def check(
         marks = [*marks_for(held, contents, target, skippable), *wrong]
         judged = judge(marks, target, mend_command(where, target, shape, contents) if mends else None)
         if not any(finding.severity == "error" for finding in judged):
-            judged += judge(_undecoded(unread, shape), target)
-        if any(finding.severity == "error" and finding.mend is None for finding in judged):
-            judged = tuple(replace(finding, mend=None) for finding in judged)    # a part of it would mend nothing
+            judged += judge(_undecoded(where.text, unread, shape), target)
+        if any(finding.severity == "error" and finding.fix is None for finding in judged):
+            judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would mend nothing
         found += judged
     return CheckReport(
         locator,
@@ -159,55 +161,46 @@ def check(
 
 
 def _broken(
-    contents: Contents | None, unread: OccyError | None, shape: Shape | None, limits: Limits
+    locator: str, contents: Contents | None, unread: OccyError | None, shape: Shape | None, limits: Limits
 ) -> Iterator[Mark]:
     """Yield what is wrong whoever reads it; of a docker-archive its shape tells, in the order its loaders look."""
     listed = shape is not None and shape.layout in ("docker-archive", "legacy")
     if unread is not None and not listed:
-        place = unread.where.rpartition(": ")[2] or "image"
+        place = place_of(unread, locator)
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
     if contents is not None and not listed:
-        for within, image in images_in(contents):
-            for finding in validate(image, "", limits):
+        for within, image in images(contents):
+            for finding in validate(image, "", limits, within):
                 if finding.severity == "error":
-                    place = f"{within}{finding.where or 'image'}"
+                    place = finding.place
                     yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)
 
 
-def _undecoded(unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
+def _undecoded(locator: str, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
     """Yield what no loader decodes, where the shape alone shows nothing: a document with a value of another kind."""
     of_images = shape is not None and (bool(shape.images) or shape.layout == "legacy")
     if of_images and isinstance(unread, BadJSON | BadManifest | BadDigest | BadArchive):
-        place = unread.where.rpartition(": ")[2] or "image"
+        place = place_of(unread, locator)
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
 
 
-def _is_at(layer: Layer, place: str) -> bool:
-    """Tell whether *place* is what verify calls a layer, or the member that it was when it came by."""
-    address = layer.blob.address
-    passed = isinstance(address, PassedBytes) and address.place == place
-    return passed or place == f"layer {layer.digest or layer.diff_id}"
-
-
-def _proved(contents: Contents, errors: list[OccyError], shape: Shape | None) -> Iterator[Mark]:
+def _proved(contents: Contents, found: tuple[Finding, ...], shape: Shape | None) -> Iterator[Mark]:
     """Yield what reading every layer has shown."""
-    layers: list[tuple[str, int, Layer]] = [
-        (within, number, layer) for within, image in images_in(contents) for number, layer in enumerate(image.layers)
-    ]
     route = "load" if shape is not None and shape.layout == "docker-archive" else "pull"
-    for error in errors:
+    for finding in found:
+        error = finding.error
+        if error is None:
+            continue
         if isinstance(error, LimitError):                # ours, and nobody knows what the rest of the layer is
             raise error
         if not isinstance(error, DigestMismatch):
-            place = error.where.rpartition(": ")[2] or "image"
-            known = (f"{within}layer {number + 1}" for within, number, layer in layers if _is_at(layer, place))
-            place = next(known, place)
-            yield Mark("corrupt-layer", f"{route}.corrupt", place, error.describe(), fatal=True, mendable=False)
+            problem = error.describe()
+            yield Mark("corrupt-layer", f"{route}.corrupt", finding.place, problem, fatal=True, mendable=False)
             continue
-        for within, number, layer in layers:
+        for place, layer in layers(contents):
             if layer.diff_id == error.expected or layer.digest == error.expected:
-                words = (("number", str(number)), ("expected", str(error.expected)), ("found", str(error.found)))
+                number = str((place.number or 1) - 1)    # loaders count from 0
+                words = (("number", number), ("expected", str(error.expected)), ("found", str(error.found)))
                 rule = "diffid-mismatch" if layer.diff_id == error.expected else "digest-mismatch"
                 feature = f"{route}.diff_id_mismatch"
-                place = f"{within}layer {number + 1}"
                 yield Mark(rule, feature, place, error.describe(), fatal=True, mendable=False, words=words)

@@ -8,7 +8,7 @@ from occy_fast import schema
 from occy_fast.running.error_document import error_document
 
 if TYPE_CHECKING:
-    from occy_fast.image.validate import Finding
+    from occy_fast.image.finding import Finding
     from occy_fast.running.check import CheckReport
     from occy_fast.running.verify import VerifyReport
     from occy_fast.targets.judge import TargetFinding
@@ -47,6 +47,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "severity": finding.severity,
         "where": finding.where,
+        "location": finding.place.to_json(),
         "problem": finding.problem,
         "error": None if finding.error is None else error_document(finding.error),
     }
@@ -57,9 +58,10 @@ def _target_finding(finding: TargetFinding) -> dict[str, Any]:
         "target": finding.target,
         "rule": finding.rule,
         "severity": finding.severity,
-        "place": finding.place,
+        "place": str(finding.place),
+        "location": finding.place.to_json(),
         "problem": finding.problem,
         "says": finding.says or None,
         "sources": list(finding.sources),
-        "mend": finding.mend,
+        "mend": finding.fix,
     }

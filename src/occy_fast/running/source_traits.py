@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.blob import find_head
-from occy_fast.image.graph import leaves
+from occy_fast.image.graph import images
 from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
 from occy_fast.spec.reference import parse_reference
@@ -37,7 +37,7 @@ def marks_for(
     if contents is not None and reads_layout:
         yield from contents_marks(contents, skippable)
     elif contents is not None:                       # manifest.json does not say what its layers are
-        for within, image in images_in(contents):
+        for within, image in images(contents):
             if not image.artifact and not is_attestation(image):
                 yield from layer_type_marks(image, within)
 
@@ -94,21 +94,10 @@ def host_architecture() -> str:
     return _GO_NAMES.get(machine, machine)
 
 
-def images_in(contents: Contents) -> Iterator[tuple[str, Image]]:
-    """Yield every image with what its places begin with, as contents_marks has it."""
-    several = len(contents.images) > 1
-    for position, named in enumerate(contents.images):
-        within = f"@{position} " if several else ""
-        root = named.root
-        for leaf in leaves(root):
-            if isinstance(leaf, Image):
-                yield within if root is leaf else f"{within}{leaf.platform or leaf.digest} ", leaf
-
-
 def skippable_layers(contents: Contents) -> frozenset[Digest]:
     """Return the zstd layers that begin with a frame that decoders skip."""
     found: set[Digest] = set()
-    for _, image in images_in(contents):
+    for _, image in images(contents):
         for layer in image.layers:
             if layer.digest is not None and _begins_skippable(layer):
                 found.add(layer.digest)

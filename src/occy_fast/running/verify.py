@@ -29,9 +29,11 @@ from occy_fast.errors import (
     resource_errors,
 )
 from occy_fast.image.blob import PassedBytes
-from occy_fast.image.graph import walk
-from occy_fast.image.image import Image, ImageIndex, Layer, Opaque
-from occy_fast.image.validate import Finding, validate
+from occy_fast.image.finding import Finding
+from occy_fast.image.graph import nodes, roots
+from occy_fast.image.image import Image, Layer, Opaque
+from occy_fast.image.place import Place, place_of
+from occy_fast.image.validate import validate
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import Passage, Passed, prove_passed
@@ -154,7 +156,7 @@ def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> 
             asked = isinstance(error, UsageError) and not isinstance(error, BadReference)    # which stands in the image
             if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
-            return VerifyReport(where.text, (_finding(error, where.text),), 0, 0, 0)
+            return VerifyReport(where.text, (_finding(error, where.text, place_of(error, where.text)),), 0, 0, 0)
         return prove(contents, passed, strict, call)
 
 
@@ -187,26 +189,23 @@ class _Verification:
         self._contents, self._limits, self._passed = contents, limits, passed
         self._scan_tar = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
+        self._places: dict[Hashable, Place] = {}         # of what a claim is made of, the first place
         self.images = self.proved = self.size = 0
 
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
-        for named in self._contents.images:
-            self.findings += validate(named.root, self._contents.locator, self._limits)
-        self.images = sum(isinstance(node, Image) for node in self._nodes())
+        for place, root in roots(self._contents):
+            self.findings += validate(root, self._contents.locator, self._limits, place)
+        self.images = sum(isinstance(node, Image) for _, node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
         """Return the layers, each different claim about one place once; other blobs nobody has read are among them."""
-        layers: list[Layer] = []
-        for node in self._nodes():
-            if isinstance(node, Image):
-                layers += node.layers
-            blob = node.config_blob if isinstance(node, Image) and node.config is None else None
-            if isinstance(node, Opaque):
-                blob = node.blob
-            if blob is not None:
-                layers.append(Layer(blob, blob.media_type, Encoding("none"), None))
-        return list({_claim(layer): layer for layer in layers}.values())
+        layers: dict[Hashable, Layer] = {}
+        for within, node in self._nodes():
+            for place, layer in _layers_of(node, within):
+                self._places.setdefault(_claim(layer), place)
+                layers[_claim(layer)] = layer
+        return list(layers.values())
 
     def begin(
         self,
@@ -234,7 +233,7 @@ class _Verification:
         tar = is_tar(layer) and decode
         if tar and layer.diff_id is not None and layer.diff_id.algorithm != "sha256":
             problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
-            self.findings.append(Finding("error", where, problem, Unsupported(where, problem)))
+            self._tell(layer, Unsupported(where, problem))
             tar = False
         if isinstance(address, PassedBytes):
             self._prove_passed(layer, self._passed[address.place], where, tar=tar)
@@ -249,7 +248,7 @@ class _Verification:
                 assert layer.diff_id is not None
                 raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
             files.close()
-            self._tell(*held)
+            self._tell(layer, *held)
             if decode:
                 self.proved += 1
                 self.size += layer.size
@@ -262,7 +261,7 @@ class _Verification:
             elif codec != "none" and layer.digest is not None and _is_inside(error):
                 self.begin(lanes, pool, position, layer, scan=False, decode=False, held=(*held, error))
             else:
-                self._tell(*(() if _is_wrong(error, layer, where) else held), error)
+                self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
 
         try:
             source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
@@ -270,7 +269,7 @@ class _Verification:
             files.close()
             if is_shortage(error):
                 raise
-            self._tell(*held, error)
+            self._tell(layer, *held, error)
             lanes.finish(position)
             return
         run = pool.start(
@@ -285,37 +284,47 @@ class _Verification:
         )
         lanes.begin(position, where, run, end, files.close, fail)
 
-    def _tell(self, *errors: OccyError) -> None:
-        self.findings += [_finding(error, error.where or self._contents.locator) for error in errors]
+    def _tell(self, layer: Layer, *errors: OccyError) -> None:
+        place = self._places[_claim(layer)]
+        self.findings += [_finding(error, self._contents.locator, place) for error in errors]
 
     def _prove_passed(self, layer: Layer, passed: Passed, where: str, *, tar: bool) -> None:
         """Compare a layer with what was seen of it as it came by; of a bad tar, the digests are told as well."""
         held = (passed.error,) if tar and passed.error is not None else ()
         if held and passed.outcome is None:
-            self._tell(*held)
+            self._tell(layer, *held)
             return
         try:
             prove_passed(layer if tar else replace(layer, diff_id=None), passed.address, where)
         except OccyError as error:
-            self._tell(*(() if _is_wrong(error, layer, where) else held), error)
+            self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
             return
-        self._tell(*held)
+        self._tell(layer, *held)
         self.proved += 1
         self.size += layer.size
 
-    def _nodes(self) -> Iterator[Leaf]:
+    def _nodes(self) -> Iterator[tuple[Place, Leaf]]:
         seen: set[Hashable] = set()
-        for named in self._contents.images:
-            for node in walk(named.root, self._contents.locator, self._limits):
-                if isinstance(node, ImageIndex):
-                    continue
-                name: Hashable = id(node)
-                if node.descriptor is not None:  # one image may have several, and one digest may be claimed of several
-                    layers = node.layers if isinstance(node, Image) else ()
-                    name = (node.descriptor.digest, *map(_claim, layers))
-                if name not in seen:
-                    seen.add(name)
-                    yield node
+        for place, node in nodes(self._contents):
+            name: Hashable = id(node)
+            if node.descriptor is not None:      # one image may have several, and one digest may be claimed of several
+                layers = node.layers if isinstance(node, Image) else ()
+                name = (node.descriptor.digest, *map(_claim, layers))
+            if name not in seen:
+                seen.add(name)
+                yield place, node
+
+
+def _layers_of(node: Leaf, within: Place) -> Iterator[tuple[Place, Layer]]:
+    """Yield what is to be read of an image or blob; what is no layer is one without a tar."""
+    if isinstance(node, Image):
+        for number, layer in enumerate(node.layers, 1):
+            yield within.inside("layer", number), layer
+    blob = node.blob if isinstance(node, Opaque) else node.config_blob if node.config is None else None
+    if blob is not None:
+        is_config = isinstance(node, Image)
+        place = within.inside("config") if is_config else replace(within, part="blob", name=str(node.digest))
+        yield place, Layer(blob, blob.media_type, Encoding("none"), None)
 
 
 def _is_inside(error: OccyError) -> bool:
@@ -323,9 +332,11 @@ def _is_inside(error: OccyError) -> bool:
     return isinstance(error, IntegrityError | LimitError) and not isinstance(error, DigestMismatch | SizeMismatch)
 
 
-def _is_wrong(error: OccyError, layer: Layer, where: str) -> bool:
+def _is_wrong(error: OccyError, layer: Layer) -> bool:
     """Tell whether an error says that this is not the blob at all; without a digest, its diff_id tells."""
-    return isinstance(error, DigestMismatch | SizeMismatch) and (error.where == where or layer.digest is None)
+    if isinstance(error, DigestMismatch):
+        return error.expected == (layer.diff_id if layer.digest is None else layer.digest)
+    return isinstance(error, SizeMismatch)
 
 
 def _claim(layer: Layer) -> Hashable:
@@ -333,5 +344,5 @@ def _claim(layer: Layer) -> Hashable:
     return (layer.digest, layer.diff_id, layer.encoding, layer.size, layer.blob.address)
 
 
-def _finding(error: OccyError, where: str) -> Finding:
-    return Finding("error", error.where or where, error.describe(), error)
+def _finding(error: OccyError, locator: str, place: Place) -> Finding:
+    return Finding("error", place, error.describe(), error.where or locator, error=error)

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from occy_fast.image.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
     from occy_fast.targets.traits import Mark
 
-Severity = Literal["error", "warning", "unknown"]
 
-
-@dataclass(frozen=True, slots=True)
-class TargetFinding:
-    """Something a target stumbles over.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFinding(Finding):
+    """Something one target stumbles over.
 
     Attributes:
-        severity: "error" where the image fails there, "warning" where it partly does, "unknown" where nobody knows.
         target: its name, as the caller wrote it.
         says: the consumer's own words; empty where they are not known.
         sources: where it is known from.
-        mend: the command that makes an image without it; None where the image itself would have to change.
+        fix: the command that makes an image without it; None where the image itself would have to change.
     """
 
-    rule: str
-    severity: Severity
     target: str
-    place: str
-    problem: str
     says: str = ""
     sources: tuple[str, ...] = ()
-    mend: str | None = None
+    fix: str | None = None
 
 
-def judge(marks: Iterable[Mark], target: Target, mend: str | None = None) -> tuple[TargetFinding, ...]:
-    """Return what *target* makes of *marks*, each finding once; *mend* is the command for what can be mended."""
-    found = (finding for mark in marks if (finding := _finding(mark, target, mend)) is not None)
+def judge(marks: Iterable[Mark], target: Target, fix: str | None = None) -> tuple[TargetFinding, ...]:
+    """Return what *target* makes of *marks*, each finding once; *fix* is the command for what it can put right."""
+    found = (finding for mark in marks if (finding := _finding(mark, target, fix)) is not None)
     return tuple(dict.fromkeys(found))
 
 
@@ -54,7 +49,7 @@ def words_of(mark: Mark, target: Target) -> str:
     return says
 
 
-def _finding(mark: Mark, target: Target, mend: str | None) -> TargetFinding | None:
+def _finding(mark: Mark, target: Target, fix: str | None) -> TargetFinding | None:
     cell = target.cell(mark.feature)
     severity: Severity
     if mark.fatal or (cell.answer == "no" and not mark.advisory):
@@ -73,5 +68,5 @@ def _finding(mark: Mark, target: Target, mend: str | None) -> TargetFinding | No
         problem=mark.problem,
         says=words_of(mark, target) if severity != "unknown" else "",
         sources=cell.sources,
-        mend=mend if mark.mendable and severity != "unknown" else None,
+        fix=fix if mark.mendable and severity != "unknown" else None,
     )

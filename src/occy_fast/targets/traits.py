@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
-from occy_fast.image.graph import leaves
+from occy_fast.image.graph import child_place, leaves, roots
 from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.place import Place
 from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
 from occy_fast.spec.reference import parse_reference
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Words = tuple[tuple[str, str], ...]
 """What an error text has in braces, and what stands for it."""
 
+LISTING = Place("manifest.json")
+"""The list of images in an archive."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -29,7 +33,6 @@ class Mark:
     Attributes:
         rule: its id.
         feature: what a target is asked about.
-        place: "layer 3", "manifest.json".
         fatal: it is wrong in itself: no consumer reads it, whatever is known of one.
         plain: so common that it is not worth mentioning where nobody knows.
         advisory: it depends on what nobody has told: a warning at most.
@@ -39,7 +42,7 @@ class Mark:
 
     rule: str
     feature: str
-    place: str
+    place: Place
     problem: str
     fatal: bool = False
     plain: bool = False
@@ -59,16 +62,16 @@ def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
     """
     if shape.wrapped != "none":
         problem = f"the archive as a whole is {shape.wrapped}"
-        yield Mark(f"whole-{shape.wrapped}", f"load.whole_{shape.wrapped}", "archive", problem)
+        yield Mark(f"whole-{shape.wrapped}", f"load.whole_{shape.wrapped}", Place("archive"), problem)
     if shape.layout == "broken":
         feature = "load.no_tar" if shape.reason else "load.unreadable"       # of which no loader has words
         words = (("reason", shape.reason),)
-        yield Mark("broken-archive", feature, "archive", shape.problem, True, mendable=False, words=words)
+        yield Mark("broken-archive", feature, Place("archive"), shape.problem, True, mendable=False, words=words)
     elif shape.layout == "empty":
         problem = "no manifest.json, and nothing else an image is known by"
-        yield Mark("no-image", "load.no_manifest", "archive", problem, fatal=True, mendable=False)
+        yield Mark("no-image", "load.no_manifest", Place("archive"), problem, fatal=True, mendable=False)
     elif shape.layout == "oci-archive":
-        yield Mark("oci-only-archive", "load.oci_archive", "manifest.json", "an OCI layout without manifest.json")
+        yield Mark("oci-only-archive", "load.oci_archive", LISTING, "an OCI layout without manifest.json")
     elif shape.layout == "legacy":
         yield from _legacy(shape)
     elif shape.layout == "docker-archive":
@@ -76,37 +79,39 @@ def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
     for name in shape.climbing:
         problem = f"'{name}' leads out of the archive"
         words = (("path", name.rpartition("../")[2]),)
-        yield Mark("entry-parent", "load.parent_entry", name, problem, mendable=False, words=words)
+        place = Place("member", name=name)
+        yield Mark("entry-parent", "load.parent_entry", place, problem, mendable=False, words=words)
 
 
 def _legacy(shape: Shape) -> Iterator[Mark]:
     problem = "an archive from before Docker 1.10, without manifest.json"
-    yield Mark("legacy-v1", "load.legacy_v1", "manifest.json", problem)
+    yield Mark("legacy-v1", "load.legacy_v1", LISTING, problem)
     if not shape.repositories:
         problem = "no file of that name, in an archive from before Docker 1.10"
-        yield Mark("legacy-repositories", "load.legacy_no_repositories", "repositories", problem)
+        yield Mark("legacy-repositories", "load.legacy_no_repositories", Place("repositories"), problem)
     for name in shape.strays:
         problem = "a directory that is taken for a layer's, and has no json"
-        yield Mark("legacy-strays", "load.legacy_extra_directory", f"{name}/", problem, words=(("path", name),))
+        place = Place("member", name=f"{name}/")
+        yield Mark("legacy-strays", "load.legacy_extra_directory", place, problem, words=(("path", name),))
 
 
 def _listed(shape: Shape, architecture: str) -> Iterator[Mark]:
     if shape.images is None:
         problem = "no list of images"
-        yield Mark("manifest-unreadable", "load.bad_manifest", "manifest.json", problem, fatal=True, mendable=False)
+        yield Mark("manifest-unreadable", "load.bad_manifest", LISTING, problem, fatal=True, mendable=False)
         return
     if len(shape.images) > 1:
         problem = f"lists {len(shape.images)} images"
-        yield Mark("several-images", "load.multi_image", "manifest.json", problem, plain=True)
+        yield Mark("several-images", "load.multi_image", LISTING, problem, plain=True)
     for position, image in enumerate(shape.images):
-        within = f"@{position} " if len(shape.images) > 1 else ""
-        yield from _tags(image, f"{within}RepoTags")
-        yield from _paths(image, f"{within}manifest.json")
-        yield from _config(image, f"{within}config", architecture)
+        within = Place("image", position if len(shape.images) > 1 else None)
+        yield from _tags(image, within.inside("RepoTags"))
+        yield from _paths(image, within.inside("manifest.json"))
+        yield from _config(image, within.inside("config"), architecture)
         yield from _layers(image, within, "oci_dual" if shape.dual else "docker_archive")
 
 
-def _tags(image: ListedImage, place: str) -> Iterator[Mark]:
+def _tags(image: ListedImage, place: Place) -> Iterator[Mark]:
     if not image.tags:
         yield Mark("tag-none", "load.no_tags", place, "the image has no name", plain=True)
     for tag in image.tags:
@@ -131,7 +136,7 @@ def _wrong_tag(tag: str) -> tuple[str, str] | None:
     return None if reference.tag is not None else ("load.tag_missing", "has no tag")
 
 
-def _paths(image: ListedImage, place: str) -> Iterator[Mark]:
+def _paths(image: ListedImage, place: Place) -> Iterator[Mark]:
     forms: dict[str, list[str]] = {}
     for path in (image.config, *(layer.path for layer in image.layers)):
         parts = path.split("/")
@@ -151,7 +156,7 @@ def _paths(image: ListedImage, place: str) -> Iterator[Mark]:
             yield Mark("same-path", "load.same_path_two_diff_ids", place, problem, True, mendable=False, words=words)
 
 
-def _config(image: ListedImage, place: str, architecture: str) -> Iterator[Mark]:
+def _config(image: ListedImage, place: Place, architecture: str) -> Iterator[Mark]:
     words: Words = (("path", image.config),)
     if not image.present:
         problem = f"'{image.config}' is not in the archive"
@@ -181,9 +186,9 @@ def _config(image: ListedImage, place: str, architecture: str) -> Iterator[Mark]
         yield Mark(rule, feature, place, problem, plain=True, advisory=True, mendable=False)
 
 
-def _layers(image: ListedImage, within: str, archive: str) -> Iterator[Mark]:
+def _layers(image: ListedImage, within: Place, archive: str) -> Iterator[Mark]:
     for number, layer in enumerate(image.layers, 1):
-        place = f"{within}layer {number}"
+        place = within.inside("layer", number)
         diff_ids = image.diff_ids or ()
         words = (("path", layer.path), ("expected", diff_ids[number - 1] if number <= len(diff_ids) else "sha256:…"))
         if not layer.present and layer.link == "escaping":
@@ -208,7 +213,7 @@ def _layers(image: ListedImage, within: str, archive: str) -> Iterator[Mark]:
             yield Mark("leading-skippable-frame", "load.leading_skippable_frame", place, problem, words=words)
 
 
-def _listed_encoding(layer: ListedLayer, place: str, archive: str) -> Mark:
+def _listed_encoding(layer: ListedLayer, place: Place, archive: str) -> Mark:
     codec = layer.codec
     if codec == "none":
         return Mark("plain-layer", "load.docker_archive", place, "not compressed", plain=True)
@@ -229,27 +234,23 @@ def contents_marks(contents: Contents, skippable: frozenset[Digest] = frozenset(
     Args:
         skippable: layers that begin with a zstd frame that decoders skip.
     """
-    several = len(contents.images) > 1
-    for position, named in enumerate(contents.images):
-        within = f"@{position} " if several else ""
-        yield from node_marks(named.root, within, skippable)
+    for within, root in roots(contents):
+        yield from node_marks(root, within, skippable)
 
 
-def node_marks(
-    node: Node, within: str = "", skippable: frozenset[Digest] = frozenset()
-) -> Iterator[Mark]:
-    """Yield the marks of one image, or of an index and all images in it; *within* begins every place."""
+def node_marks(node: Node, within: Place, skippable: frozenset[Digest] = frozenset()) -> Iterator[Mark]:
+    """Yield the marks of one image, or of an index and all images in it; *within* is its place."""
     if isinstance(node, ImageIndex):
         yield from _index(node, within)
         for leaf in leaves(node):
             if isinstance(leaf, Image) and not leaf.artifact and not is_attestation(leaf):
-                yield from _manifest(leaf, f"{within}{leaf.platform or leaf.digest} ", skippable)
+                yield from _manifest(leaf, child_place(within, leaf), skippable)
     elif isinstance(node, Image) and not node.artifact:
         yield from _manifest(node, within, skippable)
 
 
-def _index(node: ImageIndex, within: str) -> Iterator[Mark]:
-    place = f"{within}index"
+def _index(node: ImageIndex, within: Place) -> Iterator[Mark]:
+    place = within.inside("index")
     docker = node.index.family == "docker"
     if docker:
         yield Mark("manifest-list", "pull.manifest_list", place, "a Docker manifest list", plain=True)
@@ -272,11 +273,11 @@ def _is_artifact(node: Leaf) -> bool:
     return isinstance(node, Image) and node.artifact
 
 
-def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterator[Mark]:
+def _manifest(image: Image, within: Place, skippable: frozenset[Digest]) -> Iterator[Mark]:
     manifest = image.manifest
     if manifest is None:
         return
-    place, docker = f"{within}manifest", manifest.family == "docker"
+    place, docker = within.inside("manifest"), manifest.family == "docker"
     if docker:
         yield Mark("v2s2-manifest", "pull.v2s2", place, "a Docker manifest, schema 2", plain=True)
     else:
@@ -286,7 +287,7 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
     if manifest.subject is not None or manifest.artifact_type is not None:
         problem = "a subject or artifact type"
         yield Mark("subject", "pull.annotations_subject", place, problem, plain=True, mendable=False)
-    yield from _history(image, f"{within}config")
+    yield from _history(image, within.inside("config"))
     kind = manifest.config.media_type
     if docker and kind == OCI_CONFIG:
         problem = "an OCI config in a Docker manifest"
@@ -296,7 +297,7 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
         yield Mark("docker-config-in-oci", "pull.mix_docker_config_in_oci", place, problem)
     yield from layer_type_marks(image, within)
     for number, layer in enumerate(image.layers, 1):
-        where, codec = f"{within}layer {number}", layer.encoding.codec
+        where, codec = within.inside("layer", number), layer.encoding.codec
         meaning = describe(layer.media_type)
         if meaning is None or layer.encrypted:
             continue
@@ -314,10 +315,10 @@ def _manifest(image: Image, within: str, skippable: frozenset[Digest]) -> Iterat
             yield Mark("leading-skippable-frame", "load.leading_skippable_frame", where, problem, words=words)
 
 
-def layer_type_marks(image: Image, within: str = "") -> Iterator[Mark]:
+def layer_type_marks(image: Image, within: Place) -> Iterator[Mark]:
     """Yield the layers that are more than a tar in a codec, which is to be had from the manifest alone."""
     for number, layer in enumerate(image.layers, 1):
-        place, words = f"{within}layer {number}", (("type", layer.media_type),)
+        place, words = within.inside("layer", number), (("type", layer.media_type),)
         if layer.encrypted:
             problem = f"encrypted, for who has the key: {layer.described_type}"
             yield Mark("encrypted-layer", "pull.layer_encrypted", place, problem, mendable=False, words=words)
@@ -326,7 +327,7 @@ def layer_type_marks(image: Image, within: str = "") -> Iterator[Mark]:
             yield Mark("layer-type", "pull.layer_type", place, problem, mendable=False, words=words)
 
 
-def _history(image: Image, place: str) -> Iterator[Mark]:
+def _history(image: Image, place: Place) -> Iterator[Mark]:
     config = image.config
     if config is not None:
         made, told = sum(not entry.empty_layer for entry in config.history), len(config.diff_ids)
@@ -336,7 +337,7 @@ def _history(image: Image, place: str) -> Iterator[Mark]:
 
 
 def _stored_encoding(
-    codec: str, family: str, said: str, place: str, docker: bool, words: Words
+    codec: str, family: str, said: str, place: Place, docker: bool, words: Words
 ) -> Iterator[Mark]:
     if codec == "zstd":
         if said != "zstd":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import Address, Blob, find_head, read_blob
 from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque
+from occy_fast.image.place import Part, Place, located
 from occy_fast.spec.config import ImageConfig, check_config_spelling
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
@@ -68,7 +70,8 @@ class DocumentReader:
         node = self.read_any(descriptor)
         if isinstance(node, Opaque):
             remedy = "an image or an index is expected"
-            raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
+            with self._located("blob", descriptor):
+                raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
         return node
 
     def read_any(self, descriptor: Descriptor) -> Node:
@@ -79,7 +82,8 @@ class DocumentReader:
         """
         node = self._root(descriptor, required=True)
         if isinstance(node, Opaque) and node.blob is not None and node.blob.address is not None:
-            self._check_unknown(node.blob, descriptor)
+            with self._located("blob", descriptor):
+                self._check_unknown(node.blob, descriptor)
         return node
 
     def read_present(self, descriptor: Descriptor) -> Node:
@@ -103,6 +107,9 @@ class DocumentReader:
     def _where(self, descriptor: Descriptor) -> str:
         return f"{self._locator}: {descriptor.digest}"
 
+    def _located(self, part: Part, descriptor: Descriptor) -> AbstractContextManager[None]:
+        return located(Place(part, name=str(descriptor.digest)), self._where(descriptor))
+
     def _root(self, descriptor: Descriptor, *, required: bool) -> Node:
         tree = self._read(descriptor, 1, required=required)
         self._count = self._add(self._count, tree.total)
@@ -118,9 +125,11 @@ class DocumentReader:
         tree = self._trees.get(key)
         if tree is None or (required and isinstance(tree.node, Opaque)):
             if meaning.kind == "manifest":
-                tree = _Tree(self._read_manifest(descriptor, required=required))
+                with self._located("manifest", descriptor):
+                    tree = _Tree(self._read_manifest(descriptor, required=required))
             else:
-                tree = self._read_index(descriptor, depth)
+                with self._located("index", descriptor):
+                    tree = self._read_index(descriptor, depth)
             self._trees[key] = tree
         return tree._replace(node=_named(tree.node, descriptor))
 
@@ -163,7 +172,8 @@ class DocumentReader:
         if not manifest.artifact:
             config = self._config(manifest.config)
         elif self._is_absent(manifest.config):
-            raise MissingBlob(self._where(manifest.config), manifest.config.digest)
+            with self._located("config", manifest.config):
+                raise MissingBlob(self._where(manifest.config), manifest.config.digest)
         diff_ids = config.diff_ids if config is not None else ()
         layers = tuple(
             self._layer(layer, diff_ids[at] if at < len(diff_ids) else None) for at, layer in enumerate(manifest.layers)
@@ -174,8 +184,9 @@ class DocumentReader:
     def _config(self, descriptor: Descriptor) -> ImageConfig | None:
         key = (descriptor.digest, descriptor.size)
         if key not in self._configs:
-            raw = self._document(descriptor, self._limits.config, ConfigTooLarge)
-            self._configs[key] = _parse_config(raw, self._where(descriptor), self._limits)
+            with self._located("config", descriptor):
+                raw = self._document(descriptor, self._limits.config, ConfigTooLarge)
+                self._configs[key] = _parse_config(raw, self._where(descriptor), self._limits)
         return self._configs[key]
 
     def _layer(self, descriptor: Descriptor, diff_id: Digest | None) -> Layer:

@@ -21,6 +21,7 @@ from occy_fast.errors import (
 )
 from occy_fast.image.blob import Address, Blob, InlineBytes, find_head
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Node
+from occy_fast.image.place import Place, located
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import RECODABLE
@@ -33,6 +34,7 @@ from occy_fast.transports.archive.diff_ids import diff_ids_of
 from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import Members, clean_name
 from occy_fast.transports.documents import DocumentReader
+from occy_fast.transports.layout.directory import INDEX_FILE
 from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
@@ -67,9 +69,10 @@ class DockerArchiveReader:
                 raise BadArchive(self.locator, sign, SAVE_AGAIN)
             if is_legacy(members):
                 return self._read_legacy(members)
-        items = self._read_items(members)
-        stored = self._read_stored(members)
-        images = [self._read_image(members, item, where, stored) for where, item in items]
+        with located(Place("manifest.json"), f"{self.locator}: manifest.json"):
+            items = self._read_items(members)
+            stored = self._read_stored(members)
+            images = [self._read_image(members, item, where, stored) for where, item in items]
         chosen = self._choose([image.names for image in images])
         named = tuple(NamedImage(images[at].root, names, position=at) for at, names in chosen)
         return Contents(self.locator, "docker-archive", named)
@@ -84,7 +87,8 @@ class DockerArchiveReader:
         configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._call))
         for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
-            config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+            with located(Place("image", name=id_), where):
+                config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
             config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
             for pair in found.layers:
                 if pair not in known:
@@ -126,13 +130,15 @@ class DockerArchiveReader:
             return []
         where = f"{self.locator}: index.json"
         limits = self._limits
-        if region.size > limits.manifest:
-            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+        with located(INDEX_FILE, where):
+            if region.size > limits.manifest:
+                raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+            index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
         reader = DocumentReader(
             lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
         )
         stored: list[tuple[tuple[str, ...], Image]] = []
-        for descriptor in Index.parse(region.read(), where, None, limits.manifest, limits.json_depth).manifests:
+        for descriptor in index.manifests:
             node = reader.read_present(descriptor)
             stored += [(names_of(descriptor), image) for image in _images_of(node)]
         return stored
@@ -147,16 +153,18 @@ class DockerArchiveReader:
         config_name = self._clean(item["Config"], where)
         config_region = _get(members, config_name, where)
         limits = self._limits
-        if config_region.size > limits.config:
-            raise ConfigTooLarge(f"{self.locator}: {config_name}", "document size", limits.config, config_region.size)
-        raw = config_region.read()
-        config_digest = Digest.sha256(raw)
-        # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it as it is.
-        called = _CONFIG_NAME.fullmatch(config_name)
-        named = _BLOB_NAME.fullmatch(config_name)
-        if named and named[2] != config_digest.hex:
-            raise DigestMismatch(f"{self.locator}: {config_name}", Digest(named[1], named[2]), config_digest)
-        config = ImageConfig.parse(raw, f"{self.locator}: {config_name}", limits.config, limits.json_depth)
+        config_where = f"{self.locator}: {config_name}"
+        with located(Place("config", name=config_name), config_where):
+            if config_region.size > limits.config:
+                raise ConfigTooLarge(config_where, "document size", limits.config, config_region.size)
+            raw = config_region.read()
+            config_digest = Digest.sha256(raw)
+            # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it.
+            called = _CONFIG_NAME.fullmatch(config_name)
+            named = _BLOB_NAME.fullmatch(config_name)
+            if named and named[2] != config_digest.hex:
+                raise DigestMismatch(config_where, Digest(named[1], named[2]), config_digest)
+            config = ImageConfig.parse(raw, config_where, limits.config, limits.json_depth)
         if len(item.get("Layers") or ()) > limits.layer_count:
             raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
         paths = [self._clean(path, where) for path in item.get("Layers") or ()]

@@ -16,6 +16,7 @@ from occy_fast.errors import (
     ManifestTooLarge,
     MissingBlob,
 )
+from occy_fast.image.place import Place, located
 from occy_fast.image.v1 import V1Document, config_of_chain, is_saved_chain
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import Limits
@@ -87,7 +88,8 @@ class LegacyArchive:
         self._members, self._locator, self._limits = members, locator, limits
         self._documents = self._read_documents()
         self._check_parents()
-        named = self._read_repositories()
+        with located(Place("repositories"), f"{self._locator}: {REPOSITORIES}"):
+            named = self._read_repositories()
         parents = {document.image.parent for document in self._documents.values()}
         tops = {id_: () for id_ in self._documents if id_ not in parents and id_ not in named}
         self.images: tuple[tuple[str, tuple[str, ...]], ...] = (*named.items(), *tops.items())
@@ -134,15 +136,16 @@ class LegacyArchive:
         total = 0
         for id_ in dict.fromkeys((*tops, *sorted(self._members.directories))):
             where = f"{self._locator}: {id_}/json"
-            region = self._members.find(f"{id_}/json")
-            if region is None:
-                raise BadArchive(where, "not there, and every directory of such an archive is an image")
-            if region.size > self._limits.config:
-                raise ConfigTooLarge(where, "document size", self._limits.config, region.size)
-            total += region.size
-            if total > self._limits.legacy_documents:
-                raise LimitError(self._locator, "bytes of v1 images", self._limits.legacy_documents, total)
-            documents[id_] = V1Document.parse(region.read(), where, self._limits)
+            with located(Place("member", name=f"{id_}/json"), where):
+                region = self._members.find(f"{id_}/json")
+                if region is None:
+                    raise BadArchive(where, "not there, and every directory of such an archive is an image")
+                if region.size > self._limits.config:
+                    raise ConfigTooLarge(where, "document size", self._limits.config, region.size)
+                total += region.size
+                if total > self._limits.legacy_documents:
+                    raise LimitError(self._locator, "bytes of v1 images", self._limits.legacy_documents, total)
+                documents[id_] = V1Document.parse(region.read(), where, self._limits)
         return documents
 
     def _check_parents(self) -> None:
@@ -152,13 +155,16 @@ class LegacyArchive:
             path: dict[str, None] = {}
             id_ = top
             while id_ not in heights:
-                where = f"{self._locator}: {id_}/json"
-                if id_ in path:
-                    raise BadArchive(where, "the image is its own ancestor")
-                path[id_] = None
                 below = self._documents[id_].image.parent
-                if below and below not in self._documents:
-                    raise BadArchive(where, f"the image's parent {below} is not in the archive")
+                problem = ""
+                if id_ in path:
+                    problem = "the image is its own ancestor"
+                elif below and below not in self._documents:
+                    problem = f"the image's parent {below} is not in the archive"
+                if problem:
+                    error = BadArchive(f"{self._locator}: {id_}/json", problem)
+                    raise error.about(Place("member", name=f"{id_}/json"))
+                path[id_] = None
                 id_ = below
             for height, above in enumerate(reversed(path), heights[id_] + 1):
                 heights[above] = height
@@ -200,7 +206,8 @@ class LegacyArchive:
     def _find_layer(self, id_: str) -> Address:
         region = self._members.find(_layer_of(id_))
         if region is None:
-            raise MissingBlob(f"{self._locator}: {id_}", _layer_of(id_))
+            error = MissingBlob(f"{self._locator}: {id_}", _layer_of(id_))
+            raise error.about(Place("image", name=id_))
         return region
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import Address, FileRegion
+from occy_fast.image.place import Place
 from occy_fast.spec.limits import Limits
 from occy_fast.streams.tar import Entry, scan_region
 
@@ -91,10 +92,12 @@ class MemberTable:
                 break
             target = self._get(member.link)
             if target is None:
-                raise BadArchive(self._where(name), f"a link to '{member.link}', which is not in the archive")
+                problem = f"a link to '{member.link}', which is not in the archive"
+                raise BadArchive(self._where(name), problem).about(Place("member", name=name))
             member = target
         if member.problem:
-            raise BadArchive(self._where(name), f"a regular file is expected, found {member.problem}")
+            problem = f"a regular file is expected, found {member.problem}"
+            raise BadArchive(self._where(name), problem).about(Place("member", name=name))
         return member
 
     def _get(self, name: str) -> Member | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadArchive, BadManifest, ManifestTooLarge, UnsupportedFormat
+from occy_fast.image.place import Place, located
 from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
-from occy_fast.transports.layout.directory import blob_name, check_layout_file, check_layout_size
+from occy_fast.transports.layout.directory import INDEX_FILE, blob_name, check_layout_file, check_layout_size
 from occy_fast.transports.layout.source import layout_contents
 
 if TYPE_CHECKING:
@@ -35,21 +36,24 @@ class OciArchiveReader:
         layout = members.find("oci-layout", follow=False)
         if layout is None:
             raise self._foreign(members)
-        check_layout_size(layout.size, where)
-        check_layout_file(layout.read(), where, self._limits)
+        with located(Place("oci-layout"), where):
+            check_layout_size(layout.size, where)
+            check_layout_file(layout.read(), where, self._limits)
         where = f"{self.locator}: index.json"
         region = members.find("index.json", follow=False)
         if region is None:
             raise BadManifest(self.locator, "the layout has no index.json")
         limits = self._limits
-        if region.size > limits.manifest:
-            raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
-        index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
+        with located(INDEX_FILE, where):
+            if region.size > limits.manifest:
+                raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
+            index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
 
         def find(digest: Digest) -> Address | None:
             for name in ("blobs", f"blobs/{digest.algorithm}"):
                 if name in members:                  # which knows no directories: what is below is out of reach
-                    raise BadArchive(f"{self.locator}: {name}", "a directory is expected")
+                    error = BadArchive(f"{self.locator}: {name}", "a directory is expected")
+                    raise error.about(Place("member", name=name))
             return members.find(blob_name(digest))
 
         return layout_contents(index, find, self._wanted, "oci-archive", limits)

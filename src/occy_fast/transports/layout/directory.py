@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from occy_fast.errors import BadArchive, BadManifest, OccyError, UnsupportedFormat, unreadable
 from occy_fast.files.staged import open_directory
 from occy_fast.image.blob import FileRegion, identity_of
+from occy_fast.image.place import Place, located
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import Limits
@@ -17,6 +18,7 @@ from occy_fast.spec.manifest import Index
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LAYOUT_LIMIT = 64 << 10
+INDEX_FILE = Place("index", name="index.json")
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -59,20 +61,22 @@ class LayoutDirectory:
     def check_version(self) -> None:
         """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
         where = f"{self.locator}: oci-layout"
-        raw = self.read("oci-layout", LAYOUT_LIMIT)
-        if raw is None:
-            raise UnsupportedFormat(self.locator, "a directory without oci-layout")
-        check_layout_file(raw, where, self._limits)
+        with located(Place("oci-layout"), where):
+            raw = self.read("oci-layout", LAYOUT_LIMIT)
+            if raw is None:
+                raise UnsupportedFormat(self.locator, "a directory without oci-layout")
+            check_layout_file(raw, where, self._limits)
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
-        limit, deepest = self._limits.manifest, self._limits.json_depth
-        raw = self.read("index.json", limit)
-        return None if raw is None else Index.parse(raw, f"{self.locator}: index.json", None, limit, deepest)
+        where, limit, deepest = f"{self.locator}: index.json", self._limits.manifest, self._limits.json_depth
+        with located(INDEX_FILE, where):
+            raw = self.read("index.json", limit)
+            return None if raw is None else Index.parse(raw, where, None, limit, deepest)
 
     def find(self, digest: Digest) -> FileRegion | None:
         """Find a blob's file; None if it is not there. Raises BadArchive, InputError."""
-        where = f"{self.locator}: {blob_name(digest)}"
+        where, place = f"{self.locator}: {blob_name(digest)}", Place("blob", name=blob_name(digest))
         directory = self.directory(f"blobs/{digest.algorithm}")
         if directory is None:
             return None
@@ -81,9 +85,9 @@ class LayoutDirectory:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unsafe(error, where, digest.hex) from error
+            raise _unsafe(error, where, digest.hex).about(place) from error
         if not stat.S_ISREG(status.st_mode):
-            raise BadArchive(where, "not a regular file")
+            raise BadArchive(where, "not a regular file").about(place)
         return FileRegion(os.path.join(self.path, blob_name(digest)), 0, status.st_size, identity_of(status))
 
     def directory(self, name: str) -> int | None:
@@ -99,7 +103,7 @@ class LayoutDirectory:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unsafe(error, f"{self.locator}: {name}", name) from error
+            raise _unsafe(error, f"{self.locator}: {name}", name).about(Place("member", name=name)) from error
         self._directories[name] = fd
         return fd
 
