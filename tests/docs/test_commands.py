@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import click
 import pytest
 
-from occy_fast.cli import main
+from occy_fast.cli import main, program
 from occy_fast.kernels import SIDE
 from support.documents import DOCUMENTS, ROOT, blocks, commands
 from support.fake_daemon import FakeDaemon
@@ -150,6 +151,23 @@ def test_what_is_named_in_passing_is_there(name: str) -> None:
     assert set(re.findall(r"`(?:[A-Z]+=\S+ )?make (\w+)", text)) <= make_targets()
     modules = re.findall(r"python -m (benchmarks\.\w+)", text)
     assert all((ROOT / f"{module.replace('.', '/')}.py").exists() for module in modules)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_options_named_in_passing_are_there(name: str) -> None:
+    context = click.Context(program)
+    parameters = [each for command in program.list_commands(context) for each in parameters_of(command)]
+    offered = {word for each in parameters for word in (*each.opts, *each.secondary_opts)} | {"--help", "--version"}
+    offered |= set(re.findall(r'"(--\w+)"', "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))))
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", DOCUMENTS[name], flags=re.MULTILINE | re.DOTALL))
+    named = {word for text in inline for word in re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", text)}
+    assert named - offered - {"-m"} == set()
+
+
+def parameters_of(name: str) -> list[click.Parameter]:
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    return command.params
 
 
 def make_targets() -> set[str]:
