@@ -123,6 +123,24 @@ def test_every_part_exists() -> None:
     assert parts - {"__init__", "__main__"} == set(ORDER)
 
 
+def test_design_md_draws_the_tree_there_is() -> None:
+    """Its parts are those of ORDER; of a folder whose modules it lists, it lists all, and no other."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    parts = re.search(r"^\| part \|.*\n(?:\|.*\n)+", text, re.MULTILINE)
+    assert parts
+    assert re.findall(r"^\| `(\w+)` \|", parts[0], re.MULTILINE) == ORDER
+    listed: dict[str, set[str]] = {}
+    for cell in re.findall(r"^\| (\*\*\S+/\*\*|`\S+\.py`.*?) \|", text, re.MULTILINE):
+        if cell.startswith("*"):
+            folder = listed.setdefault(cell.strip("*/"), set())
+        else:
+            folder.update(re.findall(r"`(\S+)\.py`", cell))
+    assert "planning" in listed
+    for folder, modules in listed.items():
+        there = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+        assert modules == there, f"docs/design.md, {folder}: {sorted(modules ^ there)} are in one place alone"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
 def test_a_module_says_its_job_in_one_sentence(path: Path) -> None:
     summary = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0].replace("\n", " ")
