@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import occy_fast
 from occy_fast import errors
 from occy_fast.cli.failure import MEANINGS
 from occy_fast.spec.encoding import DEFAULT_LEVELS, LEVELS, Encoding
@@ -148,3 +149,11 @@ def test_files_named_in_the_design_are_there() -> None:
     named = {word for word in words(DOCUMENTS["docs/design.md"]) if re.fullmatch(r"[\w/.*-]+/[\w/.*-]*", word)}
     for word in named - {"ext/NAME.pyx", "cli/NAME_cmd.py"}:
         assert any((ROOT / root / word).exists() or [*(ROOT / root).glob(word)] for root in ("", "src/occy_fast")), word
+
+
+def test_what_functions_return() -> None:
+    for call, returned, _ in rows("docs/python.md", "Python"):
+        function = getattr(occy_fast, words(call)[0].partition("(")[0])
+        annotation = str(function.__annotations__["return"])
+        classes = [name for name in words(returned) if name[0].isupper()]
+        assert all(name in annotation and name in occy_fast.__all__ for name in classes), call
