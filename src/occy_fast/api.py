@@ -191,14 +191,16 @@ def plan(
         place = open_destination(where_to, archive_layout, call)
         with open_source(where_from, call, lenient=goal.target is not None) as opened:
             if isinstance(opened, ArchiveStream):
-                announced = opened.announced()
-                facts = probe(Contents(source, "", ()), where_from, place, goal, call, announced)
+                expected = opened.expected_diff_ids()
+                view = opened.loader_view() if goal.target is not None else None
+                facts = probe(Contents(source, "", ()), view, place, goal, call, expected)
                 rules = make_rules(
                     source, goal, place.capabilities(), facts, destination=destination, reference=place.reference
                 )
-                return replace(rules, announced=announced)
+                return replace(rules, expected_diff_ids=expected)
             contents = opened.read()
-            facts = probe(contents, where_from, place, goal, call)
+            view = opened.loader_view() if goal.target is not None else None
+            facts = probe(contents, view, place, goal, call)
             return make_plan(
                 contents,
                 goal,

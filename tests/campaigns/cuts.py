@@ -43,16 +43,12 @@ from occy_fast.errors import OccyError
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Contents, Image
-from occy_fast.image.loader_view import Shape
+from occy_fast.image.loader_view import LoaderView
 from occy_fast.running.verify import let_pass
-from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.tar import begins_tar
-from occy_fast.transports.archive.stream import ArchiveStream
-from occy_fast.transports.archive.view import Onlooker, survey
-from occy_fast.transports.locator import parse_locator
 from support.image_builders import docker_archive, legacy_members, make_image, make_tar, oci_archive, oci_layout
 from support.load_matrix import unpack_variants
-from support.opening import open_source
+from support.opening import call_of, open_source, open_stream
 from support.piping import piped
 
 BLOCK = 512
@@ -75,9 +71,9 @@ PLACES = ("file", "pipe")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What reading has shown: the shape that check judges, and the images or why there are none."""
+    """What reading has shown: the loader's view that check judges, and the images or why there are none."""
 
-    shape: Shape | None
+    view: LoaderView | None
     images: tuple[object, ...]
     error: OccyError | None = None
 
@@ -197,8 +193,8 @@ def _try(subject: Subject, cut: int, directory: Path, found: Findings) -> None:
             found.errors[type(error).__name__] += 1
             if error.exit_code not in REFUSALS:
                 found.problems.append(f"{what}: {error!r} has exit code {error.exit_code}")
-            if seen.shape is None or seen.shape.layout not in ("broken", "empty"):
-                found.problems.append(f"{what}: refused, and check takes it for {seen.shape}")
+            if seen.view is None or seen.view.layout not in ("broken", "empty"):
+                found.problems.append(f"{what}: refused, and check takes it for {seen.view}")
         elif seen == whole and _converted(path, place, directory) == subject.converted[place]:
             outcome = "whole"
         else:
@@ -210,23 +206,22 @@ def _try(subject: Subject, cut: int, directory: Path, found: Findings) -> None:
 def _see(path: Path, place: str) -> Seen:
     """Read an archive as inspect does from a file, and as verify does from a pipe; look at it as check does."""
     if place == "file":
+        with open_source(str(path)) as source:
+            view = source.loader_view()
+            try:
+                return Seen(view, _images(source.read()))
+            except OccyError as error:
+                return Seen(view, (), error)
+    with piped(path.with_name("pipe"), path.read_bytes()) as pipe, open_stream(str(pipe), for_loaders=True) as source:
         try:
-            with open_source(str(path)) as source:
-                return Seen(survey(parse_locator(str(path)), LIMITS), _images(source.read()))
+            passed = let_pass(source, False, call_of())
         except OccyError as error:
-            return Seen(survey(parse_locator(str(path)), LIMITS), (), error)
-    with piped(path.with_name("pipe"), path.read_bytes()) as pipe, open_source(str(pipe)) as source:
-        assert isinstance(source, ArchiveStream)
-        onlooker = Onlooker(source, LIMITS)
-        try:
-            passed = let_pass(source, 1, False, None, None, LIMITS)
-        except OccyError as error:
-            return Seen(onlooker.shape(error), (), error)
+            return Seen(source.loader_view(error), (), error)
         try:
             contents = source.contents({name: each.address for name, each in passed.items()})
         except OccyError as error:
-            return Seen(onlooker.shape(), (), error)
-        return Seen(onlooker.shape(), _images(contents))
+            return Seen(source.loader_view(), (), error)
+        return Seen(source.loader_view(), _images(contents))
 
 
 def _images(contents: Contents) -> tuple[object, ...]:

@@ -21,9 +21,8 @@ from support.opening import call_of, open_destination, open_source
 
 def facts_of(source: str, destination: str, **wanted: Any) -> Facts:
     with open_source(source) as opened:
-        return probe(
-            opened.read(), parse_locator(source), open_destination(destination), api.make_goal(**wanted), call_of()
-        )
+        contents = opened.read()
+        return probe(contents, opened.loader_view(), open_destination(destination), api.make_goal(**wanted), call_of())
 
 
 def digests(image: Any) -> frozenset[Digest]:

@@ -21,14 +21,16 @@ def call_of(
     return Call.of(limits=limits, access=access, cancel=cancel)
 
 
-def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False) -> Source:
+def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False, for_loaders: bool = False) -> Source:
     """Open what the locator *text* names for reading."""
-    return opening.open_source(parse_locator(text), call_of(limits), lenient=lenient)
+    return opening.open_source(parse_locator(text), call_of(limits), lenient=lenient, for_loaders=for_loaders)
 
 
-def open_stream(text: str, limits: Limits = LIMITS, cancel: threading.Event | None = None) -> ArchiveStream:
+def open_stream(
+    text: str, limits: Limits = LIMITS, cancel: threading.Event | None = None, *, for_loaders: bool = False
+) -> ArchiveStream:
     """Return the archive that *text* names as a stream."""
-    return ArchiveStream(parse_locator(text), call_of(limits, cancel=cancel))
+    return ArchiveStream(parse_locator(text), call_of(limits, cancel=cancel), for_loaders=for_loaders)
 
 
 def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:

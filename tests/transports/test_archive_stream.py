@@ -133,14 +133,14 @@ def test_layers_are_told_by_their_first_bytes(tmp_path: Path) -> None:
         "empty": b"",
     }
     with piped(tmp_path / "pipe", make_tar(members.items())) as pipe, open_stream(str(pipe)) as stream:
-        arrivals = {}
-        for arrival in stream.arrivals():
-            arrivals[arrival.name] = arrival.kind
-            assert arrival.head == members[arrival.name][:512]
-            assert arrival.size == len(members[arrival.name])
-            assert b"".join(map(bytes, arrival.buffers)) == members[arrival.name]
-        kept = {name: stream._members.find(name) for name in ("json", "short", "empty")}
-    assert arrivals == {
+        found = {}
+        for blob in stream.blobs():
+            found[blob.name] = blob.kind
+            assert blob.head == members[blob.name][:512]
+            assert blob.size == len(members[blob.name])
+            assert b"".join(map(bytes, blob.buffers)) == members[blob.name]
+        kept = {name: stream._members.clean_names().find(name) for name in ("json", "short", "empty")}
+    assert found == {
         "tar": "none",
         "zeros": "none",
         "gzip": "gzip",
@@ -155,7 +155,7 @@ def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     limits = Limits(stream_documents=1000)
     raw = make_tar([("a", b"a" * 600), ("b", b"b" * 500), ("c", b"c" * 400)])
     with piped(tmp_path / "pipe", raw) as pipe, open_stream(str(pipe), limits) as stream:
-        assert [(arrival.name, arrival.kind) for arrival in stream.arrivals()] == [("b", "other")]
+        assert [(blob.name, blob.kind) for blob in stream.blobs()] == [("b", "other")]
 
 
 def test_a_config_beyond_the_limit(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with open_stream(str(tmp_path / "pipe"), cancel=cancel) as source, pytest.raises(Cancelled):
-        next(source.arrivals())
+        next(source.blobs())
 
 
 def test_standard_input_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:

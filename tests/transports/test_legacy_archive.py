@@ -15,14 +15,15 @@ import pytest
 import zstandard
 
 from occy_fast import api, errors
-from occy_fast.image.blob import Address
+from occy_fast.image.blob import Address, FileRegion
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import WorkerPool
+from occy_fast.streams.tar import scan_region
 from occy_fast.transports.archive import diff_ids as diff_ids_module
 from occy_fast.transports.archive.legacy_reader import LegacyArchive
-from occy_fast.transports.archive.members import ArchiveMembers
+from occy_fast.transports.archive.members import MemberTable
 from support.image_builders import dumps, make_layer, make_tar, sha256
 from support.opening import open_source
 
@@ -196,10 +197,10 @@ def test_the_diff_ids_are_asked_for_once(tmp_path: Path) -> None:
         return {name: Digest.sha256(name.encode()) for name in layers}
 
     with path.open("rb") as file:
-        status = path.stat()
-        inode = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        members = ArchiveMembers(file.fileno(), status.st_size, str(path), inode, "here", LIMITS)
-        archive = LegacyArchive(members, "here", LIMITS)
+        members = MemberTable("here", LIMITS, lambda entry: FileRegion(str(path), entry.data_offset, entry.stored))
+        for entry in scan_region(file.fileno(), 0, path.stat().st_size):
+            members.add(entry)
+        archive = LegacyArchive(members.clean_names(), "here", LIMITS)
         left, trunk = archive.read([hex_id("left"), hex_id("trunk")], known)
     assert asked == [sorted(f"{hex_id(name)}/layer.tar" for name in LEFT)]
     assert [digest for _, digest in trunk.layers] == [digest for _, digest in left.layers[:2]]

@@ -1,4 +1,4 @@
-"""Shape: how a place holds its images, as a loader meets it before it looks at any image."""
+"""LoaderView: how a place holds its images, as a loader meets it before it looks at any image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ListedImage:
         config: the path as it is written.
         readable: the config is there, and a JSON object.
         diff_ids: None where the config has no rootfs.
-        made: history entries that made a layer; None where there is no history.
+        nonempty_history: history entries that made a layer; None where there is no history.
     """
 
     tags: tuple[str, ...]
@@ -46,34 +46,34 @@ class ListedImage:
     present: bool = True
     readable: bool = True
     diff_ids: tuple[str, ...] | None = ()
-    made: int | None = None
+    nonempty_history: int | None = None
     os: str = ""
     architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class LoaderView:
     """How images are held.
 
     Attributes:
         layout: "layout" is a directory; "legacy" an archive from before Docker 1.10; "empty" one without images;
             "broken" no tar, or one that is cut short.
-        wrapped: what the archive as a whole is compressed with.
+        compression: of the archive as a whole.
         dual: an OCI layout stands beside manifest.json.
         images: what manifest.json lists; None where it is no list of images.
-        climbing: names of entries that lead out of the directory they are unpacked in.
+        escaping: names of entries that lead out of the directory they are unpacked in.
         repositories: the file of that name is there.
-        strays: directories beside the layers', of which a loader of legacy archives takes each for one.
+        stray_directories: beside the layers', of which a loader of legacy archives takes each for one.
         problem: why it is broken.
         reason: the same in the words of Go's archive/tar, which loaders pass on; empty where it sees nothing wrong.
     """
 
     layout: Layout
-    wrapped: str = "none"
+    compression: str = "none"
     dual: bool = False
     images: tuple[ListedImage, ...] | None = ()
-    climbing: tuple[str, ...] = ()
+    escaping: tuple[str, ...] = ()
     repositories: bool = False
-    strays: tuple[str, ...] = ()
+    stray_directories: tuple[str, ...] = ()
     problem: str = ""
     reason: str = ""

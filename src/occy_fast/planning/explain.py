@@ -68,7 +68,7 @@ def _ending(plan: Plan | StreamPlan, identities: Iterable[EncoderIdentity | None
 def stream_plan_lines(plan: StreamPlan) -> list[str]:
     """Print the plan for people, a line per rule."""
     lines = [f"{plan.source} -> {plan.destination}"]
-    lines += [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.announced, 1)]
+    lines += [f"announced: layer {number}, {diff_id}" for number, diff_id in enumerate(plan.expected_diff_ids, 1)]
     lines.append("each blob as it comes by, told by its first bytes; the manifest is matched at the end")
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"

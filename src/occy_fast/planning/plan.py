@@ -93,7 +93,7 @@ class StreamPlan:
         capabilities, facts, reference: what the second planning decides with, once the manifest has come.
         notes: what the reader would not expect.
         access: how a daemon is reached.
-        announced: diff_ids the source is said to have; none where nobody says.
+        expected_diff_ids: what the source is said to have; none where nobody says.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -106,7 +106,7 @@ class StreamPlan:
     facts: Facts
     reference: str | None = None
     access: Access = USUAL_ACCESS
-    announced: tuple[Digest, ...] = ()
+    expected_diff_ids: tuple[Digest, ...] = ()
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None
@@ -127,10 +127,11 @@ class StreamPlan:
 
     def held(self) -> Callable[[str], bool]:
         """Return what tells by a member's name whether it will be a layer that the destination has, as announced."""
-        find = saved_names(self.announced)
-        chains = chain_ids(self.announced)
+        expected = self.expected_diff_ids
+        find = saved_names(expected)
+        chains = chain_ids(expected)
         missing = {
-            diff_id for diff_id, chain in zip(self.announced, chains, strict=True) if chain not in self.facts.chains
+            diff_id for diff_id, chain in zip(expected, chains, strict=True) if chain not in self.facts.chains
         }
         kept = self.present if self.rule_for("none").act == "copy" else frozenset()
 

@@ -28,7 +28,7 @@ from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
 from occy_fast.running.fix import mend_command
 from occy_fast.running.report_document import check_document
-from occy_fast.running.source_traits import marks_for, shape_of, skippable_layers
+from occy_fast.running.source_traits import loader_view_of, marks_for, skippable_layers
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.traits import Mark
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
     from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents
-    from occy_fast.image.loader_view import Shape
+    from occy_fast.image.loader_view import LoaderView
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
 
@@ -129,23 +129,23 @@ def check(
     call = Call.of(
         limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
     )
-    shape, contents, unread, report = call.retrying(lambda: examine(where, call, deep=deep))
-    wrong = list(_broken(where.text, contents, unread, shape, call.limits))
+    view, contents, unread, report = call.retrying(lambda: examine(where, call, deep=deep))
+    wrong = list(_broken(where.text, contents, unread, view, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
         if report is not None:
-            wrong += _proved(contents, report.errors, shape)
+            wrong += _proved(contents, report.errors, view)
     # What came by with nobody looking into its layers has images all the same, once somebody does.
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
-    mends = contents is not None or (unseen and shape is not None and shape.layout == "legacy")
-    held = shape if shape is not None or contents is None else shape_of(contents)
+    mends = contents is not None or (unseen and view is not None and view.layout == "legacy")
+    held = view if view is not None or contents is None else loader_view_of(contents)
     found: list[TargetFinding] = []
     for target in wanted:
         marks = [*marks_for(held, contents, target, skippable), *wrong]
-        judged = judge(marks, target, mend_command(where, target, shape, contents) if mends else None)
+        judged = judge(marks, target, mend_command(where, target, view, contents) if mends else None)
         if not any(finding.severity == "error" for finding in judged):
-            judged += judge(_undecoded(where.text, unread, shape), target)
+            judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):
             judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would mend nothing
         found += judged
@@ -161,10 +161,10 @@ def check(
 
 
 def _broken(
-    locator: str, contents: Contents | None, unread: OccyError | None, shape: Shape | None, limits: Limits
+    locator: str, contents: Contents | None, unread: OccyError | None, view: LoaderView | None, limits: Limits
 ) -> Iterator[Mark]:
-    """Yield what is wrong whoever reads it; of a docker-archive its shape tells, in the order its loaders look."""
-    listed = shape is not None and shape.layout in ("docker-archive", "legacy")
+    """Yield what is wrong whoever reads it; of a docker-archive its view tells, in the order its loaders look."""
+    listed = view is not None and view.layout in ("docker-archive", "legacy")
     if unread is not None and not listed:
         place = place_of(unread, locator)
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
@@ -176,17 +176,17 @@ def _broken(
                     yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)
 
 
-def _undecoded(locator: str, unread: OccyError | None, shape: Shape | None) -> Iterator[Mark]:
-    """Yield what no loader decodes, where the shape alone shows nothing: a document with a value of another kind."""
-    of_images = shape is not None and (bool(shape.images) or shape.layout == "legacy")
+def _undecoded(locator: str, unread: OccyError | None, view: LoaderView | None) -> Iterator[Mark]:
+    """Yield what no loader decodes, where the view alone shows nothing: a document with a value of another kind."""
+    of_images = view is not None and (bool(view.images) or view.layout == "legacy")
     if of_images and isinstance(unread, BadJSON | BadManifest | BadDigest | BadArchive):
         place = place_of(unread, locator)
         yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
 
 
-def _proved(contents: Contents, found: tuple[Finding, ...], shape: Shape | None) -> Iterator[Mark]:
+def _proved(contents: Contents, found: tuple[Finding, ...], view: LoaderView | None) -> Iterator[Mark]:
     """Yield what reading every layer has shown."""
-    route = "load" if shape is not None and shape.layout == "docker-archive" else "pull"
+    route = "load" if view is not None and view.layout == "docker-archive" else "pull"
     for finding in found:
         error = finding.error
         if error is None:

@@ -19,7 +19,7 @@ from occy_fast.words import shell_command
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
-    from occy_fast.image.loader_view import Shape
+    from occy_fast.image.loader_view import LoaderView
     from occy_fast.targets.target import Target
     from occy_fast.transports.locator import Locator
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
 
-def mend_command(where: Locator, target: Target, shape: Shape | None, contents: Contents | None) -> str | None:
+def mend_command(where: Locator, target: Target, view: LoaderView | None, contents: Contents | None) -> str | None:
     """Return the command that makes of *where* what *target* reads, beside it; None where no locator can say it."""
     selector = f":{where.reference}" if where.reference else ""
     source, options = where.text, []
-    if shape is not None and shape.layout == "layout":
+    if view is not None and view.layout == "layout":
         destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
     else:
-        path = where.path if shape is not None or contents is None else contents.kind
+        path = where.path if view is not None or contents is None else contents.kind
         if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
             path = "image"
         stem = _SUFFIX.sub("", _beside(path), count=1)
-        layout = shape is not None and shape.layout == "oci-archive" and not target.refuses("load.oci_archive")
+        layout = view is not None and view.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"
         destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
-    if shape is not None and shape.images and len(shape.images) > 1 and target.refuses("load.multi_image"):
+    if view is not None and view.images and len(view.images) > 1 and target.refuses("load.multi_image"):
         source = f"docker-archive:{where.path}:@0" if not selector else where.text
         if ":" in where.path:
             return None

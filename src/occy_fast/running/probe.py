@@ -16,20 +16,19 @@ from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
-from occy_fast.running.source_traits import marks_for, selected, shape_of, skippable_layers
+from occy_fast.running.source_traits import loader_view_of, marks_for, skippable_layers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.judge import refused
-from occy_fast.transports.archive.view import survey
 from occy_fast.transports.base import UnpackingDestination
-from occy_fast.transports.locator import DAEMONS, STREAM, Locator, is_pipe
+from occy_fast.transports.locator import DAEMONS, STREAM, Locator
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents, Layer
+    from occy_fast.image.loader_view import LoaderView
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
-    from occy_fast.spec.limits import Limits
     from occy_fast.targets.traits import Mark
     from occy_fast.transports.base import Destination
 
@@ -46,28 +45,28 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 def probe(
     contents: Contents,
-    source: Locator,
+    view: LoaderView | None,
     destination: Destination,
     goal: Goal,
     call: Call,
-    announced: tuple[Digest, ...] = (),
+    expected_diff_ids: tuple[Digest, ...] = (),
 ) -> Facts:
     """Ask what metadata cannot tell; headers of layers are read, and nothing is written.
 
     Args:
-        contents: read from *source*.
-        announced: diff_ids of layers that are not among the contents yet.
+        view: how a loader meets the source, where the goal has a target; None where it has no such view.
+        expected_diff_ids: of layers that are not among the contents yet.
     Raises UsageError, DaemonError.
     """
     layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
-    present = destination.present({*layers, *announced})
+    present = destination.present({*layers, *expected_diff_ids})
     directory = nearest_directory(destination.locator)
     whole: frozenset[Digest] = frozenset()
     if directory is not None:
         whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
     chains: frozenset[Digest] = frozenset()
     if isinstance(destination, UnpackingDestination):
-        chains = destination.chains((*_stacks(contents), announced))
+        chains = destination.chains((*_stacks(contents), expected_diff_ids))
     skippable = skippable_layers(contents) if goal.target is not None else frozenset()
     return Facts(
         present=frozenset(
@@ -80,7 +79,7 @@ def probe(
         chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
-        refused=_refused(contents, source, goal, skippable, call.limits),
+        refused=_refused(view, contents, goal, skippable),
         skippable=skippable,
         workers=call.workers,
         free=None if directory is None else free_space(directory),
@@ -92,7 +91,7 @@ def probe_passed(contents: Contents, facts: Facts, goal: Goal) -> Facts:
     if goal.target is None:
         return facts
     skippable = skippable_layers(contents)
-    marks = marks_for(shape_of(contents), contents, goal.target, skippable)
+    marks = marks_for(loader_view_of(contents), contents, goal.target, skippable)
     return replace(
         facts,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
@@ -139,13 +138,12 @@ def _is_linkable(layer: Layer, directory: str) -> bool:
 
 
 def _refused(
-    contents: Contents, where: Locator, goal: Goal, skippable: frozenset[Digest], limits: Limits
+    view: LoaderView | None, contents: Contents, goal: Goal, skippable: frozenset[Digest]
 ) -> tuple[Mark, ...]:
-    """Return what of the source the goal's target does not read; what comes by once is not read for it."""
-    if goal.target is None or is_pipe(where):
+    """Return what of the source the goal's target does not read; of a stream, what shows before it is read."""
+    if goal.target is None:
         return ()
-    shape = selected(survey(where, limits), where)
-    return refused(marks_for(shape, contents, goal.target, skippable), goal.target)
+    return refused(marks_for(view, contents, goal.target, skippable), goal.target)
 
 
 def _encodings(goal: Goal, skippable: frozenset[Digest]) -> list[Encoding]:

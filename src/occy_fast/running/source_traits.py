@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
 from occy_fast.image.blob import find_head
 from occy_fast.image.graph import images
 from occy_fast.image.image import Image
-from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
-from occy_fast.spec.reference import parse_reference
+from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.streams.sniff import begins_skippable
-from occy_fast.targets.traits import Mark, contents_marks, layer_type_marks, shape_marks
+from occy_fast.targets.traits import Mark, contents_marks, layer_type_marks, loader_view_marks
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, Node
     from occy_fast.spec.digest import Digest
     from occy_fast.targets.target import Target
-    from occy_fast.transports.locator import Locator
 
 # What Go calls the machines whose kernels have other names for themselves.
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 def marks_for(
-    shape: Shape | None, contents: Contents | None, target: Target, skippable: frozenset[Digest]
+    view: LoaderView | None, contents: Contents | None, target: Target, skippable: frozenset[Digest]
 ) -> Iterator[Mark]:
     """Yield what *target* comes by: it reads manifest.json, or the manifests of the layout beside it, or both."""
-    if shape is not None:
-        yield from shape_marks(shape, host_architecture())
-    reads_layout = shape is None or not shape.dual or target.cell("load.oci_archive").answer == "yes"
+    if view is not None:
+        yield from loader_view_marks(view, host_architecture())
+    reads_layout = view is None or not view.dual or target.cell("load.oci_archive").answer == "yes"
     if contents is not None and reads_layout:
         yield from contents_marks(contents, skippable)
     elif contents is not None:                       # manifest.json does not say what its layers are
@@ -42,24 +38,12 @@ def marks_for(
                 yield from layer_type_marks(image, within)
 
 
-def selected(shape: Shape | None, where: Locator) -> Shape | None:
-    """Return the shape with those images of manifest.json alone that *where* selects."""
-    if shape is None or not shape.images:
-        return shape
-    images = shape.images
-    if where.index is not None:
-        images = images[where.index : where.index + 1]
-    elif where.reference is not None:
-        images = tuple(image for image in images if any(_is_called(tag, where.reference) for tag in image.tags))
-    return replace(shape, images=images)
-
-
-def shape_of(contents: Contents) -> Shape:
-    """Return the shape of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
+def loader_view_of(contents: Contents) -> LoaderView:
+    """Return the view of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
     if contents.kind == "oci-archive":
-        return Shape("oci-archive")
+        return LoaderView("oci-archive")
     listed = (_listed(named.root, named.names) for named in contents.images)
-    return Shape("docker-archive", images=tuple(image for image in listed if image is not None))
+    return LoaderView("docker-archive", images=tuple(image for image in listed if image is not None))
 
 
 def _listed(node: Node, tags: tuple[str, ...]) -> ListedImage | None:
@@ -75,17 +59,10 @@ def _listed(node: Node, tags: tuple[str, ...]) -> ListedImage | None:
             for number, layer in enumerate(node.layers)
         ),
         diff_ids=tuple(map(str, config.diff_ids)),
-        made=sum(not entry.empty_layer for entry in config.history) if config.history else None,
+        nonempty_history=sum(not entry.empty_layer for entry in config.history) if config.history else None,
         os=config.os,
         architecture=config.architecture,
     )
-
-
-def _is_called(tag: str, name: str) -> bool:
-    try:
-        return parse_reference(tag).with_default_tag().full() == name
-    except BadReference:
-        return False
 
 
 def host_architecture() -> str:

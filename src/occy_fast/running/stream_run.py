@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from occy_fast.running.steps_run import Outcomes
     from occy_fast.spec.limits import Limits
     from occy_fast.streams.layer_pass import PassResult
-    from occy_fast.transports.archive.stream import Arrival
+    from occy_fast.transports.archive.stream import StreamedBlob
     from occy_fast.transports.base import Sink, Stage
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What became of one arrival.
+    """What became of one streamed blob.
 
     Attributes:
         rule: None where nothing was to be written.
@@ -76,19 +76,19 @@ class Passage:
     def run(self, plan: StreamPlan | None = None, stage: Stage | None = None, destination: str = "") -> None:
         """Let the archive come by: write to *stage*, at the path *destination*, what *plan* says, or only look.
 
-        Raises what ArchiveStream.arrivals does, and OutputError.
+        Raises what ArchiveStream.blobs does, and OutputError.
         """
         is_held = plan.held() if plan is not None else None
-        for arrival in self._source.arrivals():
+        for blob in self._source.blobs():
             self._lanes.check()
-            rule = None if plan is None else plan.rule_for(arrival.kind)
-            if is_held is not None and arrival.kind == "none" and is_held(arrival.name):
+            rule = None if plan is None else plan.rule_for(blob.kind)
+            if is_held is not None and blob.kind == "none" and is_held(blob.name):
                 rule = Rule("none", "skip")
             writes = None if plan is None else plan.writes
             streamed = writes == "one after another" and rule is not None and rule.act == "copy"
             if streamed:                                 # nothing else is sent between its begin and its end
                 self._lanes.end_all()
-            self._begin(arrival, rule, stage, destination)
+            self._begin(blob, rule, stage, destination)
             if streamed or (writes == "one of unknown size" and rule is not None and rule.act == "recode"):
                 self._lanes.end_all()                    # nothing may be opened behind it before its size is known
         self._lanes.end_all()
@@ -97,20 +97,20 @@ class Passage:
         """Return what became of the members, by their names."""
         return {name: passed.address for name, passed in self.passed.items()}
 
-    def _begin(self, arrival: Arrival, rule: Rule | None, stage: Stage | None, destination: str) -> None:
+    def _begin(self, blob: StreamedBlob, rule: Rule | None, stage: Stage | None, destination: str) -> None:
         """Start the one read of a blob, and wait until all of it has been taken."""
-        where = f"{self._source.locator}: {arrival.name}"
-        address = PassedBytes(arrival.name, arrival.size, arrival.head)
+        where = f"{self._source.locator}: {blob.name}"
+        address = PassedBytes(blob.name, blob.size, blob.head)
         encoding = None if rule is None else rule.encoding
-        codec = "none" if arrival.kind == "other" else arrival.kind
+        codec = "none" if blob.kind == "other" else blob.kind
         decoded = codec in NATIVE or rule is None or encoding is not None
         if not decoded:
             codec = "none"                               # a pass copies only what it reads itself
         hasher: _Hash | None = None
-        stored = arrival.buffers
+        stored = blob.buffers
         if codec not in NATIVE:
             hasher = hashlib.sha256()
-            stored = _hashed(arrival.buffers, hasher)
+            stored = _hashed(blob.buffers, hasher)
         buffers: Iterator[bytes | memoryview] = stored
         if codec not in NATIVE:
             buffers = decode_foreign(codec, map(bytes, stored), where, self._limits.xz_memory)
@@ -118,7 +118,7 @@ class Passage:
         check = _TarCheck(self._scan_tar, where, self._limits) if looks and stage is None else None
         sink: Sink | StreamSink | None = None
         if stage is not None and rule is not None and rule.act in ("copy", "recode"):
-            sink = stage.open_blob(arrival.size if encoding is None else None)
+            sink = stage.open_blob(blob.size if encoding is None else None)
 
         def drop() -> None:
             if sink is not None:
@@ -127,21 +127,21 @@ class Passage:
         def end(outcome: PassResult) -> None:
             digest = outcome.source_digest if hasher is None else Digest.from_hash(hasher.digest())
             if sink is not None and encoding is None:
-                sink.commit(digest, arrival.size)
+                sink.commit(digest, blob.size)
             elif sink is not None:
                 sink.commit(outcome.digest, outcome.size_out)
             found = replace(address, digest=digest, diff_id=outcome.diff_id if decoded else None)
-            self.passed[arrival.name] = Passed(rule, found, outcome, None if check is None else check.finish())
+            self.passed[blob.name] = Passed(rule, found, outcome, None if check is None else check.finish())
             log.debug("%s: %s, %s", where, rule.act if rule else "read", digest)
 
         def fail(error: OccyError) -> None:
             taken_back = not isinstance(sink, StreamSink)
             if not (taken_back and isinstance(error, IntegrityError | LimitError)):
                 raise error
-            self.passed[arrival.name] = Passed(rule, replace(address, error=error), error=error)
+            self.passed[blob.name] = Passed(rule, replace(address, error=error), error=error)
 
         output = drain_into(sink, destination) if check is None else DrainSink(check.write)
-        layer = Layer(Blob(None, arrival.size, "", address), "", Encoding(codec), None)
+        layer = Layer(Blob(None, blob.size, "", address), "", Encoding(codec), None)
         position = self._lanes.watch(layer, "verify" if rule is None else rule.act)
         try:
             run = self._pool.start(
@@ -210,7 +210,7 @@ def execute_rules(plan: StreamPlan, source: Locator, destination: Locator, call:
             return _execute_once(plan, source, destination, call, began)
         except _Misled as misled:
             log.warning("%s; once more, with every layer taken as it comes", misled)
-            return _execute_once(replace(plan, announced=()), source, destination, call, began)
+            return _execute_once(replace(plan, expected_diff_ids=()), source, destination, call, began)
 
     return call.retrying(attempt) if source.transport in DAEMONS else attempt()
 
@@ -254,7 +254,7 @@ def replan(plan: StreamPlan, contents: Contents, limits: Limits) -> Plan:
 def _surprises(plan: StreamPlan, final: Plan) -> list[str]:
     """Say where the archive is not what was announced: what it has counts, and has been proved."""
     found = {image.image.config.diff_ids for image in final.images() if image.image.config is not None}
-    if not plan.announced or found == {plan.announced}:
+    if not plan.expected_diff_ids or found == {plan.expected_diff_ids}:
         return []
     surprise = f"{plan.source} has other layers than were announced; those that came are taken"
     log.warning("%s", surprise)

@@ -16,7 +16,7 @@ from occy_fast.spec.reference import parse_reference
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Leaf, Node
-    from occy_fast.image.loader_view import ListedImage, ListedLayer, Shape
+    from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
     from occy_fast.spec.digest import Digest
 
 Words = tuple[tuple[str, str], ...]
@@ -51,64 +51,64 @@ class Mark:
     words: Words = ()
 
 
-# -------------------------------------------------------------------------------------------------- an archive's shape
+# -------------------------------------------------------------------------------------------------- what a loader meets
 
 
-def shape_marks(shape: Shape, architecture: str) -> Iterator[Mark]:
+def loader_view_marks(view: LoaderView, architecture: str) -> Iterator[Mark]:
     """Yield what a loader meets in an archive before and while it looks at the images in it.
 
     Args:
         architecture: of the machine it is to be loaded on.
     """
-    if shape.wrapped != "none":
-        problem = f"the archive as a whole is {shape.wrapped}"
-        yield Mark(f"whole-{shape.wrapped}", f"load.whole_{shape.wrapped}", Place("archive"), problem)
-    if shape.layout == "broken":
-        feature = "load.no_tar" if shape.reason else "load.unreadable"       # of which no loader has words
-        words = (("reason", shape.reason),)
-        yield Mark("broken-archive", feature, Place("archive"), shape.problem, True, mendable=False, words=words)
-    elif shape.layout == "empty":
+    if view.compression != "none":
+        problem = f"the archive as a whole is {view.compression}"
+        yield Mark(f"whole-{view.compression}", f"load.whole_{view.compression}", Place("archive"), problem)
+    if view.layout == "broken":
+        feature = "load.no_tar" if view.reason else "load.unreadable"       # of which no loader has words
+        words = (("reason", view.reason),)
+        yield Mark("broken-archive", feature, Place("archive"), view.problem, True, mendable=False, words=words)
+    elif view.layout == "empty":
         problem = "no manifest.json, and nothing else an image is known by"
         yield Mark("no-image", "load.no_manifest", Place("archive"), problem, fatal=True, mendable=False)
-    elif shape.layout == "oci-archive":
+    elif view.layout == "oci-archive":
         yield Mark("oci-only-archive", "load.oci_archive", LISTING, "an OCI layout without manifest.json")
-    elif shape.layout == "legacy":
-        yield from _legacy(shape)
-    elif shape.layout == "docker-archive":
-        yield from _listed(shape, architecture)
-    for name in shape.climbing:
+    elif view.layout == "legacy":
+        yield from _legacy(view)
+    elif view.layout == "docker-archive":
+        yield from _listed(view, architecture)
+    for name in view.escaping:
         problem = f"'{name}' leads out of the archive"
         words = (("path", name.rpartition("../")[2]),)
         place = Place("member", name=name)
         yield Mark("entry-parent", "load.parent_entry", place, problem, mendable=False, words=words)
 
 
-def _legacy(shape: Shape) -> Iterator[Mark]:
+def _legacy(view: LoaderView) -> Iterator[Mark]:
     problem = "an archive from before Docker 1.10, without manifest.json"
     yield Mark("legacy-v1", "load.legacy_v1", LISTING, problem)
-    if not shape.repositories:
+    if not view.repositories:
         problem = "no file of that name, in an archive from before Docker 1.10"
         yield Mark("legacy-repositories", "load.legacy_no_repositories", Place("repositories"), problem)
-    for name in shape.strays:
+    for name in view.stray_directories:
         problem = "a directory that is taken for a layer's, and has no json"
         place = Place("member", name=f"{name}/")
         yield Mark("legacy-strays", "load.legacy_extra_directory", place, problem, words=(("path", name),))
 
 
-def _listed(shape: Shape, architecture: str) -> Iterator[Mark]:
-    if shape.images is None:
+def _listed(view: LoaderView, architecture: str) -> Iterator[Mark]:
+    if view.images is None:
         problem = "no list of images"
         yield Mark("manifest-unreadable", "load.bad_manifest", LISTING, problem, fatal=True, mendable=False)
         return
-    if len(shape.images) > 1:
-        problem = f"lists {len(shape.images)} images"
+    if len(view.images) > 1:
+        problem = f"lists {len(view.images)} images"
         yield Mark("several-images", "load.multi_image", LISTING, problem, plain=True)
-    for position, image in enumerate(shape.images):
-        within = Place("image", position if len(shape.images) > 1 else None)
+    for position, image in enumerate(view.images):
+        within = Place("image", position if len(view.images) > 1 else None)
         yield from _tags(image, within.inside("RepoTags"))
         yield from _paths(image, within.inside("manifest.json"))
         yield from _config(image, within.inside("config"), architecture)
-        yield from _layers(image, within, "oci_dual" if shape.dual else "docker_archive")
+        yield from _layers(image, within, "oci_dual" if view.dual else "docker_archive")
 
 
 def _tags(image: ListedImage, place: Place) -> Iterator[Mark]:
@@ -173,8 +173,8 @@ def _config(image: ListedImage, place: Place, architecture: str) -> Iterator[Mar
         words = (("layers", str(listed)), ("diff_ids", str(told)))
         problem = f"{listed} layers in manifest.json, {told} diff_ids in the config"
         yield Mark("layer-count", "load.layer_count", place, problem, True, mendable=False, words=words)
-    elif image.made is not None and image.made > told:
-        problem = f"the history tells of {image.made} layers, and there are {told}"
+    elif image.nonempty_history is not None and image.nonempty_history > told:
+        problem = f"the history tells of {image.nonempty_history} layers, and there are {told}"
         yield Mark("history-count", "load.history_count", place, problem, mendable=False)
     if image.os == "windows":
         yield Mark("windows", "load.windows", place, "the image is for Windows", plain=True, mendable=False)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, Self, runtime_checkable
 
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents
+from occy_fast.image.loader_view import LoaderView
 from occy_fast.image.publication import Publication
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.digest import Digest
@@ -25,6 +26,9 @@ class Source(Protocol):
 
     def read(self) -> Contents:
         """Read the metadata of every image the locator selects; no layer is read but its first bytes."""
+
+    def loader_view(self) -> LoaderView | None:
+        """Return how a loader meets the images; None where there is nothing to load, as in a daemon's store."""
 
     def close(self) -> None: ...
 

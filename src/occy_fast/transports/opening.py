@@ -33,11 +33,12 @@ _REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+
 _GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
 
 
-def open_source(locator: Locator, call: Call, *, lenient: bool = False) -> Source:
+def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_loaders: bool = False) -> Source:
     """Open what a locator names for reading; the caller closes it.
 
     Args:
         lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
+        for_loaders: of a stream, keep also what only a loader finds, for its view.
     Raises:
         NotFound, InputError, UnsupportedFormat.
     """
@@ -49,10 +50,10 @@ def open_source(locator: Locator, call: Call, *, lenient: bool = False) -> Sourc
         from occy_fast.transports.layout.source import OciLayoutSource
 
         return OciLayoutSource(locator, call.limits)
-    from occy_fast.transports.archive.stream import ArchiveStream, comes_by_once
+    from occy_fast.transports.archive.stream import ArchiveStream, is_stream
 
-    if comes_by_once(locator):
-        return ArchiveStream(locator, call, lenient=lenient)
+    if is_stream(locator):
+        return ArchiveStream(locator, call, lenient=lenient, for_loaders=for_loaders)
     from occy_fast.transports.archive.file import ArchiveFile
 
     return ArchiveFile(locator, call, lenient=lenient)

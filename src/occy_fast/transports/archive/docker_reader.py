@@ -32,7 +32,7 @@ from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
 from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
-from occy_fast.transports.archive.members import Members, clean_name
+from occy_fast.transports.archive.members import CleanNames, clean_name
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.directory import INDEX_FILE
 from occy_fast.transports.layout.index_file import names_of
@@ -59,7 +59,7 @@ class DockerArchiveReader:
         self._call, self._limits, self._lenient = call, call.limits, lenient
         self._wanted = locator
 
-    def read(self, members: Members) -> Contents:
+    def read(self, members: CleanNames) -> Contents:
         """Read the selected images: documents, and the first bytes of each layer.
 
         Raises NotFound, UnsupportedFormat, IntegrityError, PathError, LimitError, BadReference, OSError.
@@ -77,7 +77,7 @@ class DockerArchiveReader:
         named = tuple(NamedImage(images[at].root, names, position=at) for at, names in chosen)
         return Contents(self.locator, "docker-archive", named)
 
-    def _read_legacy(self, members: Members) -> Contents:
+    def _read_legacy(self, members: CleanNames) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
         archive = LegacyArchive(members, self.locator, self._limits)
         chosen = self._choose([names for _, names in archive.images])
@@ -98,7 +98,7 @@ class DockerArchiveReader:
             named.append(NamedImage(image, names, position=at))
         return Contents(self.locator, "docker-archive", tuple(named))
 
-    def _read_items(self, members: Members) -> list[tuple[str, dict[str, Any]]]:
+    def _read_items(self, members: CleanNames) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""
         where = f"{self.locator}: manifest.json"
         region = members.find("manifest.json", follow=False)
@@ -114,7 +114,7 @@ class DockerArchiveReader:
             raise BadManifest(where, "the list of images is empty")
         return [(f"{where}[{at}]", _checked_item(item, f"{where}[{at}]")) for at, item in enumerate(items)]
 
-    def _foreign(self, members: Members) -> UnsupportedFormat:
+    def _foreign(self, members: CleanNames) -> UnsupportedFormat:
         """Say what an archive without manifest.json is."""
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
@@ -123,7 +123,7 @@ class DockerArchiveReader:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
 
-    def _read_stored(self, members: Members) -> list[tuple[tuple[str, ...], Image]]:
+    def _read_stored(self, members: CleanNames) -> list[tuple[tuple[str, ...], Image]]:
         """Read the OCI manifests beside manifest.json, with the names index.json gives them."""
         region = members.find("index.json", follow=False)
         if region is None or "oci-layout" not in members:
@@ -147,7 +147,7 @@ class DockerArchiveReader:
         return clean_name(path.lstrip("/") if self._lenient else path, where)
 
     def _read_image(
-        self, members: Members, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
+        self, members: CleanNames, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
     ) -> NamedImage:
         names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where, self._lenient)))
         config_name = self._clean(item["Config"], where)
@@ -240,7 +240,7 @@ def _in_small(tag: str) -> str:
     return f"{repository.lower()}:{version}" if colon and "/" not in version else tag.lower()
 
 
-def _get(members: Members, name: str, where: str) -> Address:
+def _get(members: CleanNames, name: str, where: str) -> Address:
     region = members.find(name)
     if region is None:
         raise MissingBlob(where, name)

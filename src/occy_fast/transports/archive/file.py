@@ -7,20 +7,24 @@ import stat
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.errors import TarError, UnsupportedFormat, read_errors, unreadable
-from occy_fast.image.blob import identity_of
+from occy_fast.errors import LimitError, TarError, UnsupportedFormat, read_errors
+from occy_fast.image.blob import FileRegion, identity_of
+from occy_fast.image.loader_view import LoaderView
 from occy_fast.streams.sniff import SNIFF_SIZE
-from occy_fast.transports.archive.members import ArchiveMembers
+from occy_fast.streams.tar import scan_region
+from occy_fast.transports.archive.members import MemberTable
 from occy_fast.transports.archive.readers import archive_reader, check_foreign
+from occy_fast.transports.archive.view import broken_view, loader_view
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
+    from occy_fast.streams.tar import Entry
     from occy_fast.transports.locator import Locator
 
 
 class ArchiveFile:
-    """Reads images from an archive in a regular file."""
+    """Reads images from an archive in a regular file, whose headers are scanned once, when somebody first asks."""
 
     def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
         """Open the file; the arguments are DockerArchiveReader's. Raises MissingFile, InputError, UnsupportedFormat."""
@@ -43,6 +47,7 @@ class ArchiveFile:
         self._size = status.st_size
         self._inode = identity_of(status)
         self._path = os.path.realpath(locator.path)
+        self._members: MemberTable | None = None
 
     def read(self) -> Contents:
         """Read the selected images: headers, documents, and the first bytes of each layer.
@@ -52,16 +57,22 @@ class ArchiveFile:
         """
         if not self._size:
             raise UnsupportedFormat(self.locator, "an empty file", "look at what was to write it")
-        try:
-            members = self._scan()
-            return archive_reader(self._wanted, members, self._call, lenient=self._lenient).read(members)
-        except TarError as error:
-            with read_errors(self.locator, self._path):
-                head = os.pread(self._fd, SNIFF_SIZE, 0)
-            check_foreign(head, self.locator, error)
-            raise
-        except OSError as error:
-            raise unreadable(error, self.locator, self._path) from error
+        with read_errors(self.locator, self._path):
+            names = self._scan().clean_names()
+            return archive_reader(self._wanted, names, self._call, lenient=self._lenient).read(names)
+
+    def loader_view(self) -> LoaderView:
+        """Return how a loader meets the archive, whatever is wrong with it. Raises as view.loader_view does."""
+        if not self._size:
+            return LoaderView("empty")
+        with read_errors(self.locator, self._path):
+            try:
+                names = self._scan().loader_names()
+            except LimitError:
+                raise
+            except (TarError, UnsupportedFormat) as error:
+                return broken_view(error, "none")
+            return loader_view(names, self._wanted, "none", self._call.limits)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -76,5 +87,20 @@ class ArchiveFile:
     ) -> None:
         self.close()
 
-    def _scan(self) -> ArchiveMembers:
-        return ArchiveMembers(self._fd, self._size, self._path, self._inode, self.locator, self._call.limits)
+    def _scan(self) -> MemberTable:
+        """Return the members, and see that the archive has an end. Raises TarError, UnsupportedFormat, LimitError."""
+        if self._members is not None:
+            return self._members
+        limits = self._call.limits
+        members = MemberTable(self.locator, limits, self._region)
+        try:
+            for entry in scan_region(self._fd, 0, self._size, whole=True, where=self.locator, limits=limits):
+                members.add(entry)
+        except TarError as error:
+            check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator, error)
+            raise
+        self._members = members
+        return members
+
+    def _region(self, entry: Entry) -> FileRegion:
+        return FileRegion(self._path, entry.data_offset, entry.stored, self._inode)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import Address
     from occy_fast.spec.digest import Digest
     from occy_fast.transports.archive.diff_ids import DiffIdsOf
-    from occy_fast.transports.archive.members import Members
+    from occy_fast.transports.archive.members import CleanNames
 
 REPOSITORIES = "repositories"
 
@@ -50,7 +50,7 @@ class LegacyImage:
     layers: tuple[tuple[Address, Digest], ...]
 
 
-def is_legacy(members: Members) -> bool:
+def is_legacy(members: CleanNames) -> bool:
     """Tell whether an archive without manifest.json looks like one from before Docker 1.10."""
     if REPOSITORIES in members:
         return True
@@ -83,7 +83,7 @@ class LegacyArchive:
         images: ids and names: what has a name, in the order of `repositories`, then what no other is made from.
     """
 
-    def __init__(self, members: Members, locator: str, limits: Limits) -> None:
+    def __init__(self, members: CleanNames, locator: str, limits: Limits) -> None:
         """Read all documents. Raises BadArchive, BadManifest, BadJSON, DuplicateKey, BadReference, LimitError."""
         self._members, self._locator, self._limits = members, locator, limits
         self._documents = self._read_documents()

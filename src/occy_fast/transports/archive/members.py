@@ -1,77 +1,197 @@
-"""The members of an archive by clean name: one pass over headers, nothing extracted, no file system behind a name."""
+"""The members of an archive, one table filled by one scan, and the two ways in which names are found among them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
-from occy_fast.image.blob import Address, FileRegion
+from occy_fast.image.blob import read_head
 from occy_fast.image.place import Place
-from occy_fast.spec.limits import Limits
-from occy_fast.streams.tar import Entry, scan_region
+from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, may_be_json, sniff
+
+if TYPE_CHECKING:
+    from occy_fast.image.blob import Address
+    from occy_fast.image.loader_view import Link
+    from occy_fast.spec.limits import Limits
+    from occy_fast.streams.tar import Entry
 
 LONGEST_NAME = 4095                                  # PATH_MAX: no loader could unpack a longer one
+_LONGEST_CHAIN = 40                                  # links a kernel follows, and with it a loader
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One name in the archive.
+class FirstBytes(NamedTuple):
+    """What the first bytes of a file show.
 
     Attributes:
-        regular: a file whose bytes stand in one piece at *offset*.
-        link: where a symbolic or hard link leads, as a clean name; None if it is no link or leads out.
-        problem: why the bytes cannot be had; empty for a regular file.
+        codec: how it is encoded.
+        skippable: they are a zstd frame that decoders skip.
+        json: a JSON document may begin so.
+    """
+
+    codec: str
+    skippable: bool
+    json: bool
+
+    @staticmethod
+    def of(head: bytes) -> FirstBytes:
+        return FirstBytes(sniff(head).codec, begins_skippable(head), may_be_json(head))
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A file or link of an archive, without what nobody asks of it: an entry may bring a megabyte of PAX records.
+
+    Attributes:
+        name: without '.' and empty components; empty where readers do not reach it: absolute, climbing, or too long.
+        type: the typeflag of its entry.
+        offset: of its content in the archive, which tells the later of two members.
+        target: where a link leads, as it is written; None for what is no link.
+        sparse: the file has holes, so that its bytes are not in one piece.
+        address: of its content; None for what is no file, and for a streamed one before it has come.
+        first: what its first bytes show; None where they can be read again.
     """
 
     name: str
+    type: bytes
     offset: int
-    size: int
-    problem: str = ""
-    link: str | None = None
+    target: str | None
+    sparse: bool
+    address: Address | None
+    first: FirstBytes | None = None
+
+    @property
+    def is_file(self) -> bool:
+        return self.type in (b"0", b"7", b"S")
+
+    @property
+    def problem(self) -> str:
+        """Return why the bytes cannot be had; empty for a regular file."""
+        if self.target is not None:
+            return "a link to a link, or out of the archive"
+        if self.sparse:
+            return "a sparse file"
+        return "" if self.is_file else f"an entry of type {self.type.decode('latin-1')!r}"
+
+    @property
+    def clean_target(self) -> str | None:
+        """Return where a link leads as a clean name; None where it is no link, or leads out of the archive.
+
+        A symbolic link starts at its directory, a hard or an absolute one at the top.
+        """
+        if self.target is None:
+            return None
+        parts = [] if self.type == b"1" or self.target.startswith("/") else self.name.split("/")[:-1]
+        for part in self.target.split("/"):
+            if part == "..":
+                if not parts:
+                    return None
+                parts.pop()
+            elif part not in ("", "."):
+                parts.append(part)
+        return "/".join(parts) or None
+
+    def look(self) -> FirstBytes:
+        """Return what a file's first bytes show. Raises what reading them does."""
+        if self.first is not None:
+            return self.first
+        assert self.address is not None, "no file, or it has not come yet"
+        return FirstBytes.of(read_head(self.address, SNIFF_SIZE))
 
 
 class MemberTable:
-    """Members by clean name; names that are absolute or climb out are left out, as nothing can ask for them.
+    """Everything that an archive holds under a name, filled by one scan of its headers.
+
+    How a name is found is the asker's choice: readers want clean names, and a loader takes whatever it can unpack.
+    """
+
+    def __init__(self, locator: str, limits: Limits, place: Callable[[Entry], Address] | None = None) -> None:
+        """Make an empty table.
+
+        Args:
+            place: tells where the content of a file is; None of what is streamed, whose member is told as it comes.
+        """
+        self._locator, self._limits, self._place = locator, limits, place
+        self._reachable: dict[str, Member] = {}          # by clean name
+        self._beyond: dict[str, Member] = {}             # what only a loader reaches, by the name it has inside
+        self._twice: set[str] = set()
+        self._directories: set[str] = set()
+        self._directories_beyond: set[str] = set()
+        self._escaping: list[str] = []
+        self._length = 0
+
+    def add(self, entry: Entry) -> Member | None:
+        """Take in an entry of the archive; None for a directory or a global header. Raises LimitError."""
+        name = entry.name.decode("utf-8", "surrogateescape")
+        clean = _clean(name) if len(entry.name) <= LONGEST_NAME else ""
+        if name.startswith("../") or "/../" in name:
+            self._escaping.append(name)
+        member = None
+        if entry.is_directory:
+            top = inside(name).partition("/")[0]
+            if top:
+                (self._directories if clean else self._directories_beyond).add(top)
+        elif entry.type not in b"gx":
+            member = self._add_member(entry, clean if len(entry.linkname) <= LONGEST_NAME else "", name)
+        self._length += len(entry.name) + len(entry.linkname)
+        self._check_limits()
+        return member
+
+    def _add_member(self, entry: Entry, clean: str, written: str) -> Member:
+        target = entry.linkname.decode("utf-8", "surrogateescape") if entry.is_link else None
+        address = self._place(entry) if entry.is_file and self._place is not None else None
+        member = Member(clean, entry.type, entry.data_offset, target, entry.sparse is not None, address)
+        if not clean:
+            self._beyond[inside(written)] = member
+            return member
+        if clean in self._reachable:
+            self._twice.add(clean)
+        self._reachable[clean] = member
+        return member
+
+    def _check_limits(self) -> None:
+        limits = self._limits
+        members = len(self._reachable) + len(self._beyond)
+        directories = len(self._directories) + len(self._directories_beyond)
+        found = max(members + directories, len(self._escaping))
+        if found > limits.member_count:
+            raise LimitError(self._locator, "members of an archive", limits.member_count, found)
+        if self._length > limits.member_names:
+            raise LimitError(self._locator, "bytes of names in an archive", limits.member_names, self._length)
+
+    def clean_names(self) -> CleanNames:
+        """Return the names as this library's readers look them up."""
+        links = self._limits.link_count
+        return CleanNames(self._locator, self._reachable, self._twice, self._directories, links)
+
+    def loader_names(self) -> LoaderNames:
+        """Return the names as a loader meets them that unpacks the archive."""
+        names = dict(self._beyond)
+        for name, member in self._reachable.items():
+            if name not in names or names[name].offset < member.offset:
+                names[name] = member
+        return LoaderNames(names, self._directories | self._directories_beyond, tuple(self._escaping))
+
+
+class CleanNames:
+    """Members by clean name: what is absolute or climbs out is left out, and what is there twice is refused.
 
     Attributes:
         directories: names of the directories at the archive's top that have entries of their own.
     """
 
-    def __init__(self, locator: str, limits: Limits) -> None:
-        self._locator, self._limits = locator, limits
-        self._members: dict[str, Member] = {}
-        self._twice: set[str] = set()
-        self.directories: set[str] = set()
-        self._length = 0
-
-    def add(self, entry: Entry) -> Member | None:
-        """Take in an entry of the archive; None where nothing can ask for it. Raises LimitError."""
-        member = _member(entry)
-        if member is None:
-            self._add_directory(_top_directory(entry))
-            return None
-        if member.name in self._members:
-            self._twice.add(member.name)
-        self._members[member.name] = member
-        self._length += len(member.name) + len(member.link or "")
-        self._check_limits()
-        return member
-
-    def _add_directory(self, name: str) -> None:
-        if name and name not in self.directories:
-            self.directories.add(name)
-            self._length += len(name)
-            self._check_limits()
-
-    def _check_limits(self) -> None:
-        found, limits = len(self._members) + len(self.directories), self._limits
-        if found > limits.member_count:
-            raise LimitError(self._locator, "members of an archive", limits.member_count, found)
-        if self._length > limits.member_names:
-            raise LimitError(self._locator, "bytes of names in an archive", limits.member_names, self._length)
+    def __init__(
+        self,
+        locator: str,
+        members: Mapping[str, Member],
+        twice: AbstractSet[str],
+        directories: AbstractSet[str],
+        link_count: int,
+    ) -> None:
+        self._locator, self._members, self._twice, self._link_count = locator, members, twice, link_count
+        self.directories = directories
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -79,7 +199,7 @@ class MemberTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._members)
 
-    def find_member(self, name: str, *, follow: bool = True) -> Member | None:
+    def find(self, name: str, *, follow: bool = True) -> Address | None:
         """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
 
         Raises DuplicateEntry, BadArchive.
@@ -87,84 +207,65 @@ class MemberTable:
         member = self._get(name)
         if member is None:
             return None
-        for _ in range(self._limits.link_count if follow else 0):
-            if member.link is None:
+        for _ in range(self._link_count if follow else 0):
+            link = member.clean_target
+            if link is None:
                 break
-            target = self._get(member.link)
+            target = self._get(link)
             if target is None:
-                problem = f"a link to '{member.link}', which is not in the archive"
-                raise BadArchive(self._where(name), problem).about(Place("member", name=name))
+                raise self._bad(name, f"a link to '{link}', which is not in the archive")
             member = target
         if member.problem:
-            problem = f"a regular file is expected, found {member.problem}"
-            raise BadArchive(self._where(name), problem).about(Place("member", name=name))
-        return member
+            raise self._bad(name, f"a regular file is expected, found {member.problem}")
+        assert member.address is not None, "the archive was not read to its end"
+        return member.address
 
     def _get(self, name: str) -> Member | None:
         if name in self._twice:
             raise DuplicateEntry(self._locator, name)
         return self._members.get(name)
 
-    def _where(self, name: str) -> str:
-        return f"{self._locator}: {name}"
+    def _bad(self, name: str, problem: str) -> BadArchive:
+        return BadArchive(f"{self._locator}: {name}", problem).about(Place("member", name=name))
 
 
-class Members(Protocol):
-    """What a reader asks of an archive's members, be they in a file or gone by."""
+class LoaderNames:
+    """Members of an archive that a loader unpacks and keeps inside: "../x" and "/x" are x, and the last of them counts.
 
-    @property
-    def directories(self) -> AbstractSet[str]: ...
-
-    def __contains__(self, name: str) -> bool: ...
-
-    def __iter__(self) -> Iterator[str]: ...
-
-    def find(self, name: str, *, follow: bool = True) -> Address | None:
-        """Find a regular file by its clean name, through as many links as allowed; None if nothing has that name.
-
-        Raises DuplicateEntry, BadArchive.
-        """
-
-
-class ArchiveMembers(MemberTable):
-    """The members of an archive in a regular file."""
+    Attributes:
+        directories: names of the directories at the top.
+        escaping: names of entries that lead out of the directory they are unpacked in, as they are written.
+    """
 
     def __init__(
-        self,
-        fd: int,
-        size: int,
-        path: str,
-        inode: tuple[int, int, int, int],
-        locator: str,
-        limits: Limits,
+        self, members: Mapping[str, Member], directories: AbstractSet[str], escaping: tuple[str, ...]
     ) -> None:
-        """Scan the headers of *fd*, and see that the archive has an end. Raises TarError, LimitError."""
-        super().__init__(locator, limits)
-        self._path, self._inode = path, inode
-        for entry in scan_region(fd, 0, size, whole=True, where=locator, limits=limits):
-            self.add(entry)
+        self._members = members
+        self.directories, self.escaping = directories, escaping
 
-    def find(self, name: str, *, follow: bool = True) -> FileRegion | None:
-        """Find a regular file; see Members."""
-        member = self.find_member(name, follow=follow)
-        return None if member is None else FileRegion(self._path, member.offset, member.size, self._inode)
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
 
-class PassedMembers(MemberTable):
-    """The members of an archive that came by once, each with the address that was made for it as it came."""
-
-    def __init__(self, locator: str, limits: Limits) -> None:
-        super().__init__(locator, limits)
-        self._addresses: dict[str, Address] = {}
-
-    def settle(self, name: str, address: Address) -> None:
-        """Say where the bytes of the regular file *name* are, or what became of them."""
-        self._addresses[name] = address
-
-    def find(self, name: str, *, follow: bool = True) -> Address | None:
-        """Find a regular file; see Members."""
-        member = self.find_member(name, follow=follow)
-        return None if member is None else self._addresses[member.name]
+    def follow(self, path: str) -> tuple[Member | None, Link]:
+        """Return the file that *path* leads to, and what kind of link stood first on the way."""
+        name, first = inside(path), ""
+        kind: Link = ""
+        for _ in range(_LONGEST_CHAIN):
+            member = self._members.get(name)
+            if member is None or member.target is None:
+                return member if member is not None and member.is_file else None, kind
+            target, hard = member.target, member.type == b"1"
+            base = "" if hard or target.startswith("/") else name.rpartition("/")[0]
+            if not first:
+                first = name
+                kind = "hard" if hard else "absolute" if target.startswith("/") else "symbolic"
+                if kind == "symbolic" and leads_out(f"{base}/{target}"):
+                    kind = "escaping"
+            name = inside(f"{base}/{target}")
+        return None, kind
 
 
 def clean_name(name: str, where: str) -> str:
@@ -184,38 +285,22 @@ def _clean(name: str) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _member(entry: Entry) -> Member | None:
-    """Make a Member of a tar entry; None for directories, global headers and names out of reach."""
-    if len(entry.name) > LONGEST_NAME or len(entry.linkname) > LONGEST_NAME:
-        return None
-    name = _clean(entry.name.decode("utf-8", "surrogateescape"))
-    if not name or entry.is_directory or entry.type in b"gx":
-        return None
-    if entry.is_link:
-        return Member(name, entry.data_offset, 0, "a link to a link, or out of the archive", _link_target(entry, name))
-    if entry.sparse is not None:
-        return Member(name, entry.data_offset, entry.size, "a sparse file")
-    if not entry.is_file:
-        return Member(name, entry.data_offset, 0, f"an entry of type {entry.type.decode('latin-1')!r}")
-    return Member(name, entry.data_offset, entry.size)
-
-
-def _top_directory(entry: Entry) -> str:
-    """Return the first component of a directory's clean name; empty for what is no directory, or out of reach."""
-    if not entry.is_directory or len(entry.name) > LONGEST_NAME:
-        return ""
-    return _clean(entry.name.decode("utf-8", "surrogateescape")).partition("/")[0]
-
-
-def _link_target(entry: Entry, name: str) -> str | None:
-    """Return a link's target as a clean name: a symbolic one starts at its directory, others at the top."""
-    target = entry.linkname.decode("utf-8", "surrogateescape")
-    parts = [] if entry.type == b"1" or target.startswith("/") else name.split("/")[:-1]
-    for part in target.split("/"):
+def inside(path: str) -> str:
+    """Return *path* as a name inside the archive: what leads out stays at the top."""
+    parts: list[str] = []
+    for part in path.split("/"):
         if part == "..":
-            if not parts:
-                return None
-            parts.pop()
+            del parts[-1:]
         elif part not in ("", "."):
             parts.append(part)
-    return "/".join(parts) or None
+    return "/".join(parts)
+
+
+def leads_out(path: str) -> bool:
+    """Tell whether a relative path climbs above where it begins."""
+    depth = 0
+    for part in path.split("/"):
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            return True
+    return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import Address
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
-    from occy_fast.transports.archive.members import Members
+    from occy_fast.transports.archive.members import CleanNames
     from occy_fast.transports.locator import Locator
 
 
@@ -27,7 +27,7 @@ class OciArchiveReader:
         self.locator = locator.text
         self._wanted, self._limits = locator, limits
 
-    def read(self, members: Members) -> Contents:
+    def read(self, members: CleanNames) -> Contents:
         """Read the selected images: documents, and the first bytes of each layer.
 
         Raises NotFound, UnsupportedFormat, AmbiguousReference, IntegrityError, LimitError, OSError.
@@ -58,7 +58,7 @@ class OciArchiveReader:
 
         return layout_contents(index, find, self._wanted, "oci-archive", limits)
 
-    def _foreign(self, members: Members) -> UnsupportedFormat:
+    def _foreign(self, members: CleanNames) -> UnsupportedFormat:
         """Say what an archive without oci-layout is."""
         path = self._wanted.path
         if "manifest.json" in members:

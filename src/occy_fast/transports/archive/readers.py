@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import TarError, UnsupportedFormat
 from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
 from occy_fast.transports.archive.docker_reader import DockerArchiveReader
-from occy_fast.transports.archive.members import Members
+from occy_fast.transports.archive.members import CleanNames
 from occy_fast.transports.archive.oci_reader import OciArchiveReader
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_foreign(head: bytes, where: str, error: TarError) -> None:
 
 
 def archive_reader(
-    locator: Locator, members: Members, call: Call, *, lenient: bool = False
+    locator: Locator, members: CleanNames, call: Call, *, lenient: bool = False
 ) -> DockerArchiveReader | OciArchiveReader:
     """Return what makes images of *members*: what the locator names, else what is there.
 

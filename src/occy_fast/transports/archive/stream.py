@@ -1,11 +1,11 @@
-"""An archive that comes by once: through a pipe, or out of a file that is compressed as a whole."""
+"""An archive that is streamed: through a pipe, or out of a file that is compressed as a whole."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -23,55 +23,64 @@ from occy_fast.errors import (
     unreadable,
 )
 from occy_fast.image.blob import InlineBytes, PassedBytes
+from occy_fast.image.loader_view import LoaderView
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
-from occy_fast.streams.sniff import SNIFF_SIZE, may_be_json, sniff
+from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar import begins_tar
 from occy_fast.streams.tar_stream import TarStream
-from occy_fast.transports.archive.members import PassedMembers
+from occy_fast.transports.archive.members import FirstBytes, Member, MemberTable
 from occy_fast.transports.archive.readers import archive_reader, check_foreign
+from occy_fast.transports.archive.view import broken_view, loader_view
 from occy_fast.transports.locator import STREAM
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
+    from occy_fast.errors import OccyError
     from occy_fast.image.image import Contents
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
     from occy_fast.streams.tar import Entry
     from occy_fast.transports.locator import Locator
 
-Watcher = Callable[["Entry", bytes | None, bytes | None], None]
 
-
-def comes_by_once(locator: Locator) -> bool:
+def is_stream(locator: Locator) -> bool:
     """Tell whether an archive that a locator names can be read only once, from its begin to its end.
 
     Raises InputError.
     """
+    return compression_of(locator) != "none"
+
+
+def compression_of(locator: Locator) -> str | None:
+    """Return what the archive as a whole is compressed with; None where only reading it shows that: of a pipe.
+
+    Raises InputError.
+    """
     if locator.path == STREAM:
-        return True
+        return None
     try:
         mode = os.stat(locator.path).st_mode
         if not stat.S_ISREG(mode):
-            return stat.S_ISFIFO(mode)
+            return None if stat.S_ISFIFO(mode) else "none"
         with open(locator.path, "rb", buffering=0) as file:
-            return sniff(file.read(SNIFF_SIZE)).codec != "none"
+            return sniff(file.read(SNIFF_SIZE)).codec
     except OSError as error:
         found = unreadable(error, locator.text, locator.path)
         if isinstance(found, MissingFile):           # whoever opens it says so
-            return False
+            return "none"
         raise found from error
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StreamedBlob:
     """A member that is too large to be kept, or looks like a layer.
 
     Attributes:
         name: clean.
         kind: how it is encoded; "none" is a plain tar, "other" nothing that is known.
         head: its first bytes.
-        buffers: all of them, once, and only until the next arrival; each is good until the next is asked for.
+        buffers: all of them, once, and only until the next blob; each is good until the next is asked for.
     """
 
     name: str
@@ -84,7 +93,7 @@ class Arrival:
 class ArchiveStream:
     """Reads images from an archive in one pass; layers are the caller's to take as they come by.
 
-    Use arrivals to its end, then contents; or read, which lets the layers go.
+    Use blobs to its end, then contents; or read, which lets the layers go.
 
     Attributes:
         codec: what the archive as a whole is compressed with, "none" or empty until its first bytes have come.
@@ -92,21 +101,24 @@ class ArchiveStream:
 
     _to_end: ClassVar[bool] = True                       # who writes into a pipe may take it ill to be cut off
 
-    def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
-        """Name the archive; nothing is opened before the pass. *lenient* is DockerArchiveReader's."""
+    def __init__(
+        self, locator: Locator, call: Call, *, lenient: bool = False, for_loaders: bool = False
+    ) -> None:
+        """Name the archive; nothing is opened before the pass.
+
+        Args:
+            lenient: see DockerArchiveReader.
+            for_loaders: keep also the documents that only a loader finds: loader_view will be asked for.
+        """
         self.locator = locator.text
-        self._wanted, self._call, self._lenient = locator, call, lenient
-        self._members = PassedMembers(locator.text, call.limits)
-        self._watcher: Watcher | None = None
+        self._wanted, self._call, self._lenient, self._for_loaders = locator, call, lenient, for_loaders
+        self._members = self._new_table()
+        self._blobs: dict[str, Member] = {}
         self.codec = ""
         self._fd = -1
         self._reading = ExitStack()
 
-    def watch(self, watcher: Watcher) -> None:
-        """Have *watcher* called with every entry that comes; of a file with its first bytes, and all where kept."""
-        self._watcher = watcher
-
-    def arrivals(self) -> Iterator[Arrival]:
+    def blobs(self) -> Iterator[StreamedBlob]:
         """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
 
         Raises:
@@ -117,66 +129,85 @@ class ArchiveStream:
             Cancelled: the caller asked for it.
         """
         self._reading.close()
-        limits = self._call.limits
-        self._members = PassedMembers(self.locator, limits)
-        kept, largest = 0, max(limits.manifest, limits.docker_manifest, limits.config)
-        blobs = 0
+        self._members, self._blobs = self._new_table(), {}
+        limits, kept, count = self._call.limits, 0, 0
         decoded = self._decoded()
         self._reading.callback(decoded.close)
         tar = TarStream(decoded, where=self.locator, limits=limits, to_end=self._to_end, whole=True)
         for entry in self._entries(tar):
             member = self._members.add(entry)
-            if member is not None and member.problem:
-                member = None
-            if member is None and (self._watcher is None or not entry.is_file):
-                self._tell(entry)
+            if member is None or not member.is_file:
+                continue
+            found = bool(member.name) and not member.problem             # by a reader
+            if not found and not self._for_loaders:
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
-            kind = _kind_of(head)
-            wanted = member is not None or may_be_json(head)        # a loader may look for a document there
-            if kind == "other" and wanted and entry.stored <= min(limits.stream_documents - kept, largest):
+            first = FirstBytes.of(head)
+            kind = first.codec if first.codec != "none" or begins_tar(head) else "other"
+            if kind == "other" and (found or first.json) and entry.stored <= self._room(kept):
                 kept += entry.stored
-                content = b"".join(map(bytes, tar.content(entry)))
-                self._tell(entry, head, content)
-                if member is not None:
-                    self._members.settle(member.name, InlineBytes(content))
-                continue
-            self._tell(entry, head)
-            if member is None:
-                continue
-            blobs += 1
-            if blobs > limits.stream_blob_count:
-                raise LimitError(self.locator, "blobs that come by once", limits.stream_blob_count, blobs)
-            self._members.settle(member.name, PassedBytes(member.name, entry.stored, head))
-            yield Arrival(member.name, entry.stored, kind, head, tar.content(entry))
+                member.address = InlineBytes(b"".join(map(bytes, tar.content(entry))))
+            elif not found:
+                member.address, member.first = PassedBytes("", entry.stored, b""), first
+            else:
+                count += 1
+                if count > limits.stream_blob_count:
+                    raise LimitError(self.locator, "blobs that come by once", limits.stream_blob_count, count)
+                member.address = PassedBytes(member.name, entry.stored, head)
+                self._blobs[member.name] = member
+                yield StreamedBlob(member.name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()
 
-    def announced(self) -> tuple[Digest, ...]:
+    def expected_diff_ids(self) -> tuple[Digest, ...]:
         """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
         return ()
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
-        """Read what the documents say, once all has come by; *passed* tells by name what became of arrivals.
+        """Read what the documents say, once all has come by; *passed* tells by name what became of the blobs.
 
         Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
         """
         for name, address in passed.items():
-            self._members.settle(name, address)
-        return archive_reader(self._wanted, self._members, self._call, lenient=self._lenient).read(self._members)
+            self._blobs[name].address = address
+        names = self._members.clean_names()
+        return archive_reader(self._wanted, names, self._call, lenient=self._lenient).read(names)
 
     def read(self) -> Contents:
-        """Let the archive come by, and read the selected images. Raises what arrivals and contents do."""
-        for _ in self.arrivals():
+        """Let the archive come by, and read the selected images. Raises what blobs and contents do."""
+        for _ in self.blobs():
             pass
         return self.contents({})
+
+    def loader_view(self, error: OccyError | None = None) -> LoaderView | None:
+        """Return how a loader meets the archive that has come by, if that was to be asked for.
+
+        Before it has come, a file's compression is all there is to see, and of a pipe there is nothing: None.
+
+        Args:
+            error: what reading the blobs raised.
+        Raises:
+            LimitError, InputError: as reading the same archive from a file does.
+            Unsupported: a document was not kept, of which nobody can say then what a loader makes of it.
+        """
+        if error is not None:
+            return broken_view(error, self.codec)
+        if not self.codec:
+            compression = compression_of(self._wanted)
+            return None if compression is None else LoaderView("docker-archive", compression)
+        assert self._for_loaders, "what a loader finds was not kept"
+        return loader_view(self._members.loader_names(), self._wanted, self.codec, self._call.limits)
 
     def close(self) -> None:
         self._reading.close()                            # who keeps an error keeps the readers that it went through
         self._close_file()
 
-    def _tell(self, entry: Entry, head: bytes | None = None, content: bytes | None = None) -> None:
-        if self._watcher is not None:
-            self._watcher(entry, head, content)
+    def _new_table(self) -> MemberTable:
+        return MemberTable(self.locator, self._call.limits)
+
+    def _room(self, kept: int) -> int:
+        """Return how large a document may be to be kept, where that many bytes are kept already."""
+        limits = self._call.limits
+        return min(limits.stream_documents - kept, max(limits.manifest, limits.docker_manifest, limits.config))
 
     def _close_file(self) -> None:
         if self._fd >= 0:
@@ -226,8 +257,3 @@ class ArchiveStream:
         with read_errors(self.locator, "" if self._wanted.path == STREAM else self._wanted.path):
             yield from read_descriptor(fd, cancelled=self._call.cancel.is_set)
         self._call.check_cancelled(self.locator)
-
-
-def _kind_of(head: bytes) -> str:
-    codec = sniff(head).codec
-    return codec if codec != "none" or begins_tar(head) else "other"

@@ -13,8 +13,10 @@ from occy_fast.transports.daemon.endpoint import find_endpoint
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
+    from occy_fast.errors import OccyError
     from occy_fast.image.blob import PassedBytes
     from occy_fast.image.image import Contents
+    from occy_fast.image.loader_view import LoaderView
     from occy_fast.spec.digest import Digest
     from occy_fast.streams.decode import Buffer
     from occy_fast.transports.locator import Locator
@@ -37,7 +39,7 @@ class DaemonSource(ArchiveStream):
             find_endpoint(locator.transport, call.access.socket), locator.text, call.access.timeout
         )
 
-    def announced(self) -> tuple[Digest, ...]:
+    def expected_diff_ids(self) -> tuple[Digest, ...]:
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
         self._resolve()
         known = self._client.find(self._name)
@@ -48,6 +50,10 @@ class DaemonSource(ArchiveStream):
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by. Raises what reading the same archive from a file does."""
         return replace(super().contents(passed), kind=self._kind)
+
+    def loader_view(self, error: OccyError | None = None) -> LoaderView | None:  # noqa: ARG002
+        """Return None: what a daemon has was loaded before."""
+        return None
 
     def close(self) -> None:
         super().close()

@@ -11,6 +11,7 @@ from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat, unreadabl
 from occy_fast.files.staged import open_directory
 from occy_fast.image.attestation import named_subject
 from occy_fast.image.image import Contents, NamedImage
+from occy_fast.image.loader_view import LoaderView
 from occy_fast.spec.descriptor import REF_NAME
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.directory import LayoutDirectory
@@ -49,6 +50,10 @@ class OciLayoutSource:
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
         return layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
+
+    def loader_view(self) -> LoaderView:
+        """Return that it is a directory, which no loader takes."""
+        return LoaderView("layout")
 
     def close(self) -> None:
         self._layout.close()
