@@ -10,7 +10,7 @@ import pytest
 
 from occy_fast import errors
 from occy_fast.cli.failure import MEANINGS, error_lines, exit_code, report_failure
-from occy_fast.cli.output import Voice
+from occy_fast.cli.output import OutputMode
 from occy_fast.cli.signals import Stopped
 from occy_fast.errors import (
     BadReference,
@@ -114,7 +114,7 @@ def test_what_to_do_is_the_last_line(error: OccyError, words: str) -> None:
 
 def test_what_ran_out_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (MemoryError(), OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")):
-        assert report_failure(error, Voice()) == ResourceError.exit_code == 1
+        assert report_failure(error, OutputMode()) == ResourceError.exit_code == 1
         text = capsys.readouterr().err
         assert text.startswith("occy-fast: ResourceError: not enough ")
         assert "try:" in text
@@ -153,7 +153,7 @@ def test_exit_codes(error: BaseException, code: int) -> None:
 
 
 def test_json_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_failure(Unsupported("a", "b", "c"), Voice(json=True)) == 5
+    assert report_failure(Unsupported("a", "b", "c"), OutputMode(json=True)) == 5
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -171,11 +171,11 @@ def test_json_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("inner"), KeyError("inner"), AssertionError("inner")])
 def test_a_defect_is_short_unless_verbose(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_failure(error, Voice()) == 1
+    assert report_failure(error, OutputMode()) == 1
     short = capsys.readouterr().err
     with pytest.raises(type(error)) as raised:
         raise error
-    assert report_failure(raised.value, Voice(verbose=True)) == 1
+    assert report_failure(raised.value, OutputMode(verbose=True)) == 1
     long = capsys.readouterr().err
     assert "Traceback" not in short
     assert "--verbose" in short
@@ -184,5 +184,5 @@ def test_a_defect_is_short_unless_verbose(error: Exception, capsys: pytest.Captu
 
 def test_a_known_error_has_no_traceback_even_when_verbose(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (Unsupported("a", "b"), FileNotFoundError(2, "gone", "/x")):
-        report_failure(error, Voice(verbose=True))
+        report_failure(error, OutputMode(verbose=True))
         assert "Traceback" not in capsys.readouterr().err

@@ -16,7 +16,7 @@ import pytest
 
 from occy_fast.cli import main
 from occy_fast.cli import progress as module
-from occy_fast.cli.output import Voice
+from occy_fast.cli.output import OutputMode
 from occy_fast.cli.progress import Watch
 from occy_fast.spec.digest import Digest
 from support.fake_daemon import Exchange, FakeDaemon
@@ -67,7 +67,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def show(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch, *snapshots: Any) -> str:
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Watch(Voice(), "app.tar") as watch:
+    with Watch(OutputMode(), "app.tar") as watch:
         assert watch.callback is not None
         for shot in snapshots:
             if watch.callback is not None:
@@ -133,18 +133,18 @@ def test_a_quick_job_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_terminal_without_a_cursor_is_left_alone(term: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert Watch(Voice(), "app.tar").callback is None
+    assert Watch(OutputMode(), "app.tar").callback is None
 
 
 def test_no_terminal_or_quiet_means_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert Watch(Voice(), "app.tar").callback is not None
-    assert Watch(Voice(quiet=True), "app.tar").callback is None
+    assert Watch(OutputMode(), "app.tar").callback is not None
+    assert Watch(OutputMode(quiet=True), "app.tar").callback is None
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert Watch(Voice(), "app.tar").callback is None
+    assert Watch(OutputMode(), "app.tar").callback is None
     monkeypatch.setattr(sys, "stderr", None)
-    assert Watch(Voice(), "app.tar").callback is None
+    assert Watch(OutputMode(), "app.tar").callback is None
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -170,7 +170,7 @@ def test_what_is_waited_for_is_told(
 ) -> None:
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with nothing_left(), Watch(Voice(), source) as watch:
+    with nothing_left(), Watch(OutputMode(), source) as watch:
         wait_for(lambda: told in terminal.getvalue())
         assert watch.callback is not None
         watch.callback(snapshot())
@@ -227,7 +227,7 @@ def test_of_a_pipe_one_line_is_never_redrawn(
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with Watch(Voice(), source.format(tmp_path), *destination):
+    with Watch(OutputMode(), source.format(tmp_path), *destination):
         wait_for(lambda: terminal.getvalue() != "")
         time.sleep(0.1)                                  # ten times longer than from one picture to the next
     assert terminal.getvalue().startswith("reading ")
@@ -241,7 +241,7 @@ def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "_QUIET", 1000.0)
     for source in ("app.tar", "-"):
         monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-        with nothing_left(), Watch(Voice(), source):
+        with nothing_left(), Watch(OutputMode(), source):
             pass
         assert terminal.getvalue() == ""
 
@@ -265,7 +265,7 @@ def test_a_silence_is_told(
     """A daemon may take longer to unpack what it has than it took to get it."""
     monkeypatch.setattr(module, "_SILENT", 0.05)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with nothing_left(), Watch(Voice(), *locators) as watch:
+    with nothing_left(), Watch(OutputMode(), *locators) as watch:
         assert watch.callback is not None
         for _ in range(2):
             watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 5_000_000)))
@@ -280,7 +280,7 @@ def test_a_silence_after_layers_that_were_quick(at_once: None, monkeypatch: pyte
     monkeypatch.setattr(module, "_SILENT", 0.05)
     monkeypatch.setattr(module, "_SOON", 1000.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with nothing_left(), Watch(Voice(), "a.tar", "podman:b:2") as watch:
+    with nothing_left(), Watch(OutputMode(), "a.tar", "podman:b:2") as watch:
         assert watch.callback is not None
         watch.callback(snapshot(("copy", "done", 10_000_000)))
         wait_for(lambda: "waiting for podman:b:2" in terminal.getvalue())
@@ -302,7 +302,7 @@ def test_a_terminal_that_fails_once_does_not_end_the_work(
             return super().write(text)
 
     monkeypatch.setattr(sys, "stderr", terminal := FailingTerminal())
-    with nothing_left(), Watch(Voice(), "a.tar") as watch:
+    with nothing_left(), Watch(OutputMode(), "a.tar") as watch:
         for _ in range(reports):
             if watch.callback is not None:
                 watch.callback(snapshot(("copy", "running", 1)))
@@ -313,7 +313,7 @@ def test_a_terminal_that_fails_once_does_not_end_the_work(
 def test_a_second_interrupt_leaves_a_terminal_that_works(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may come while the command waits for the thread that draws."""
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    watch = Watch(Voice(), "a.tar")
+    watch = Watch(OutputMode(), "a.tar")
     assert watch._ticker is not None
 
     def interrupted(timeout: float | None = None) -> None:
@@ -330,7 +330,7 @@ def test_a_second_interrupt_leaves_a_terminal_that_works(at_once: None, monkeypa
 
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     show(GoneTerminal(), monkeypatch, snapshot(("copy", "running", 1)), snapshot(("copy", "running", 2)))
-    with nothing_left(), Watch(Voice(), "a.tar") as watch:
+    with nothing_left(), Watch(OutputMode(), "a.tar") as watch:
         assert watch._ticker is not None
         watch._ticker.join(30)                           # it drew once, and gave up
         assert not watch._ticker.is_alive()

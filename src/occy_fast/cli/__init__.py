@@ -12,7 +12,7 @@ import click
 
 from occy_fast.cli.failure import MEANINGS, from_click, nearest_words, report_failure
 from occy_fast.cli.options import QuietHelp
-from occy_fast.cli.output import Voice, print_lines, print_note
+from occy_fast.cli.output import OutputMode, print_lines, print_note
 from occy_fast.cli.signals import stopped_by_signals
 from occy_fast.errors import UsageError
 from occy_fast.version import __version__
@@ -108,16 +108,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = arguments[: arguments.index("--")] if "--" in arguments else arguments
     # The command line may be what is wrong, so how to complain is read before it is parsed.
     short = [word for word in words if word.startswith("-") and not word.startswith("--")]
-    voice = Voice(json="--json" in words, verbose="--verbose" in words or any("v" in word for word in short))
+    mode = OutputMode(json="--json" in words, verbose="--verbose" in words or any("v" in word for word in short))
     try:
         with stopped_by_signals():
             return _run(arguments)
     except click.ClickException as error:
-        return report_failure(from_click(error), voice)
+        return report_failure(from_click(error), mode)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException as error:
-        return report_failure(error, voice)
+        return report_failure(error, mode)
 
 
 def _run(arguments: list[str]) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, voiced
-from occy_fast.cli.output import Voice, print_drawn, print_json, print_lines
+from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, output_options
+from occy_fast.cli.output import OutputMode, print_drawn, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -44,9 +44,9 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
 @click.option("--deep", is_flag=True, help="Decode every layer as well, and compare its digest with the config's.")
 @click.option("-j", "--jobs", type=JobsType(), metavar="N", help="Workers for --deep. Default: every processor.")
 @reaching
-@voiced
+@output_options
 def check(
-    *, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, access: Access, voice: Voice
+    *, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, access: Access, mode: OutputMode
 ) -> int:
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
@@ -57,11 +57,11 @@ def check(
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    with Watch(voice, source) as watch:
+    with Watch(mode, source) as watch:
         checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
-    if voice.json:
+    if mode.json:
         print_json(checked.to_json())
-    elif not voice.quiet:
+    elif not mode.quiet:
         if sys.stdout is not None and sys.stdout.isatty():
             print_drawn(drawn_table(checked))
         else:

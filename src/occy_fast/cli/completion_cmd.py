@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from occy_fast.cli.options import ExampleCommand, Word, voiced
-from occy_fast.cli.output import Voice, print_json, print_script
+from occy_fast.cli.options import ExampleCommand, Word, output_options
+from occy_fast.cli.output import OutputMode, print_json, print_script
 
 
 @click.command(
@@ -22,14 +22,14 @@ from occy_fast.cli.output import Voice, print_json, print_script
     ],
 )
 @click.argument("shell", type=Word(["bash", "zsh", "fish"]))
-@voiced
+@output_options
 @click.pass_context
-def completion(ctx: click.Context, *, shell: str, voice: Voice) -> int:
+def completion(ctx: click.Context, *, shell: str, mode: OutputMode) -> int:
     """Print the completion script for SHELL: bash (4.4 or later), zsh or fish."""
     from occy_fast.cli.completion import completion_script
 
     script = completion_script(ctx.find_root().command, shell)
-    if voice.json:
+    if mode.json:
         print_json({"schema": 1, "shell": shell, "script": script})
     else:
         print_script(script)

@@ -16,9 +16,9 @@ from occy_fast.cli.options import (
     TargetType,
     Word,
     only_one,
-    voiced,
+    output_options,
 )
-from occy_fast.cli.output import Voice, format_table, print_json, print_lines, print_note
+from occy_fast.cli.output import OutputMode, format_table, print_json, print_lines, print_note
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ if TYPE_CHECKING:
     help="The same, behind what the build's environment says: CONTAINER_REGISTRY (ghcr.io) and GITHUB_REPOSITORY.",
 )
 @reaching
-@voiced
+@output_options
 def convert(
     *,
     source: str,
@@ -167,7 +167,7 @@ def convert(
     access: Access,
     dry_run: bool,
     digest_file: str | None,
-    voice: Voice,
+    mode: OutputMode,
 ) -> int:
     """Bring the image at SRC to DST, in another form if asked.
 
@@ -196,7 +196,7 @@ def convert(
     from occy_fast.transports.locator import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
-    with Watch(voice, source, destination):          # layers of old archives are hashed for the plan
+    with Watch(mode, source, destination):          # layers of old archives are hashed for the plan
         plan = api.plan(
             source,
             destination,
@@ -214,23 +214,23 @@ def convert(
             access=access,
         )
     if dry_run:
-        if voice.json:
+        if mode.json:
             print_json(plan.to_json(), aside=aside)
         else:
             print_lines(*plan.lines(), aside=aside)
         return 0
-    if not (voice.quiet or voice.json):
+    if not (mode.quiet or mode.json):
         for note in plan.notes:
             print_note(f"note: {note}")
-    with Watch(voice, source, destination) as watch:
+    with Watch(mode, source, destination) as watch:
         result = api.execute(plan, workers=jobs, progress=watch.callback)
     if digest_file is not None:
         from occy_fast.cli.digest_file import write_digest_file
 
         write_digest_file(digest_file, result.digests)
-    if voice.json:
+    if mode.json:
         print_json(result.to_json(), aside=aside)
-    elif voice.quiet:
+    elif mode.quiet:
         print_lines(*map(str, result.digests), aside=aside)
     else:
         print_lines(*result_lines(result.plan, result), aside=aside)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from occy_fast.cli.output import Voice, format_json, print_note
+from occy_fast.cli.output import OutputMode, format_json, print_note
 from occy_fast.cli.signals import Stopped
 from occy_fast.errors import Cancelled, OccyError, OutputError, PlanStale, ResourceError, UsageError, exhausted
 from occy_fast.running.error_document import error_document, known_fields
@@ -29,17 +29,17 @@ MEANINGS = {
 _LABELS = {"remedy": "try", "errno": "found"}
 
 
-def report_failure(error: BaseException, voice: Voice) -> int:
+def report_failure(error: BaseException, mode: OutputMode) -> int:
     """Print what *error* means, as text or JSON, and return the exit code."""
     error = exhausted(error) or error
     code = exit_code(error)
-    if voice.json:
+    if mode.json:
         print_note(format_json({"error": error_document(error, code)}))
     elif isinstance(error, Stopped):
         print_note("occy-fast: interrupted")
     else:
         print_note(*error_lines(error))
-    if voice.verbose and not isinstance(error, (OccyError, OSError, Stopped)):
+    if mode.verbose and not isinstance(error, (OccyError, OSError, Stopped)):
         import traceback
 
         print_note(*"".join(traceback.format_exception(error)).rstrip().split("\n"))

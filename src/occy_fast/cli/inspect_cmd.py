@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, voiced
-from occy_fast.cli.output import Voice, format_table, print_json, print_lines
+from occy_fast.cli.options import LOCATOR, ExampleCommand, output_options
+from occy_fast.cli.output import OutputMode, format_table, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.context.access import Access
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 )
 @click.argument("source", metavar="SRC", type=LOCATOR)
 @reaching
-@voiced
-def inspect(*, source: str, access: Access, voice: Voice) -> int:
+@output_options
+def inspect(*, source: str, access: Access, mode: OutputMode) -> int:
     """Show the images at SRC: platform, digests, and the layers with their encoding and size.
 
     Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
@@ -42,11 +42,11 @@ def inspect(*, source: str, access: Access, voice: Voice) -> int:
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    with Watch(voice, source):
+    with Watch(mode, source):
         report = api.inspect(source, access=access)
-    if voice.json:
+    if mode.json:
         print_json(report.to_json())
-    elif voice.quiet:
+    elif mode.quiet:
         print_lines(*(str(image.digest or "-") for image in report.images))
     else:
         print_lines(*report_lines(report))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from occy_fast.cli.output import Voice
+from occy_fast.cli.output import OutputMode
 from occy_fast.words import printable
 
 
@@ -23,18 +23,18 @@ class _ToStderr(logging.Handler):
 
 
 @contextmanager
-def logged_to_stderr(voice: Voice) -> Iterator[None]:
+def logged_to_stderr(mode: OutputMode) -> Iterator[None]:
     """Show what the library logs, a line each, until the context is left; nothing with --quiet or --json."""
     log = logging.getLogger("occy_fast")
     handler: logging.Handler = _ToStderr()
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
-    if voice.verbose:
+    if mode.verbose:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    elif voice.quiet or voice.json:
+    elif mode.quiet or mode.json:
         handler = logging.NullHandler()
     level, propagates = log.level, log.propagate
     log.addHandler(handler)
-    log.setLevel(logging.DEBUG if voice.verbose else logging.WARNING)
+    log.setLevel(logging.DEBUG if mode.verbose else logging.WARNING)
     log.propagate = False
     try:
         yield

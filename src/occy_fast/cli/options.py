@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from occy_fast.cli.failure import nearest_words, spelling
-from occy_fast.cli.output import Voice, print_lines
+from occy_fast.cli.output import OutputMode, print_lines
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:  # generic since click 8.2, and only to type checkers
@@ -183,8 +183,8 @@ class JobsType(_Type):
 LOCATOR = LocatorType()
 
 
-def voiced(command: Function) -> Function:
-    """Give *command* --json, --quiet and --verbose, which reach it as `voice`."""
+def output_options(command: Function) -> Function:
+    """Give *command* --json, --quiet and --verbose, which reach it as `mode`."""
 
     @click.option(
         "--json", "as_json", is_flag=True, help="Answer with one JSON object; errors are one JSON line on stderr."
@@ -192,17 +192,17 @@ def voiced(command: Function) -> Function:
     @click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks; the shortest answer.")
     @click.option("-v", "--verbose", is_flag=True, help="Log to stderr what is done; trace defects.")
     @functools.wraps(command)
-    def with_voice(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
+    def with_output_mode(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
         if quiet and verbose:
             raise UsageError("--quiet and --verbose exclude each other", "leave one of them out")
         verbose = verbose or (not quiet and os.environ.get(_VERBOSE) == "true")
-        voice = Voice(as_json, quiet, verbose)
+        mode = OutputMode(as_json, quiet, verbose)
         from occy_fast.cli.logs import logged_to_stderr
 
-        with logged_to_stderr(voice):
-            return command(*args, voice=voice, **options)
+        with logged_to_stderr(mode):
+            return command(*args, mode=mode, **options)
 
-    return with_voice  # type: ignore[return-value]  # functools.wraps keeps the signature click reads
+    return with_output_mode  # type: ignore[return-value]  # functools.wraps keeps the signature click reads
 
 
 def _print_help(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -13,7 +13,7 @@ from occy_fast.words import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class OutputMode:
     """How a command speaks: JSON instead of text, only the shortest answer, or also what it does on the way."""
 
     json: bool = False

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from occy_fast.cli.output import Voice, print_note
+from occy_fast.cli.output import OutputMode, print_note
 from occy_fast.transports.locator import DAEMONS, STREAM, is_pipe, parse_locator
 from occy_fast.words import printable
 
@@ -38,11 +38,11 @@ class Watch:
     else, so that it takes the interpreter from nobody who needs it.
     """
 
-    def __init__(self, voice: Voice, *locators: str) -> None:
+    def __init__(self, mode: OutputMode, *locators: str) -> None:
         """Watch what is done with *locators*: a source, and where it goes."""
         self.callback: Callable[[Progress], None] | None = None
         self._ticker: threading.Thread | None = None
-        if not voice.quiet and _is_terminal():
+        if not mode.quiet and _is_terminal():
             self.callback = self._show
             self._ticker = threading.Thread(target=self._tick, name="occy-fast progress", daemon=True)
         self._locators = tuple(map(parse_locator, locators))

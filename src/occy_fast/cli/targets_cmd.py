@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from occy_fast.cli.options import ExampleCommand, TargetType, voiced
-from occy_fast.cli.output import Voice, format_table, print_json, print_lines
+from occy_fast.cli.options import ExampleCommand, TargetType, output_options
+from occy_fast.cli.output import OutputMode, format_table, print_json, print_lines
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("name", metavar="[TARGET]", required=False, type=TargetType())
-@voiced
-def targets(*, name: str | None, voice: Voice) -> int:
+@output_options
+def targets(*, name: str | None, mode: OutputMode) -> int:
     """List the consumers of images that --target can name; of one that is named, all that is known.
 
     A name with a version is looked up in the versions that are listed: docker-20.10.24 is docker-20.10.
@@ -31,9 +31,9 @@ def targets(*, name: str | None, voice: Voice) -> int:
     from occy_fast.targets.catalog import all_targets, find_target, targets_document
 
     known = all_targets() if name is None else (find_target(name),)
-    if voice.json:
+    if mode.json:
         print_json(targets_document(known))
-    elif voice.quiet:
+    elif mode.quiet:
         print_lines(*(target.name for target in known))
     elif name is None:
         print_lines(*target_lines(known))

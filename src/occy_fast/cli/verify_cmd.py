@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, voiced
-from occy_fast.cli.output import Voice, print_json, print_lines
+from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, output_options
+from occy_fast.cli.output import OutputMode, print_json, print_lines
 from occy_fast.running.remedies import advice
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     help="Count tar entries as errors that readers are known to disagree about, not only those that Go refuses.",
 )
 @reaching
-@voiced
-def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice: Voice) -> int:
+@output_options
+def verify(*, source: str, jobs: int | None, strict: bool, access: Access, mode: OutputMode) -> int:
     """Read everything at SRC and prove it: blobs, sizes, diff_ids, layer counts, JSON, platforms, tar headers.
 
     Every finding is told, not only the first; the exit code is the worst one's. With --quiet the exit code is all.
@@ -48,11 +48,11 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, voice
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    with Watch(voice, source) as watch:
+    with Watch(mode, source) as watch:
         report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
-    if voice.json:
+    if mode.json:
         print_json(report.to_json())
-    elif not voice.quiet:
+    elif not mode.quiet:
         print_lines(*report_lines(report))
     return report.exit_code
 
