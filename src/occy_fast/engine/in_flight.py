@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from occy_fast.closing import Closing
 from occy_fast.context.progress import LayerProgress
 from occy_fast.errors import Cancelled, OccyError, unreadable
 
@@ -30,7 +30,7 @@ class _Lane:
     fail: Callable[[OccyError], None] | None
 
 
-class Lanes:
+class Lanes(Closing):
     """Passes that share a pool's workers; used by the pool's thread alone.
 
     Earlier passes go first, so waiting for the oldest keeps every worker busy. Leaving the context drops what has not
@@ -131,11 +131,7 @@ class Lanes:
                 states.append(LayerProgress(layer, kind, "waiting", 0, 0))
         self._call.report.layers(tuple(states))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Drop what is still under way."""
         while self._active:
             self._active.popleft().drop()

@@ -8,9 +8,8 @@ import select
 import sys
 import tempfile
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
+from occy_fast.closing import Closing
 from occy_fast.errors import OutputError, UsageError
 from occy_fast.files.staged import COPY_STEP, output_errors
 
@@ -30,7 +29,7 @@ def check_output() -> None:
         raise UsageError("an archive is not written to a terminal", "redirect the output, or name a file")
 
 
-class StreamedFile:
+class StreamedFile(Closing):
     """A file in the directory for temporary files, without a name, as what stands in a pipe cannot be patched."""
 
     def __init__(self) -> None:
@@ -71,11 +70,3 @@ class StreamedFile:
     def close(self) -> None:
         """Give the file up; doing so twice is harmless."""
         self._files.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

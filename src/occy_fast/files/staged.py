@@ -11,9 +11,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 
+from occy_fast.closing import Closing
 from occy_fast.errors import OccyError, OutputError, Unsupported, unwritable
 from occy_fast.files.modes import keep_mode
 
@@ -133,7 +132,7 @@ def locked(directory_fd: int, path: str, seconds: float = LOCK_SECONDS) -> Itera
             fcntl.flock(directory_fd, fcntl.LOCK_UN)
 
 
-class StagedFile:
+class StagedFile(Closing):
     """A file without a name (O_TMPFILE), or under a temporary one where the file system has no such thing.
 
     It is locked from its first moment, which tells other runs that it is alive.
@@ -203,14 +202,6 @@ class StagedFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class StagedDirectory:

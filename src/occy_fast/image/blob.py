@@ -6,9 +6,9 @@ import os
 import stat
 from dataclasses import dataclass, field
 from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from occy_fast.closing import Closing
 from occy_fast.errors import (
     BadArchive,
     DigestMismatch,
@@ -92,7 +92,7 @@ class FileRegion:
             return region.read()
 
 
-class OpenRegion:
+class OpenRegion(Closing):
     """A region whose file is open; reading leaves the file's own position alone.
 
     Use it as a context manager: leaving closes `fd`.
@@ -102,14 +102,6 @@ class OpenRegion:
 
     def __init__(self, fd: int, offset: int, size: int, path: str = "") -> None:
         self.fd, self.offset, self.size, self.path = fd, offset, size, path
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; doing so twice is harmless."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EAGAIN, EIO, ENOMEM
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from occy_fast.closing import Closing
 from occy_fast.errors import LESS_MEMORY, MORE_THREADS, Cancelled, OccyError, OutputError, ResourceError, exhausted
 from occy_fast.kernels import layer_pass, zstd_blocks
 from occy_fast.kernels.pass_options import PassOptions
@@ -116,7 +116,7 @@ class Counters:
     output: int
 
 
-class WorkerPool:
+class WorkerPool(Closing):
     """The workers and buffers of one call; a pool and its runs belong to one thread, `Run.counters` to any.
 
     Runs may be waited for in any order. Leaving the context stops what has not ended and joins every thread.
@@ -130,12 +130,8 @@ class WorkerPool:
             raise _no_pool(error, self.workers) from error
         self._pumped: list[Run] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Stop what has not ended, and join every thread."""
         self._pool.close()
         self._pumped.clear()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+from occy_fast.closing import Closable
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents
 from occy_fast.image.loader_view import LoaderView
@@ -17,7 +17,7 @@ from occy_fast.transports.locator import Locator
 AdoptBy = Literal["link", "reflink", "copy"]
 
 
-class Source(Protocol):
+class Source(Closable, Protocol):
     """A place images are read from."""
 
     @property
@@ -29,14 +29,6 @@ class Source(Protocol):
 
     def loader_view(self) -> LoaderView | None:
         """Return how a loader meets the images; None where there is nothing to load, as in a daemon's store."""
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Sink(Protocol):
@@ -75,7 +67,7 @@ class StreamSink(Protocol):
         """Give the whole Stage up, as what was written cannot be taken back."""
 
 
-class Stage(Protocol):
+class Stage(Closable, Protocol):
     """An unpublished write: nothing it holds is reachable before publish, and leaving it without publish removes it.
 
     Its methods may be called from several threads.
@@ -122,12 +114,6 @@ class Stage(Protocol):
 
         Raises MissingBlob or SizeMismatch for a layer that was not staged, OutputError.
         """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 class Destination(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from occy_fast.closing import Closing
 from occy_fast.errors import LimitError, TarError, UnsupportedFormat, read_errors
 from occy_fast.image.blob import FileRegion, identity_of
 from occy_fast.image.loader_view import LoaderView
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from occy_fast.transports.locator import Locator
 
 
-class ArchiveFile:
+class ArchiveFile(Closing):
     """Reads images from an archive in a regular file, whose headers are scanned once, when somebody first asks."""
 
     def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
@@ -78,14 +78,6 @@ class ArchiveFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _scan(self) -> MemberTable:
         """Return the members, and see that the archive has an end. Raises TarError, UnsupportedFormat, LimitError."""

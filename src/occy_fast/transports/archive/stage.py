@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from io import RawIOBase
 from itertools import chain
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from occy_fast.closing import Closing
 from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OccyError, SizeMismatch, Unsupported
 from occy_fast.files.adopt import copy_region
 from occy_fast.files.spool import StreamedFile, temporary_directory
@@ -52,10 +52,10 @@ class _RegionSink:
         self._stage, self._region = stage, region
 
     def commit(self, digest: Digest, size: int) -> None:
-        self._stage._commit(self._region, digest, size)
+        self._stage.commit_blob(self._region, digest, size)
 
     def abort(self) -> None:
-        self._stage._drop(self._region)
+        self._stage.discard_blob(self._region)
 
 
 def place_notes(path: str, where: str) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ def _first_block(codec: str, head: bytes, file: RawIOBase) -> bytes:
     return block[:SNIFF_SIZE]
 
 
-class ArchiveStage(ABC):
+class ArchiveStage(Closing, ABC):
     """Blobs laid side by side in a file that has no name yet; publish adds the documents and names it.
 
     A blob of unknown size must be the only one open; others wait for it with an error, as waiting could be for ever.
@@ -235,7 +235,8 @@ class ArchiveStage(ABC):
             raise Unsupported(self._locator, problem, "write an OCI layout")
         return f"blobs/sha256/{digest.hex}"
 
-    def _commit(self, region: Region, digest: Digest, size: int) -> None:
+    def commit_blob(self, region: Region, digest: Digest, size: int) -> None:
+        """Make *region* the blob of *digest*, as its sink has ended. Raises OutputError, Unsupported."""
         name = self._member_name(digest)
         with self._mutex, output_errors(self._path, "write to"):
             if digest in self._staged and self._tar.is_last(region):
@@ -245,19 +246,16 @@ class ArchiveStage(ABC):
                 self._staged[digest] = size
             self._open.remove(region)
 
-    def _drop(self, region: Region) -> None:
+    def discard_blob(self, region: Region) -> None:
+        """Drop *region*, whose sink was given up."""
         with self._mutex:
             if region in self._open:
                 self._open.remove(region)
                 with suppress(OSError):              # what cannot be cut off now is closed by publish, or fails there
                     self._tar.drop(region)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Remove what was not published."""
         self._cleanup.close()
 
 

@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
-from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
+from occy_fast.closing import Closing
 from occy_fast.errors import (
     LimitError,
     MissingFile,
@@ -90,7 +90,7 @@ class StreamedBlob:
     buffers: Iterator[memoryview]
 
 
-class ArchiveStream:
+class ArchiveStream(Closing):
     """Reads images from an archive in one pass; layers are the caller's to take as they come by.
 
     Use blobs to its end, then contents; or read, which lets the layers go.
@@ -213,14 +213,6 @@ class ArchiveStream:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _entries(self, tar: TarStream) -> Iterator[Entry]:
         try:

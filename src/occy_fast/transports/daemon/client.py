@@ -7,9 +7,9 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from occy_fast.closing import Closing
 from occy_fast.errors import AmbiguousReference, BadDigest, DaemonError, NotFound, Unsupported
 from occy_fast.log import log
 from occy_fast.spec.config import chain_ids
@@ -37,7 +37,7 @@ _UNPACK_FAILURE = "error unpacking image"            # with the containerd store
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DaemonImage:
     """What the daemon tells of an image.
 
     Attributes:
@@ -52,7 +52,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Nature:
+class DaemonKind:
     """What kind of daemon answers.
 
     Attributes:
@@ -72,53 +72,45 @@ class Nature:
         return f"{'podman' if self.podman else 'docker'} {self.version}".rstrip()
 
     @property
-    def keeps_chains(self) -> bool:
+    def has_layer_store(self) -> bool:
         """Tell whether an archive may leave out layers that are there under their chain_id."""
         return not (self.podman or self.containerd)
 
 
-class DaemonClient:
+class DaemonClient(Closing):
     """Asks one daemon; used by one thread at a time, and closed by leaving the context."""
 
     def __init__(self, endpoint: Endpoint, where: str, timeout: float) -> None:
         """Name the daemon; the first question connects. *where* is what errors call it."""
         self.connection = DaemonConnection(endpoint, where, timeout)
         self._where, self._timeout = where, timeout
-        self._nature: Nature | None = None
+        self._kind: DaemonKind | None = None
         self._prefix = ""
 
     def another(self, patience: float | None = None) -> DaemonClient:
         """Return a client of the same daemon with a connection of its own, and *patience* seconds if that is less."""
         endpoint, timeout = self.connection.endpoint, self._timeout
         client = DaemonClient(endpoint, self._where, timeout if patience is None else min(timeout, patience))
-        client._nature, client._prefix = self._nature, self._prefix
+        client._kind, client._prefix = self._kind, self._prefix
         return client
 
     def close(self) -> None:
         self.connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
-    def nature(self) -> Nature:
+    def kind(self) -> DaemonKind:
         """Return what answers, asking at the first time only. Raises DaemonError, Unsupported."""
-        if self._nature is None:
-            self._nature = self._ask_nature()
-        return self._nature
+        if self._kind is None:
+            self._kind = self._ask_kind()
+        return self._kind
 
-    def find(self, name: str) -> Known | None:
+    def find(self, name: str) -> DaemonImage | None:
         """Return what there is under a name or image id; None if nothing is. Raises DaemonError."""
         status, document = self._get(f"/images/{name}/json")
         if status == 404:
             return None
         self._check(status, document, f"the image {name}")
-        return self._known(document)
+        return self._image(document)
 
     def resolve(self, name: str, written: str) -> str:
         """Return the id that a short one stands for, as Docker does; *name* where it is none, or an image is called so.
@@ -152,15 +144,15 @@ class DaemonClient:
         """
         missing = {stack for stack in stacks if stack}
         held: set[Digest] = set()
-        if not missing or not self.nature.keeps_chains:
+        if not missing or not self.kind.has_layer_store:
             return frozenset()
         seen: set[Digest] = set()
-        for known in self._all_known(first):
-            if known.image_id in seen:
+        for image in self._all_images(first):
+            if image.image_id in seen:
                 continue
-            seen.add(known.image_id)
+            seen.add(image.image_id)
             for stack in tuple(missing):
-                common = _common(stack, known.diff_ids)
+                common = _common(stack, image.diff_ids)
                 held.update(chain_ids(stack)[:common])
                 if common == len(stack):
                     missing.remove(stack)
@@ -179,7 +171,7 @@ class DaemonClient:
 
     def begin_load(self) -> None:
         """Begin an archive that the daemon loads. Raises DaemonError, Unsupported."""
-        _ = self.nature
+        _ = self.kind
         self.connection.begin_body("POST", f"{self._prefix}/images/load", "application/x-tar", quiet="0")
 
     def end_load(self, *, whole: bool) -> None:
@@ -197,7 +189,7 @@ class DaemonClient:
             if told is not None:
                 raise self.connection.failure(f"cannot load the archive: {told}")     # its status is 200
             if isinstance(text := message.get("stream"), str) and text.strip():
-                log.info("%s: %s", self.nature.name, printable(text.strip()))
+                log.info("%s: %s", self.kind.name, printable(text.strip()))
                 if _UNPACK_FAILURE in text.lower():
                     raise self.connection.failure(f"cannot load the archive: {text.strip()}")
         if not whole:
@@ -210,7 +202,7 @@ class DaemonClient:
         Whoever has read the archive's end stops asking, as the daemon hangs up only when it has cleaned up behind it.
         Raises DaemonError, NotFound, and Cancelled once *cancel* is set.
         """
-        _ = self.nature
+        _ = self.kind
         answer = self.connection.open("GET", f"{self._prefix}/images/{name}/get", cancel, bare=True)
         if answer.status != 200:
             if answer.status == 404:
@@ -218,7 +210,7 @@ class DaemonClient:
             self._refuse(answer.status, self._read_rest(answer), f"the image {name}")
         return self.connection.buffers(answer, f"saving {name}", cancel)
 
-    def _ask_nature(self) -> Nature:
+    def _ask_kind(self) -> DaemonKind:
         status, headers, _ = self.connection.request("GET", "/_ping")
         if status != 200 or ("api-version" not in headers and "libpod-api-version" not in headers):
             raise self.connection.failure("what answers is no container daemon: it has no API version", status)
@@ -236,30 +228,30 @@ class DaemonClient:
         if not isinstance(document, dict):
             raise self._strange("what it says it is")
         drivers = document.get("DriverStatus")
-        nature = Nature(
+        kind = DaemonKind(
             api,
             "libpod-api-version" in headers,
             any("io.containerd.snapshotter" in str(pair) for pair in drivers or ()),
             str(document.get("ServerVersion") or ""),
         )
-        log.info("%s: %s, API %d.%d", self.connection.endpoint, nature.name, *api)
-        return nature
+        log.info("%s: %s, API %d.%d", self.connection.endpoint, kind.name, *api)
+        return kind
 
-    def _all_known(self, first: Iterable[str]) -> Iterator[Known]:
+    def _all_images(self, first: Iterable[str]) -> Iterator[DaemonImage]:
         for name in first:
-            if (known := self.find(name)) is not None:
-                yield known
+            if (image := self.find(name)) is not None:
+                yield image
         for image_id in self.image_ids():
-            if (known := self.find(str(image_id))) is not None:      # it may be removed meanwhile
-                yield known
+            if (image := self.find(str(image_id))) is not None:      # it may be removed meanwhile
+                yield image
 
     def _get(self, path: str, **query: str) -> tuple[int, Any]:
         if path != "/info":
-            _ = self.nature
+            _ = self.kind
         return self._asked("GET", path, query)
 
     def _change(self, method: str, path: str, **query: str) -> None:
-        _ = self.nature
+        _ = self.kind
         status, document = self._asked(method, path, query)
         if status >= 300:
             self._refuse(status, document, path)
@@ -300,12 +292,12 @@ class DaemonClient:
     def _strange(self, what: str) -> DaemonError:
         return self.connection.failure(f"{what} cannot be understood", 200)
 
-    def _known(self, document: Any) -> Known:
+    def _image(self, document: Any) -> DaemonImage:
         layers = _field(_field(document, "RootFS"), "Layers") or ()
         names = _field(document, "RepoTags") or ()
         if not isinstance(layers, (list, tuple)) or not isinstance(names, (list, tuple)):
             raise self._strange("what it says of an image")
-        return Known(
+        return DaemonImage(
             self._digest(_field(document, "Id")),
             tuple(map(self._digest, layers)),
             tuple(name for name in names if isinstance(name, str)),

@@ -31,8 +31,8 @@ class DaemonDestination:
     def capabilities(self) -> Capabilities:
         """Say what this daemon can load. Raises DaemonError, Unsupported."""
         with self._client:
-            nature = self._client.nature
-        reads_zstd = nature.podman or nature.api >= READS_ZSTD
+            kind = self._client.kind
+        reads_zstd = kind.podman or kind.api >= READS_ZSTD
         return Capabilities(
             encodings=frozenset({"none", "gzip", "zstd"} if reads_zstd else {"none", "gzip"}),
             families=frozenset({"oci", "docker"}),

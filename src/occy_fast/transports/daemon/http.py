@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
+from occy_fast.closing import Closing
 from occy_fast.errors import Cancelled, DaemonError, exhausted
 from occy_fast.streams.read_ahead import ReadAhead
 
@@ -53,7 +53,7 @@ class _UnixConnection(HTTPConnection):
         return opened
 
 
-class DaemonConnection:
+class DaemonConnection(Closing):
     """One connection, used by one thread at a time; leaving the context closes it."""
 
     def __init__(self, endpoint: Endpoint, where: str, timeout: float) -> None:
@@ -69,14 +69,6 @@ class DaemonConnection:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def failure(self, problem: str, status: int | None = None, *, retryable: bool = False) -> DaemonError:
         """Make the error that says *problem* of this daemon."""

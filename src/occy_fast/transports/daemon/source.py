@@ -42,10 +42,10 @@ class DaemonSource(ArchiveStream):
     def expected_diff_ids(self) -> tuple[Digest, ...]:
         """Return the diff_ids the daemon says the image has. Raises NotFound, DaemonError."""
         self._resolve()
-        known = self._client.find(self._name)
-        if known is None:
+        image = self._client.find(self._name)
+        if image is None:
             raise NotFound(self.locator, f"image {self._name}")
-        return known.diff_ids
+        return image.diff_ids
 
     def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
         """Read what the documents say, once all has come by. Raises what reading the same archive from a file does."""

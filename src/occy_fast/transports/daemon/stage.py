@@ -7,9 +7,9 @@ import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from occy_fast.closing import Closing
 from occy_fast.errors import DaemonError, DigestMismatch, MissingBlob, PlanStale, SizeMismatch, Unsupported
 from occy_fast.files.spool import temporary_directory
 from occy_fast.files.staged import COPY_STEP, output_errors
@@ -38,7 +38,7 @@ class _Member:
     size: int
 
 
-class _Passage:
+class _Upload:
     """A blob of known size on its way to the daemon; nothing else is sent before it ends."""
 
     def __init__(self, stage: DaemonStage, size: int) -> None:
@@ -50,7 +50,7 @@ class _Passage:
         if len(piece) > self._left:
             raise SizeMismatch(self._stage.locator, self._size, self._size + len(piece) - self._left)
         self._begin()
-        self._stage._send(piece)
+        self._stage.send(piece)
         self._left -= len(piece)
 
     def commit(self, digest: Digest, size: int) -> None:
@@ -58,19 +58,19 @@ class _Passage:
         if size != self._size or self._left:
             raise SizeMismatch(self._stage.locator, self._size, size)
         self._begin()
-        self._stage._send(bytes(padded(size) - size))
-        self._stage._end_passage(self, digest, _Member(self._name, size))
+        self._stage.send(bytes(padded(size) - size))
+        self._stage.end_upload(self, digest, _Member(self._name, size))
 
     def abort(self) -> None:
         """Hang up: what has been sent cannot be taken back, and a tar that ends here is no image."""
-        self._stage._drop_passage(self)
+        self._stage.drop_upload(self)
 
     def _begin(self) -> None:
         if not self._name:
-            self._name = self._stage._begin_member(self._size)
+            self._name = self._stage.start_member(self._size)
 
 
-class _Spool:
+class _SpooledBlob:
     """A blob whose size is not known before its end: until then it is a file without a name."""
 
     offset = 0
@@ -81,14 +81,14 @@ class _Spool:
 
     def commit(self, digest: Digest, size: int) -> None:
         """Send what was written. Raises OutputError, DaemonError."""
-        self._stage._send_spool(digest, self.fd, size)
+        self._stage.send_spooled(digest, self.fd, size)
         self._file.close()
 
     def abort(self) -> None:
         self._file.close()
 
 
-class DaemonStage:
+class DaemonStage(Closing):
     """Layers go to the daemon one behind the other, documents last; it loads what it has when the archive ends.
 
     The archive names layers by their numbers, as their digests may be known only when they have gone by. Leaving
@@ -103,7 +103,7 @@ class DaemonStage:
         self._mutex = threading.RLock()
         self._sent: dict[Digest, _Member] = {}
         self._documents: dict[Digest, bytes] = {}
-        self._passage: _Passage | None = None
+        self._upload: _Upload | None = None
         self._count = 0
         self._begun = self._given_up = False
         self._failure: DaemonError | None = None
@@ -118,15 +118,15 @@ class DaemonStage:
     def find_blob(self, digest: Digest, size: int) -> FileRegion | None:  # noqa: ARG002
         return None                                  # a daemon gives no blob back
 
-    def open_blob(self, size: int | None) -> _Passage | _Spool:
+    def open_blob(self, size: int | None) -> _Upload | _SpooledBlob:
         if size is None:
             with output_errors(temporary_directory(), "create a temporary file in"):
-                return _Spool(self, tempfile.TemporaryFile(buffering=0, dir=temporary_directory()))
+                return _SpooledBlob(self, tempfile.TemporaryFile(buffering=0, dir=temporary_directory()))
         with self._mutex:
-            if self._passage is not None:
+            if self._upload is not None:
                 raise RuntimeError("a blob is on its way to the daemon")
-            self._passage = _Passage(self, size)
-            return self._passage
+            self._upload = _Upload(self, size)
+            return self._upload
 
     def put_bytes(self, digest: Digest, data: bytes) -> None:
         """Keep a document until publish."""
@@ -154,14 +154,14 @@ class DaemonStage:
         """
         images = _images_of(publication, self.locator)
         with self._mutex:
-            assert self._passage is None, "publish with a blob on its way"
+            assert self._upload is None, "publish with a blob on its way"
             self._check_layers(images)
             before = _Before(self._client, images)
             try:
                 for image, _ in images:
                     self._send_document(_config_name(image), image.config_bytes)
                 self._send_document("manifest.json", self._manifest(images))
-                self._send(END_OF_ARCHIVE)
+                self.send(END_OF_ARCHIVE)
                 log.debug("%s: %d bytes sent", self.locator, self.bytes_sent)
                 self._client.end_load(whole=True)
                 before.check_loaded()
@@ -183,7 +183,7 @@ class DaemonStage:
                     raise SizeMismatch(f"{self.locator}: {digest}", size, member.size)
         if not left_out:
             return
-        if not self._client.nature.keeps_chains:
+        if not self._client.kind.has_layer_store:
             image, at = left_out[0]
             digest = image.layers[at].descriptor.digest
             raise MissingBlob(f"{self.locator}: {digest}", digest)
@@ -207,9 +207,10 @@ class DaemonStage:
 
     def _send_document(self, name: str, data: bytes) -> None:
         self._start()
-        self._send(tar_header(name, len(data)) + data + bytes(padded(len(data)) - len(data)))
+        self.send(tar_header(name, len(data)) + data + bytes(padded(len(data)) - len(data)))
 
-    def _send_spool(self, digest: Digest, fd: int, size: int) -> None:
+    def send_spooled(self, digest: Digest, fd: int, size: int) -> None:
+        """Send the blob that was written to the file *fd*, if it is not sent yet. Raises OutputError, DaemonError."""
         with self._mutex:
             if digest in self._sent:
                 return
@@ -219,35 +220,38 @@ class DaemonStage:
     def _send_file(self, digest: Digest, fd: int, offset: int, size: int) -> None:
         """Send a blob whose bytes are proved."""
         with self._mutex:
-            assert self._passage is None, "a blob is on its way"
-            name = self._begin_member(size)
+            assert self._upload is None, "a blob is on its way"
+            name = self.start_member(size)
             done = 0
             while done < size:
                 piece = os.pread(fd, min(COPY_STEP, size - done), offset + done)
                 if not piece:
                     raise SizeMismatch(self.locator, size, done)
-                self._send(piece)
+                self.send(piece)
                 done += len(piece)
-            self._send(bytes(padded(size) - size))
+            self.send(bytes(padded(size) - size))
             self._sent[digest] = _Member(name, size)
 
-    def _begin_member(self, size: int) -> str:
+    def start_member(self, size: int) -> str:
+        """Send the header of a layer of *size* bytes, and return its name. Raises DaemonError."""
         self._start()
         self._count += 1
         name = f"layer-{self._count}"
-        self._send(tar_header(name, size))
+        self.send(tar_header(name, size))
         return name
 
-    def _end_passage(self, passage: _Passage, digest: Digest, member: _Member) -> None:
+    def end_upload(self, upload: _Upload, digest: Digest, member: _Member) -> None:
+        """Let *member*, which *upload* has sent, be the blob of *digest*."""
         with self._mutex:
-            assert self._passage is passage
-            self._passage = None
+            assert self._upload is upload
+            self._upload = None
             self._sent.setdefault(digest, member)
 
-    def _drop_passage(self, passage: _Passage) -> None:
+    def drop_upload(self, upload: _Upload) -> None:
+        """Hang up in the middle of *upload*; nothing can be sent after that."""
         with self._mutex:
-            if self._passage is passage:
-                self._passage = None
+            if self._upload is upload:
+                self._upload = None
                 self._given_up = True
                 self._client.close()
 
@@ -258,7 +262,7 @@ class DaemonStage:
             self._begun = True
             self._client.begin_load()
 
-    def _send(self, piece: bytes) -> None:
+    def send(self, piece: bytes) -> None:
         """Send a piece of the archive.
 
         Raises DaemonError, with the daemon's own words where it has said any: once, and again for what is still under
@@ -274,12 +278,8 @@ class DaemonStage:
             raise
         self.bytes_sent += len(piece)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Hang up; without publish, the daemon keeps nothing of what was sent."""
         self._client.close()
 
 
@@ -297,7 +297,7 @@ class _Before:
         """Raise DaemonError unless every image is there, under every name."""
         with self._client.another() as client:
             for image, names in self._images:
-                expected, containerd = image.config.digest, client.nature.containerd
+                expected, containerd = image.config.digest, client.kind.containerd
                 # containerd's store knows an image by its manifest, and that is made there
                 for name in names or (() if containerd else (str(expected),)):
                     found = client.find(name)

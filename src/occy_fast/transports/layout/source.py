@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from occy_fast.closing import Closing
 from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat, unreadable
 from occy_fast.files.staged import open_directory
 from occy_fast.image.attestation import named_subject
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from occy_fast.transports.locator import Locator
 
 
-class OciLayoutSource:
+class OciLayoutSource(Closing):
     """Reads images from a layout."""
 
     def __init__(self, locator: Locator, limits: Limits) -> None:
@@ -57,14 +57,6 @@ class OciLayoutSource:
 
     def close(self) -> None:
         self._layout.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def layout_contents(

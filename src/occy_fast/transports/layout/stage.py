@@ -6,9 +6,9 @@ import errno
 import os
 import threading
 from contextlib import ExitStack, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from occy_fast.closing import Closing
 from occy_fast.errors import (
     DigestMismatch,
     ManifestTooLarge,
@@ -69,7 +69,7 @@ class _FileSink:
         self.fd = -1
 
 
-class OciLayoutStage:
+class OciLayoutStage(Closing):
     """Blobs gathered in a directory of the run's own, which becomes the layout or is emptied into it.
 
     A new layout is that directory, renamed. An existing one gets its blobs by rename, then its new index.json by
@@ -337,12 +337,8 @@ class OciLayoutStage:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._staging.fd)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Remove what was not published."""
         for sink in list(self._sinks.values()):
             sink.abort()
         self._cleanup.close()
