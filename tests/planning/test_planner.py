@@ -906,7 +906,8 @@ def test_writing_in_order_says_nothing_of_identity_or_of_reading_back() -> None:
 
 def test_a_blob_is_shared_only_as_the_destination_takes_it() -> None:
     facts = Facts(links=frozenset({digest("a")}), reflinks=frozenset({digest("a"), digest("b")}))
-    for adopts, steps in (({"link", "reflink"}, "link reflink"), ({"reflink"}, "reflink reflink"), ({}, "copy copy")):
+    both, one, other = {"link", "reflink"}, {"link"}, {"reflink"}
+    for adopts, steps in ((both, "link reflink"), (one, "link copy"), (other, "reflink reflink"), ({}, "copy copy")):
         capabilities = replace(LAYOUT, adopts=frozenset(adopts))
         shown = contents(image("a", "b"))
         plan = make_plan(shown, goal(link=True), capabilities, facts, destination="oci:out", limits=LIMITS)
