@@ -32,7 +32,7 @@ from occy_fast.spec.platform import ALL_PLATFORMS, Platform, parse_platform
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets.catalog import find_target
 from occy_fast.transports.archive.stream import ArchiveStream
-from occy_fast.transports.locator import parse_locator
+from occy_fast.transports.locator import parse_locator, working_directory
 from occy_fast.transports.opening import check_access, open_destination, open_source
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def plan(
         limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         access: where a daemon listens, and how patient to be with it; execute is as patient.
     Returns:
-        A Plan or StreamPlan, which may be printed, pickled and executed elsewhere.
+        A Plan or StreamPlan, which may be printed, pickled and executed elsewhere: relative paths start where it was
+        made.
     Raises:
         UsageError, NotFound, InputError, ResourceError, IntegrityError, Unsupported, LimitError, PathError,
         TransportError.
@@ -211,7 +212,8 @@ def plan(
                 limits=call.limits,
             )
 
-    return replace(call.retrying(attempt), access=access)
+    relative = where_from.is_relative or where_to.is_relative or access.is_relative
+    return replace(call.retrying(attempt), access=access, directory=working_directory() if relative else "")
 
 
 def convert(

@@ -80,3 +80,22 @@ def test_what_is_no_secret_stays(socket: str | None) -> None:
     access = Access(socket, 3.0, 2, 1.0)
     assert repr(access) == f"Access(socket={socket!r}, timeout=3.0, retries=2, retry_delay=1.0)"
     assert pickle.loads(pickle.dumps(access)) == access == copy.copy(access) == copy.deepcopy(access)
+
+
+@pytest.mark.parametrize(
+    ("socket", "located"),
+    [
+        ("d.sock", "/there/d.sock"),
+        ("unix://run/d.sock", "/there/run/d.sock"),
+        ("/run/d.sock", "/run/d.sock"),
+        ("unix:///run/d.sock", "unix:///run/d.sock"),
+        ("tcp://daemon.example:2375", "tcp://daemon.example:2375"),
+        ("ssh://me@there", "ssh://me@there"),
+        (None, None),
+    ],
+)
+def test_a_relative_socket_starts_in_the_directory_that_is_named(socket: str | None, located: str | None) -> None:
+    access = Access(socket, 3.0)
+    assert access.within("/there") == Access(located, 3.0)
+    assert access.is_relative == (socket != located)
+    assert access.within("") is access

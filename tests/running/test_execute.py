@@ -488,6 +488,49 @@ def test_an_image_without_layers_as_go_writes_it(tmp_path: Path, family: Any) ->
     assert family in entry["mediaType"]
 
 
+@pytest.mark.parametrize("destination", ["oci:out:app", "oci-archive:out:app", "docker-archive:out:app:1"])
+@pytest.mark.parametrize("source", ["oci:layout:app", "docker-archive:in.tar", "in.tar", "in:1.tar.gz"])
+def test_a_plan_of_relative_paths_means_the_same_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, destination: str
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    image = make_image("one", "two", size=70_000)
+    oci_layout(here / "layout", [image], ["app"])
+    archive = docker_archive(here / "in.tar", [image])
+    (here / "in:1.tar.gz").write_bytes(gzip.compress(archive.read_bytes()))
+    monkeypatch.chdir(here)
+    plan = api.plan(source, destination, encoding="gzip")
+    assert (plan.source, plan.destination) == (source, destination)
+    monkeypatch.chdir(elsewhere)
+    result = api.execute(pickle.loads(pickle.dumps(plan)))
+    assert str(result.config_digest) == "sha256:" + sha256(image.config)
+    assert (here / "out").exists()
+    assert not os.listdir(elsewhere)
+
+
+def test_only_a_plan_of_relative_paths_has_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oci_layout(tmp_path / "in", [make_image("one")], ["app"])
+    monkeypatch.chdir(tmp_path)
+    assert api.plan(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out").directory == ""
+    assert api.plan(f"oci:{tmp_path}/in", "oci:out").directory == str(tmp_path)
+    assert api.plan("oci:in", f"oci:{tmp_path}/out").directory == str(tmp_path)
+
+
+def test_where_it_was_made_a_plan_calls_paths_what_the_caller_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oci_layout(tmp_path / "in", [make_image("one")], ["app"])
+    monkeypatch.chdir(tmp_path)
+    plan = api.plan("oci:in", "docker-archive:gone/out.tar")
+    for directory, path in ((tmp_path, "gone/out.tar"), (tmp_path / "in", f"{tmp_path}/gone/out.tar")):
+        monkeypatch.chdir(directory)
+        with pytest.raises(OutputError) as caught:
+            api.execute(plan)
+        assert caught.value.path == path
+
+
 @pytest.mark.parametrize("destination", ["oci:out", "docker-archive:out.tar"])
 def test_a_source_without_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
     monkeypatch.chdir(tmp_path)

@@ -76,6 +76,18 @@ def test_a_file_whose_name_looks_like_a_transport(tmp_path: Path, monkeypatch: p
     assert parse_locator("tar:x") == Locator("tar:x", "", "tar:x")
 
 
+def test_a_relative_path_starts_in_the_directory_that_is_named(tmp_path: Path) -> None:
+    located = parse_locator("oci:out:app", "/there")
+    assert located == Locator("oci:out:app", "oci", "/there/out", "app")
+    assert not located.is_relative
+    for text in ("oci:/out", "-", "docker-archive:-", "docker-daemon:app", "/in.tar"):
+        assert parse_locator(text, "/there") == parse_locator(text)
+        assert not parse_locator(text).is_relative
+    assert parse_locator("oci:out").is_relative
+    (tmp_path / "tar:x").write_bytes(b"")
+    assert parse_locator("tar:x", str(tmp_path)) == Locator("tar:x", "", f"{tmp_path}/tar:x")
+
+
 @pytest.mark.parametrize("text", ["docker-archive:-", "oci-archive:-", "-"])
 def test_standard_input_is_a_source(text: str) -> None:
     assert parse_locator(text).path == STREAM

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from occy_fast.errors import UsageError, without_secrets
 
@@ -46,6 +48,18 @@ class Access:
             raise UsageError(f"{self.retries} retries", f"name a number from 0 to {MOST_RETRIES}")
         if not (math.isfinite(self.retry_delay) and 0 <= self.retry_delay <= LONGEST_WAIT):
             raise UsageError(f"a delay of {self.retry_delay} s", f"name seconds from 0 to {LONGEST_WAIT:.0f}")
+
+    @property
+    def is_relative(self) -> bool:
+        """Tell whether the socket is a path that starts in a directory that is not named."""
+        path = (self.socket or "").removeprefix("unix://")
+        return bool(path) and "://" not in path and not os.path.isabs(path)
+
+    def within(self, directory: str) -> Self:
+        """Return the same access, with a relative path of the socket starting in *directory*; empty leaves it."""
+        if not (directory and self.is_relative and self.socket):
+            return self
+        return replace(self, socket=os.path.join(directory, self.socket.removeprefix("unix://")))
 
 
 def check_no_secret(address: str) -> None:

@@ -34,6 +34,7 @@ class Plan:
         writes, identity: of the destination, as its Capabilities have them.
         notes: what the reader would not expect.
         access: how the destination is reached, where it is a daemon.
+        directory: where relative paths of the locators and of the socket start; empty if there are none.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
     """
@@ -46,6 +47,7 @@ class Plan:
     writes: Writes
     identity: Identity
     access: Access = USUAL_ACCESS
+    directory: str = ""
     notes: tuple[str, ...] = ()
     memory: int = 0
     free: int | None = None
@@ -93,6 +95,7 @@ class StreamPlan:
         capabilities, facts, reference: what the second planning decides with, once the manifest has come.
         notes: what the reader would not expect.
         access: how a daemon is reached.
+        directory: where relative paths of the locators and of the socket start; empty if there are none.
         expected_diff_ids: what the source is said to have; none where nobody says.
         memory: bytes above the usual, with the workers the plan was made for.
         free: bytes left at the destination when the plan was made; None if not known.
@@ -106,6 +109,7 @@ class StreamPlan:
     facts: Facts
     reference: str | None = None
     access: Access = USUAL_ACCESS
+    directory: str = ""
     expected_diff_ids: tuple[Digest, ...] = ()
     notes: tuple[str, ...] = ()
     memory: int = 0

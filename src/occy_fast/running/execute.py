@@ -19,7 +19,7 @@ from occy_fast.running.probe import nearest_directory
 from occy_fast.running.result import ConvertResult
 from occy_fast.running.steps_run import publish, run_steps
 from occy_fast.running.stream_run import execute_rules
-from occy_fast.transports.locator import Locator, parse_locator
+from occy_fast.transports.locator import Locator, parse_locator, working_directory
 from occy_fast.transports.opening import open_destination
 from occy_fast.words import format_size
 
@@ -58,12 +58,13 @@ def execute(
         Unsupported: a plan of rules turns out to be none for what came.
     """
     began = time.monotonic()
-    call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=plan.access, cancel=cancel, progress=progress
-    )
-    destination = parse_locator(plan.destination)
+    # where the plan was made, paths stay as its maker wrote them, also in messages
+    directory = "" if plan.directory == working_directory() else plan.directory
+    access = plan.access.within(directory)
+    call = Call.of(limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress)
+    destination = parse_locator(plan.destination, directory)
     if isinstance(plan, StreamPlan):
-        return execute_rules(plan, parse_locator(plan.source), destination, call)
+        return execute_rules(plan, parse_locator(plan.source, directory), destination, call)
     check_space(plan, destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from occy_fast.errors import BadReference, Unsupported, UsageError
 from occy_fast.spec.reference import parse_reference
@@ -61,14 +61,36 @@ class Locator:
     reference: str | None = None
     index: int | None = None
 
+    @property
+    def is_relative(self) -> bool:
+        """Tell whether the path starts in a directory that is not named."""
+        return self.path not in ("", STREAM) and not os.path.isabs(self.path)
 
-def parse_locator(text: str) -> Locator:
+
+def working_directory() -> str:
+    """Return where relative paths start; empty where that is gone."""
+    try:
+        return os.getcwd()
+    except OSError:                                  # no relative path can be opened then, and whoever tries says so
+        return ""
+
+
+def parse_locator(text: str, directory: str = "") -> Locator:
     """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
 
     A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
-    such a file exists. The path ends at the first colon behind it; "-" is standard input or output. Raises
-    UsageError, BadReference, Unsupported.
+    such a file exists. The path ends at the first colon behind it; "-" is standard input or output.
+
+    Args:
+        directory: where a relative path starts, which is absolute then; empty leaves it to the working directory.
+    Raises:
+        UsageError, BadReference, Unsupported.
     """
+    locator = _parse(text, directory)
+    return replace(locator, path=os.path.join(directory, locator.path)) if locator.is_relative else locator
+
+
+def _parse(text: str, directory: str) -> Locator:
     if not isinstance(text, str):
         raise UsageError(f"{text!r} is no locator", "a locator is text: str(path), or 'docker-archive:' and a path")
     if not text or "\0" in text:
@@ -96,7 +118,7 @@ def parse_locator(text: str) -> Locator:
         return Locator(text, word, path, _parse_selector(word, selector, text))
     if word in _LATER:
         raise Unsupported(text, f"the transport '{word}' is not available", _remedy())
-    if os.path.lexists(text):
+    if os.path.lexists(os.path.join(directory, text)):
         return Locator(text, "", text)
     problem = f"'{word}' in '{text}' is no transport, and there is no file of that name"
     raise UsageError(problem, _whole_path(text) or _remedy())

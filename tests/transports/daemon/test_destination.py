@@ -280,3 +280,15 @@ def test_several_recodings_of_the_same_tar_are_sent_once(daemon: FakeDaemon, tmp
     assert [type(step) for step in plan.steps] == [Copy, Recode]
     occy_fast.execute(plan)
     assert daemon.loads == [["layer-1", f"{sha256(image.config)}.json", "manifest.json"]]
+
+
+def test_a_plan_reaches_a_relative_socket_from_elsewhere(
+    daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = layout(tmp_path, make_image("a"))
+    monkeypatch.chdir(Path(daemon.path).parent)
+    plan = occy_fast.plan(source, "docker-daemon:app:1", access=Access("d.sock"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DOCKER_HOST")
+    occy_fast.execute(pickle.loads(pickle.dumps(plan)))
+    assert list(daemon.names()) == ["app:1"]
