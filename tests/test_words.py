@@ -1,4 +1,4 @@
-"""Text that is printed has nothing in it for a terminal to obey, and a command that is printed can be pasted."""
+"""Text for people: rates, times and counts; nothing for a terminal to obey; commands that can be pasted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from occy_fast.words import printable, shell_command
+from occy_fast.words import format_count, format_rate, format_seconds, printable, shell_command
 
 ANYTHING = st.text(st.characters(exclude_categories=()) | st.sampled_from("\n\r\x1b\x85\u2028\u202e\udc80"))
 
@@ -68,3 +68,28 @@ def test_a_command_is_read_as_its_arguments(shell: str, arguments: list[str]) ->
 def test_what_needs_no_quotes_has_none() -> None:
     assert shell_command(["occy-fast", "convert", "oci:a b", "it's"]) == """occy-fast convert 'oci:a b' 'it'"'"'s'"""
     assert shell_command(["a\nb'\x1b\x01"]) == r"$'a\nb\'\033\001'"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.00 s"),
+        (0.421, "0.42 s"),
+        (9.996, "10.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (3599.4, "59 min 59 s"),
+        (3600, "1 h 00 min"),
+    ],
+)
+def test_seconds(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_rate_of_no_time_is_not_infinite() -> None:
+    assert format_rate(1_000_000, 0) == "-"
+    assert format_rate(1_000_000, 0.5) == "2.0 MB/s"
+
+
+def test_count_knows_the_plural() -> None:
+    assert [format_count(count, "layer") for count in (0, 1, 1200)] == ["0 layers", "1 layer", "1,200 layers"]

@@ -846,7 +846,7 @@ def test_a_blob_that_vanished_is_missed(tmp_path: Path) -> None:
 
 
 SOURCE = str(Path(occy_fast.__file__).parents[1])
-TESTS = str(Path(__file__).parents[1])
+TESTS = str(Path(__file__).parents[2])
 RUN = f"""
 import sys
 sys.path[:0] = [{SOURCE!r}, {TESTS!r}]
