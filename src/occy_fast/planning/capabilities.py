@@ -33,7 +33,6 @@ class Capabilities:
         layer_types: whoever reads a layer there is told its media type; otherwise it is taken for a tar.
         names: a name there is a "ref", a word of its own such as an OCI layout's ref name, or an image "reference".
         reads_back: what is there already can be read and verified in its place.
-        notes: what the reader of a plan would not expect of the destination.
     """
 
     encodings: frozenset[str]
@@ -49,4 +48,3 @@ class Capabilities:
     layer_types: bool = True
     names: Names = "ref"
     reads_back: bool = True
-    notes: tuple[str, ...] = ()

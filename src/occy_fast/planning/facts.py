@@ -41,6 +41,7 @@ class Facts:
         refused: what of the source the goal's target is known not to read.
         skippable: layers that begin with a zstd frame that decoders skip.
         workers: how many will share the work, which is what memory depends on.
+        notes: what is at the destination that the reader of a plan would not expect.
         free: bytes left on the destination's file system; None where that cannot be known.
     """
 
@@ -52,6 +53,7 @@ class Facts:
     windows: tuple[tuple[Digest, int], ...] = ()
     refused: tuple[Mark, ...] = ()
     skippable: frozenset[Digest] = frozenset()
+    notes: tuple[str, ...] = ()
     workers: int = 1
     free: int | None = None
 

@@ -18,18 +18,17 @@ if TYPE_CHECKING:
 
 
 def notes_of(
-    plan: Plan, remarks: Iterable[Remark], capabilities: Capabilities, refused: Iterable[str]
+    plan: Plan, remarks: Iterable[Remark], capabilities: Capabilities, found: Iterable[str]
 ) -> tuple[str, ...]:
     """Return the notes on a *plan* that is finished but for them, each once.
 
     Args:
         remarks: of the selection.
         capabilities: what the destination accepts, and the goal's target reads.
-        refused: what the target does not read, in its words.
+        found: what is at the destination, and what of the source the target does not read.
     """
     notes = [
-        *capabilities.notes,
-        *refused,
+        *found,
         *(line for remark in remarks for line in _remark(remark)),
         *_outdated_subjects(plan),
         *_lost_manifest(plan, capabilities),
@@ -40,12 +39,12 @@ def notes_of(
     return tuple(dict.fromkeys(notes))
 
 
-def stream_notes(goal: Goal, capabilities: Capabilities, refused: Iterable[str]) -> tuple[str, ...]:
+def stream_notes(goal: Goal, capabilities: Capabilities, found: Iterable[str]) -> tuple[str, ...]:
     """Return the notes on a plan of rules; the arguments are those of notes_of."""
     notes = ["no layer is linked: what comes by once is no file"] if goal.link else []
     if capabilities.writes == "one after another":
         notes.append("what is recoded waits in a temporary file without a name until its size is known")
-    return (*notes, *capabilities.notes, *refused)
+    return (*notes, *found)
 
 
 def name_destination(destination: str, goal: Goal) -> str:

@@ -79,7 +79,7 @@ def make_plan(
     goal = fit_goal(goal, capabilities, facts)
     check_demands(goal, capabilities, destination)
     selection = select(contents, goal, capabilities, destination=destination, reference=reference, limits=limits)
-    refused = refused_by_target(facts, goal, contents.locator)
+    found = (*facts.notes, *refused_by_target(facts, goal, contents.locator))
     planner = _Planner(contents.locator, goal, capabilities, facts, destination, limits)
     roots = tuple(NamedPlan(planner.node(chosen.root), chosen.names, chosen.ref) for chosen in selection.roots)
     if not any(True for named in roots for _ in images_of(named.root)):
@@ -102,7 +102,7 @@ def make_plan(
         ),
         free=facts.free,
     )
-    return replace(plan, notes=notes_of(plan, selection.remarks, capabilities, refused))
+    return replace(plan, notes=notes_of(plan, selection.remarks, capabilities, found))
 
 
 def _in_order(steps: Iterable[LayerStep], writes: Writes) -> tuple[LayerStep, ...]:

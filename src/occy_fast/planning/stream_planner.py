@@ -53,7 +53,7 @@ def make_rules(
         capabilities=capabilities,
         facts=facts,
         reference=reference,
-        notes=stream_notes(goal, capabilities, refused_by_target(facts, goal, source)),
+        notes=stream_notes(goal, capabilities, (*facts.notes, *refused_by_target(facts, goal, source))),
         memory=memory_above_usual(facts, ((rule.encoding, None) for rule in rules)),
         free=facts.free,
     )

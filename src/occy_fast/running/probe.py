@@ -81,6 +81,7 @@ def probe(
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
         refused=_refused(view, contents, goal, skippable),
         skippable=skippable,
+        notes=destination.notes(),
         workers=call.workers,
         free=None if directory is None else free_space(directory),
     )

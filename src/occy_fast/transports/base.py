@@ -127,7 +127,11 @@ class Destination(Protocol):
     def reference(self) -> str | None:
         """Return the name the locator asks for: "NAME:TAG" of an archive, REF of a layout; None keeps the source's."""
 
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """Return what it can hold, whatever it holds already."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is there that the reader of a plan would not expect. Raises Unsupported, where it is in the way."""
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
         """Find which of *digests* are there already, by name and kind of file only: nothing is read."""

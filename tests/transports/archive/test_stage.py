@@ -242,6 +242,17 @@ def test_a_file_that_is_no_archive_is_not_replaced(tmp_path: Path, transport: st
         assert tarfile.is_tarfile(path)
 
 
+@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])
+def test_what_an_archive_can_hold_depends_on_nothing_that_is_there(tmp_path: Path, transport: str) -> None:
+    destination = open_destination(f"{transport}:{tmp_path}/a.tar")
+    before = destination.capabilities()
+    assert destination.notes() == ()
+    (tmp_path / "a.tar").write_bytes(b"dear reader, " * 100)
+    assert destination.capabilities() == before
+    with pytest.raises(Unsupported, match="no archive"):
+        destination.notes()
+
+
 def test_an_archive_may_be_its_own_source(tmp_path: Path) -> None:
     image = make_image("a")
     write_archive(tmp_path / "a.tar", image)

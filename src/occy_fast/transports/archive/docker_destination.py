@@ -9,7 +9,7 @@ from occy_fast.image.blob import FileRegion
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.archive.docker20_stage import Docker20Stage
-from occy_fast.transports.archive.stage import DockerArchiveStage, place_notes, stream_notes
+from occy_fast.transports.archive.stage import DockerArchiveStage, notes_on
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import ArchiveLayout
@@ -38,8 +38,11 @@ class DockerArchiveDestination:
             writes="one of unknown size",
             layer_types=False,
             names="reference",
-            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is to be replaced, or is called what it is not. Raises Unsupported: no archive is there."""
+        return notes_on(self._path, self.locator.text)
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
         """Find nothing: an archive is always written anew."""

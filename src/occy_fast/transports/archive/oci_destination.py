@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from occy_fast.planning.capabilities import Capabilities
-from occy_fast.transports.archive.stage import ArchiveStage, place_notes, stream_notes
+from occy_fast.transports.archive.stage import ArchiveStage, notes_on
 from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import merged_index
@@ -47,8 +47,11 @@ class OciArchiveDestination:
             referrers=True,
             keeps_manifest=True,
             writes="one of unknown size",
-            notes=(*stream_notes(self._path), *place_notes(self._path, self.locator.text)),
         )
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is to be replaced, or is called what it is not. Raises Unsupported: no archive is there."""
+        return notes_on(self._path, self.locator.text)
 
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
         """Find nothing: an archive is always written anew."""

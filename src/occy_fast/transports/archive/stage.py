@@ -58,13 +58,13 @@ class _RegionSink:
         self._stage.discard_blob(self._region)
 
 
-def place_notes(path: str, where: str) -> tuple[str, ...]:
-    """Return what a plan says of *path*, where an archive is to be: that it replaces one, or is called what it is not.
+def notes_on(path: str, where: str) -> tuple[str, ...]:
+    """Say of *path*, where an archive is to be, what is replaced there, and what it is called that it is not.
 
     Raises Unsupported: something else stands there, which nobody meant.
     """
     if path == STREAM:
-        return ()
+        return (f"standard output cannot be patched: the archive is made in {temporary_directory()}, without a name",)
     misnamed = (f"{path} is written as a plain tar, whatever its name says",) if path.endswith(_PACKED) else ()
     return (*_replaced(path, where), *misnamed)
 
@@ -137,7 +137,7 @@ class ArchiveStage(Closing, ABC):
         """Open the file that is to replace what is at the path; *stack* keeps its directory open."""
         if not self._name:
             raise Unsupported(self._locator, "the path names a directory", "name a file")
-        place_notes(self._path, self._locator)         # what was there when the plan was made may be another by now
+        notes_on(self._path, self._locator)            # what was there when the plan was made may be another by now
         self._path = replaceable(self._path, self._locator)
         parent, self._name = os.path.split(self._path)
         with output_errors(self._path, "open the directory of"):
@@ -319,10 +319,3 @@ def _blob_names(image: PublishedImage) -> tuple[str, tuple[str, ...]]:
     digests = (image.config.digest, *(layer.descriptor.digest for layer in image.layers))
     config, *layers = (f"blobs/sha256/{digest.hex}" for digest in digests)
     return config, tuple(layers)
-
-
-def stream_notes(path: str) -> tuple[str, ...]:
-    """Return what a plan says of a destination at *path*."""
-    if path != STREAM:
-        return ()
-    return (f"standard output cannot be patched: the archive is made in {temporary_directory()}, without a name",)

@@ -48,6 +48,10 @@ class DaemonDestination:
             reads_back=False,
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """Say nothing: images come beside those that are there."""
+        return ()
+
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
         """Find nothing: layers are there unpacked, and known by chain_id alone."""
         return {}

@@ -40,6 +40,10 @@ class OciLayoutDestination:
             adopts=frozenset({"link", "reflink"}),
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """Say nothing: images come beside those that are there."""
+        return ()
+
     def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
         """Find blobs in the layout if there is one. Raises BadArchive."""
         try:
