@@ -18,7 +18,6 @@ __all__ = [
     "BlobPlan",
     "BuildInfo",
     "Capabilities",
-    "Cell",
     "CheckReport",
     "Codec",
     "Contents",
@@ -50,7 +49,6 @@ __all__ = [
     "Limits",
     "Manifest",
     "ManifestEdit",
-    "Mark",
     "NamedImage",
     "NamedPlan",
     "OccyError",
@@ -66,8 +64,11 @@ __all__ = [
     "Rule",
     "Skip",
     "StreamPlan",
+    "Support",
     "Target",
     "TargetFinding",
+    "Trait",
+    "TraitRule",
     "VerifyReport",
     "WorkKey",
     "build_info",
@@ -110,8 +111,9 @@ if TYPE_CHECKING:
     from occy_fast.spec.platform import Platform
     from occy_fast.streams.layer_pass import Counters, PassResult
     from occy_fast.targets.judge import TargetFinding
-    from occy_fast.targets.target import Cell, Target
-    from occy_fast.targets.traits import Mark
+    from occy_fast.targets.rules import TraitRule
+    from occy_fast.targets.target import Support, Target
+    from occy_fast.targets.traits import Trait
     from occy_fast.transforms.base import ManifestEdit
 
 _NAMES = {
@@ -143,8 +145,9 @@ _NAMES = {
     "spec.platform": "Platform",
     "streams.layer_pass": "Counters PassResult",
     "targets.judge": "TargetFinding",
-    "targets.target": "Cell Target",
-    "targets.traits": "Mark",
+    "targets.rules": "TraitRule",
+    "targets.target": "Support Target",
+    "targets.traits": "Trait",
     "transforms.base": "ManifestEdit",
 }
 _HOME = {name: f"occy_fast.{module}" for module, names in _NAMES.items() for name in names.split()}

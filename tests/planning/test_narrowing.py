@@ -19,8 +19,8 @@ from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.limits import LIMITS
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import refused
-from occy_fast.targets.target import Cell, Target
-from occy_fast.targets.traits import contents_marks
+from occy_fast.targets.target import Support, Target
+from occy_fast.targets.traits import contents_traits
 from support.contents import ARCHIVE, LAYOUT, attestation, contents, image, index
 
 GZIP = EncoderFact(Encoding("gzip", 2), EncoderIdentity("gzip", "isal", "1", 2, 1 << 20, "native-1"))
@@ -28,12 +28,12 @@ GZIP = EncoderFact(Encoding("gzip", 2), EncoderIdentity("gzip", "isal", "1", 2, 
 
 def refusing(*features: str) -> Target:
     """Make a target that refuses some features, and nothing else is known of it."""
-    no = Cell("no", "no", ("tested",))
+    no = Support("no", "no", ("tested",))
     return Target("some", "some", "Some", "runtime", "", tuple((feature, no) for feature in features))
 
 
 def plan_for(shown: Contents, target: Target, *, archive: bool = False, **wanted: object) -> Plan:
-    facts = Facts(encoders=(GZIP,), refused=refused(contents_marks(shown), target))
+    facts = Facts(encoders=(GZIP,), refused=refused(contents_traits(shown), target))
     return make_plan(
         shown,
         Goal(target=target, **wanted),  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 
 from occy_fast.errors import UnknownTarget
 from occy_fast.targets.catalog import all_targets, find_target, sources
-from occy_fast.targets.target import UNKNOWN, Cell
+from occy_fast.targets.target import UNKNOWN, Support
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DATA = files("occy_fast.targets")
@@ -50,7 +50,7 @@ DATA = files("occy_fast.targets")
 def test_a_version_belongs_to_the_narrowest_row(name: str, row: str) -> None:
     target = find_target(name)
     assert (target.name, target.row) == (name, row)
-    assert target.cells == find_target(row).cells
+    assert target.supports == find_target(row).supports
     assert pickle.loads(pickle.dumps(target)) == target
     assert hash(target) == hash(find_target(name))
 
@@ -77,25 +77,25 @@ def test_what_resembles_nothing_is_answered_with_some_names(name: str) -> None:
 
 def test_a_row_has_what_it_inherits_unless_it_says_otherwise() -> None:
     own, parent = find_target("k3s"), find_target("containerd-1.6")
-    assert own.cell("pull.layer_zstd_docker") == parent.cell("pull.layer_zstd_docker") != UNKNOWN
-    assert parent.cell("load.whole_gzip").answer == "no"
-    assert own.cell("load.whole_gzip").answer == "yes"
-    assert find_target("openshift").cell("pull.zstd_chunked") == find_target("cri-o").cell("pull.zstd_chunked")
+    assert own.support("pull.layer_zstd_docker") == parent.support("pull.layer_zstd_docker") != UNKNOWN
+    assert parent.support("load.whole_gzip").answer == "no"
+    assert own.support("load.whole_gzip").answer == "yes"
+    assert find_target("openshift").support("pull.zstd_chunked") == find_target("cri-o").support("pull.zstd_chunked")
 
 
 def test_what_is_not_known_stays_so() -> None:
     for name in ("singularity-ce", "nomad"):
-        assert not [cell for _, cell in find_target(name).cells if cell.answer != "unknown"]
-    assert find_target("podman-4.9").cell("load.whole_gzip").answer == "unknown"     # it differs from build to build
-    assert find_target("docker-20.10").cell("load.nothing_of_the_kind") == UNKNOWN
+        assert not [cell for _, cell in find_target(name).supports if cell.answer != "unknown"]
+    assert find_target("podman-4.9").support("load.whole_gzip").answer == "unknown"     # it differs from build to build
+    assert find_target("docker-20.10").support("load.nothing_of_the_kind") == UNKNOWN
 
 
 def test_every_cell_is_an_answer_with_its_source() -> None:
     known = sources()
     for target in all_targets():
         assert target.kind in ("runtime", "platform", "registry", "tool")
-        for feature, cell in target.cells:
-            assert isinstance(cell, Cell)
+        for feature, cell in target.supports:
+            assert isinstance(cell, Support)
             assert cell.answer in ("yes", "no", "partial", "unknown"), f"{target.name} {feature}"
             assert cell.sources, f"{target.name} {feature}"
             assert set(cell.sources) <= set(known), f"{target.name} {feature}"
@@ -135,6 +135,6 @@ def test_every_known_cell_of_the_matrix_is_there(shared: Path) -> None:
         target = find_target(name)
         for feature, cell in row["cells"].items():
             if cell["v"] != "unknown":
-                found = target.cell(feature)
+                found = target.support(feature)
                 assert (found.answer, list(found.sources)) == (cell["v"], cell["src"]), f"{name} {feature}"
                 assert bool(found.error) == ("error" in cell), f"{name} {feature}"

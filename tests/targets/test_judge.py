@@ -1,4 +1,4 @@
-"""Marks and answers → findings."""
+"""Traits and answers → findings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 
 from occy_fast.image.place import Place
 from occy_fast.targets.judge import judge, refused, words_of
-from occy_fast.targets.target import Cell, Target
-from occy_fast.targets.traits import Mark
+from occy_fast.targets.rules import TraitRule
+from occy_fast.targets.target import Support, Target
+from occy_fast.targets.traits import Trait
 
 LAYER = Place("layer", number=1)
 TARGET = Target(
@@ -17,9 +18,9 @@ TARGET = Target(
     "runtime",
     "1.0 to before 2.0",
     (
-        ("load.no", Cell("no", "cannot read {path}: {number}", ("tested",))),
-        ("load.partial", Cell("partial", "", ("page",))),
-        ("load.yes", Cell("yes", "", ("tested",))),
+        ("load.no", Support("no", "cannot read {path}: {number}", ("tested",))),
+        ("load.partial", Support("partial", "", ("page",))),
+        ("load.yes", Support("yes", "", ("tested",))),
     ),
 )
 
@@ -29,29 +30,41 @@ TARGET = Target(
     [
         ("load.no", {}, "error"),
         ("load.no", {"advisory": True}, "warning"),
-        ("load.no", {"plain": True}, "error"),
+        ("load.no", {"common": True}, "error"),
         ("load.partial", {}, "warning"),
-        ("load.partial", {"plain": True}, "warning"),
+        ("load.partial", {"common": True}, "warning"),
         ("load.yes", {}, None),
         ("load.yes", {"fatal": True}, "error"),
         ("load.never_heard_of", {}, "unknown"),
-        ("load.never_heard_of", {"plain": True}, None),
+        ("load.never_heard_of", {"common": True}, None),
         ("load.never_heard_of", {"fatal": True}, "error"),
     ],
 )
-def test_a_cell_and_a_mark_make_a_severity(feature: str, more: dict[str, bool], severity: str | None) -> None:
-    mark = Mark("rule", feature, LAYER, "problem", **more)
-    found = judge([mark, mark], TARGET, "mend it")
+def test_an_answer_and_a_rule_make_a_severity(feature: str, more: dict[str, bool], severity: str | None) -> None:
+    trait = Trait(TraitRule("rule", feature, **more), LAYER, "problem")
+    found = judge([trait, trait], TARGET, "fix it")
     assert [finding.severity for finding in found] == ([severity] if severity else [])
-    assert bool(refused([mark], TARGET)) == (severity == "error")
+    assert bool(refused([trait], TARGET)) == (severity == "error")
     for finding in found:
         assert finding.target == "app-1.2"
-        assert finding.fix == (None if severity == "unknown" else "mend it")
+        assert finding.fix == (None if severity == "unknown" else "fix it")
 
 
 def test_the_consumer_s_words_are_about_this_image() -> None:
-    mark = Mark("rule", "load.no", LAYER, "problem", words=(("path", "a/{number}"), ("number", "7")))
-    plain = Mark("rule", "load.no", LAYER, "", words=(("path", "a"), ("number", "7")))
-    assert words_of(plain, TARGET) == "cannot read a: 7"
-    assert judge([mark], TARGET)[0].says.startswith("cannot read a/")
-    assert judge([Mark("rule", "load.no", LAYER, "y", mendable=False)], TARGET, "mend it")[0].fix is None
+    rule = TraitRule("rule", "load.no")
+    hostile = Trait(rule, LAYER, "problem", (("path", "a/{number}"), ("number", "7")))
+    assert words_of(Trait(rule, LAYER, "", (("path", "a"), ("number", "7"))), TARGET) == "cannot read a: 7"
+    assert judge([hostile], TARGET)[0].says.startswith("cannot read a/")
+
+
+def test_only_what_a_conversion_changes_has_a_fix() -> None:
+    for convertible in (True, False):
+        trait = Trait(TraitRule("rule", "load.no", convertible=convertible), LAYER, "problem")
+        assert judge([trait], TARGET, "fix it")[0].fix == ("fix it" if convertible else None)
+
+
+def test_a_trait_may_ask_for_something_narrower_than_its_rule() -> None:
+    rule = TraitRule("rule", "load.no")
+    [finding] = judge([Trait(rule, LAYER, "p", feature="load.partial")], TARGET)
+    assert finding.severity == "warning"
+    assert Trait(rule, LAYER, "p").feature == "load.no"

@@ -125,8 +125,10 @@ def _row_of(checked: CheckReport, target: str) -> str:
 
 
 def _verdict(checked: CheckReport, target: str) -> str:
+    from occy_fast.targets.rules import BROKEN_ARCHIVE
+
     own = [finding for finding in checked.findings if finding.target == target]
-    if any(finding.rule == "broken-archive" for finding in own):
+    if any(finding.rule == BROKEN_ARCHIVE.id for finding in own):
         return "it is broken, whoever reads it"
     if any(finding.severity == "error" for finding in own):
         return "it will fail"

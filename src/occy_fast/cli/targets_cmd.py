@@ -38,7 +38,7 @@ def targets(*, name: str | None, mode: OutputMode) -> int:
     elif name is None:
         print_lines(*target_lines(known))
     else:
-        print_lines(*cell_lines(known[0]))
+        print_lines(*support_lines(known[0]))
     return 0
 
 
@@ -48,9 +48,9 @@ def target_lines(known: tuple[Target, ...]) -> list[str]:
     return format_table(("target", "kind", "versions", ""), rows, "<<<<")
 
 
-def cell_lines(target: Target) -> list[str]:
+def support_lines(target: Target) -> list[str]:
     """Return a line for each thing that is known of one target."""
     versions = f", {target.row}: versions {target.versions}" if target.versions else ""
-    rows = [(feature, cell.answer, " ".join(cell.sources), cell.error) for feature, cell in target.cells]
+    rows = [(feature, known.answer, " ".join(known.sources), known.error) for feature, known in target.supports]
     title = f"{target.name}: {target.title}{versions}"
     return [title, *format_table(("feature", "reads it", "known from", "else it says"), rows, "<<<<")]

@@ -50,13 +50,13 @@ def refused_by_target(facts: Facts, goal: Goal, source: str) -> list[str]:
     if target is None:
         return []
     places: dict[tuple[str, str], list[Place]] = {}
-    for mark in facts.refused:
-        says = words_of(mark, target)
-        if not mark.mendable:
+    for trait in facts.refused:
+        says = words_of(trait, target)
+        if not trait.rule.convertible:
             told = f"; it says: {says}" if says else ""
-            problem = f"{target.name} does not read it ({mark.rule}): {mark.place}: {mark.problem}{told}"
+            problem = f"{target.name} does not read it ({trait.rule}): {trait.place}: {trait.problem}{told}"
             raise Unsupported(source, problem, "the image itself would have to change")
-        places.setdefault((mark.rule, says), []).append(mark.place)
+        places.setdefault((trait.rule.id, says), []).append(trait.place)
     return [
         f"{rule}: {format_places(where)}, for {target.name}" + (f", which says: {says}" if says else "")
         for (rule, says), where in places.items()

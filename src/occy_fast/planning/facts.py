@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.encoding import EncoderIdentity, Encoding
-    from occy_fast.targets.traits import Mark
+    from occy_fast.targets.rules import TraitRule
+    from occy_fast.targets.traits import Trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,15 @@ class Facts:
     chains: frozenset[Digest] = frozenset()
     encoders: tuple[EncoderFact, ...] = ()
     windows: tuple[tuple[Digest, int], ...] = ()
-    refused: tuple[Mark, ...] = ()
+    refused: tuple[Trait, ...] = ()
     skippable: frozenset[Digest] = frozenset()
     notes: tuple[str, ...] = ()
     workers: int = 1
     free: int | None = None
 
-    def refuses(self, rule: str) -> bool:
-        """Tell whether the goal's target is known not to read something of the source, by the name of its rule."""
-        return any(mark.rule == rule for mark in self.refused)
+    def refuses(self, rule: TraitRule) -> bool:
+        """Tell whether the goal's target is known not to read something of the source, by the rule that found it."""
+        return any(trait.rule == rule for trait in self.refused)
 
     def find_encoder(self, encoding: Encoding) -> EncoderFact | None:
         """Find who makes *encoding*; None for what needs no encoder."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import Unsupported, UnsupportedMediaType
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import media_type
+from occy_fast.targets.rules import INDEX_ATTESTATION
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -69,7 +70,7 @@ def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capa
 
 def fit_goal(goal: Goal, capabilities: Capabilities, facts: Facts) -> Goal:
     """Return *goal* without the attestations that its target refuses in an index."""
-    if facts.refuses("index-attestation") and capabilities.multi_platform:
+    if facts.refuses(INDEX_ATTESTATION) and capabilities.multi_platform:
         return replace(goal, attestations="drop")
     return goal
 
@@ -90,7 +91,7 @@ def reads(target: Target | None, codec: str, family: str, destination: str) -> b
 
 def surely_reads(target: Target, codec: str, family: str, destination: str) -> bool:
     """Tell whether *target* is known to read layers in *codec*, under a manifest of *family*."""
-    return all(target.cell(feature).answer == "yes" for feature in _features(codec, family, destination))
+    return all(target.support(feature).answer == "yes" for feature in _features(codec, family, destination))
 
 
 def _features(codec: str, family: str, destination: str) -> tuple[str, ...]:

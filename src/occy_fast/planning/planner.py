@@ -34,6 +34,7 @@ from occy_fast.planning.steps import (
 from occy_fast.spec.config import chain_ids
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import describe
+from occy_fast.targets.rules import INDEX_NO_PLATFORM, LEADING_SKIPPABLE_FRAME, MIXED_FAMILIES
 from occy_fast.transforms.media_types import MediaTypes
 from occy_fast.transforms.platforms import Platforms
 
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
     from occy_fast.transforms.base import ManifestEdit
-
-# What a consistent set of media types does away with.
-_MIXED = {"oci-layer-in-v2s2", "docker-layer-in-oci", "oci-config-in-v2s2", "docker-config-in-oci"}
 
 
 def make_plan(
@@ -148,7 +146,7 @@ class _Planner:
         edits: tuple[ManifestEdit, ...] = ()
         if self._translates(index.family, family) and edit.touches_index(index):
             edits = (edit,)
-        if self.facts.refuses("index-no-platform") and (unsaid := _unsaid(children)):
+        if self.facts.refuses(INDEX_NO_PLATFORM) and (unsaid := _unsaid(children)):
             edits += (Platforms(unsaid),)
         return IndexPlan(chosen.index, children, chosen.positions, family, edits)
 
@@ -178,7 +176,7 @@ class _Planner:
         family = self._family_for(image, original)
         self._check_layer_types(image, original, family, where)
         edits: tuple[MediaTypes, ...] = ()
-        mixed = any(map(self.facts.refuses, _MIXED))
+        mixed = any(map(self.facts.refuses, MIXED_FAMILIES))
         if image.manifest is not None and (mixed or self._translates(original, family)):
             edit = MediaTypes(family)
             try:
@@ -245,7 +243,7 @@ class _Planner:
         if chain is not None and chain in self.facts.chains:
             return Skip(layer, self.goal.proves_layers or self.goal.strict, self.goal.strict, chain)
         goal = fit_destination(layer, self.goal, family, self.capabilities, self.destination)
-        if goal is self.goal and self.facts.refuses("leading-skippable-frame") and digest in self.facts.skippable:
+        if goal is self.goal and self.facts.refuses(LEADING_SKIPPABLE_FRAME) and digest in self.facts.skippable:
             codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
             goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)

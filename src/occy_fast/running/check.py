@@ -1,4 +1,4 @@
-"""Whether consumers of images will read what a locator names, and the command that mends it where they will not."""
+"""Whether consumers of images will read what a locator names, and the command that puts right what they will not."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from occy_fast.image.graph import images, layers
 from occy_fast.image.place import place_of
 from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
-from occy_fast.running.fix import mend_command
+from occy_fast.running.fix import fix_command
 from occy_fast.running.report_document import check_document
-from occy_fast.running.source_traits import loader_view_of, marks_for, skippable_layers
+from occy_fast.running.source_traits import loader_view_of, skippable_layers, traits_of
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
-from occy_fast.targets.traits import Mark
+from occy_fast.targets.rules import BROKEN_IMAGE, CORRUPT_LAYER, DIFF_ID_MISMATCH, DIGEST_MISMATCH, UNREADABLE
+from occy_fast.targets.traits import Trait
 from occy_fast.transports.locator import parse_locator
 from occy_fast.transports.opening import check_access
 from occy_fast.words import format_count, printable
@@ -138,16 +139,16 @@ def check(
             wrong += _proved(contents, report.errors, view)
     # What came by with nobody looking into its layers has images all the same, once somebody does.
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
-    mends = contents is not None or (unseen and view is not None and view.layout == "legacy")
+    fixable = contents is not None or (unseen and view is not None and view.layout == "legacy")
     held = view if view is not None or contents is None else loader_view_of(contents)
     found: list[TargetFinding] = []
     for target in wanted:
-        marks = [*marks_for(held, contents, target, skippable), *wrong]
-        judged = judge(marks, target, mend_command(where, target, view, contents) if mends else None)
+        traits = [*traits_of(held, contents, target, skippable), *wrong]
+        judged = judge(traits, target, fix_command(where, target, view, contents) if fixable else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):
-            judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would mend nothing
+            judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would put nothing right
         found += judged
     return CheckReport(
         locator,
@@ -162,31 +163,29 @@ def check(
 
 def _broken(
     locator: str, contents: Contents | None, unread: OccyError | None, view: LoaderView | None, limits: Limits
-) -> Iterator[Mark]:
+) -> Iterator[Trait]:
     """Yield what is wrong whoever reads it; of a docker-archive its view tells, in the order its loaders look."""
     listed = view is not None and view.layout in ("docker-archive", "legacy")
     if unread is not None and not listed:
-        place = place_of(unread, locator)
-        yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
+        yield Trait(UNREADABLE, place_of(unread, locator), unread.describe())
     if contents is not None and not listed:
         for within, image in images(contents):
             for finding in validate(image, "", limits, within):
                 if finding.severity == "error":
-                    place = finding.place
-                    yield Mark("broken-image", "load.broken", place, finding.problem, fatal=True, mendable=False)
+                    yield Trait(BROKEN_IMAGE, finding.place, finding.problem)
 
 
-def _undecoded(locator: str, unread: OccyError | None, view: LoaderView | None) -> Iterator[Mark]:
+def _undecoded(locator: str, unread: OccyError | None, view: LoaderView | None) -> Iterator[Trait]:
     """Yield what no loader decodes, where the view alone shows nothing: a document with a value of another kind."""
     of_images = view is not None and (bool(view.images) or view.layout == "legacy")
     if of_images and isinstance(unread, BadJSON | BadManifest | BadDigest | BadArchive):
-        place = place_of(unread, locator)
-        yield Mark("unreadable", "load.unreadable", place, unread.describe(), fatal=True, mendable=False)
+        yield Trait(UNREADABLE, place_of(unread, locator), unread.describe())
 
 
-def _proved(contents: Contents, found: tuple[Finding, ...], view: LoaderView | None) -> Iterator[Mark]:
+def _proved(contents: Contents, found: tuple[Finding, ...], view: LoaderView | None) -> Iterator[Trait]:
     """Yield what reading every layer has shown."""
-    route = "load" if view is not None and view.layout == "docker-archive" else "pull"
+    loaded = view is not None and view.layout == "docker-archive"
+    feature = "load.diff_id_mismatch" if loaded else ""
     for finding in found:
         error = finding.error
         if error is None:
@@ -194,13 +193,11 @@ def _proved(contents: Contents, found: tuple[Finding, ...], view: LoaderView | N
         if isinstance(error, LimitError):                # ours, and nobody knows what the rest of the layer is
             raise error
         if not isinstance(error, DigestMismatch):
-            problem = error.describe()
-            yield Mark("corrupt-layer", f"{route}.corrupt", finding.place, problem, fatal=True, mendable=False)
+            yield Trait(CORRUPT_LAYER, finding.place, error.describe())
             continue
         for place, layer in layers(contents):
             if layer.diff_id == error.expected or layer.digest == error.expected:
                 number = str((place.number or 1) - 1)    # loaders count from 0
                 words = (("number", number), ("expected", str(error.expected)), ("found", str(error.found)))
-                rule = "diffid-mismatch" if layer.diff_id == error.expected else "digest-mismatch"
-                feature = f"{route}.diff_id_mismatch"
-                yield Mark(rule, feature, place, error.describe(), fatal=True, mendable=False, words=words)
+                rule = DIFF_ID_MISMATCH if layer.diff_id == error.expected else DIGEST_MISMATCH
+                yield Trait(rule, place, error.describe(), words, feature)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
 
-def mend_command(where: Locator, target: Target, view: LoaderView | None, contents: Contents | None) -> str | None:
+def fix_command(where: Locator, target: Target, view: LoaderView | None, contents: Contents | None) -> str | None:
     """Return the command that makes of *where* what *target* reads, beside it; None where no locator can say it."""
     selector = f":{where.reference}" if where.reference else ""
     source, options = where.text, []

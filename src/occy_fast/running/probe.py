@@ -16,7 +16,7 @@ from occy_fast.image.image import Image, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
-from occy_fast.running.source_traits import loader_view_of, marks_for, skippable_layers
+from occy_fast.running.source_traits import loader_view_of, skippable_layers, traits_of
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.judge import refused
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from occy_fast.image.loader_view import LoaderView
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
-    from occy_fast.targets.traits import Mark
+    from occy_fast.targets.traits import Trait
     from occy_fast.transports.base import Destination
 
 USUAL_ENCODER = 24 << 20
@@ -92,11 +92,11 @@ def probe_passed(contents: Contents, facts: Facts, goal: Goal) -> Facts:
     if goal.target is None:
         return facts
     skippable = skippable_layers(contents)
-    marks = marks_for(loader_view_of(contents), contents, goal.target, skippable)
+    traits = traits_of(loader_view_of(contents), contents, goal.target, skippable)
     return replace(
         facts,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
-        refused=(*facts.refused, *refused(marks, goal.target)),
+        refused=(*facts.refused, *refused(traits, goal.target)),
         skippable=skippable,
     )
 
@@ -140,11 +140,11 @@ def _is_linkable(layer: Layer, directory: str) -> bool:
 
 def _refused(
     view: LoaderView | None, contents: Contents, goal: Goal, skippable: frozenset[Digest]
-) -> tuple[Mark, ...]:
+) -> tuple[Trait, ...]:
     """Return what of the source the goal's target does not read; of a stream, what shows before it is read."""
     if goal.target is None:
         return ()
-    return refused(marks_for(view, contents, goal.target, skippable), goal.target)
+    return refused(traits_of(view, contents, goal.target, skippable), goal.target)
 
 
 def _encodings(goal: Goal, skippable: frozenset[Digest]) -> list[Encoding]:

@@ -1,4 +1,4 @@
-"""The marks of what a source shows, as one target comes by them."""
+"""The traits of what a source shows, as one target comes by them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from occy_fast.image.graph import images
 from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.streams.sniff import begins_skippable
-from occy_fast.targets.traits import Mark, contents_marks, layer_type_marks, loader_view_marks
+from occy_fast.targets.traits import Trait, contents_traits, layer_type_traits, loader_view_traits
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Layer, Node
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 _GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-def marks_for(
+def traits_of(
     view: LoaderView | None, contents: Contents | None, target: Target, skippable: frozenset[Digest]
-) -> Iterator[Mark]:
+) -> Iterator[Trait]:
     """Yield what *target* comes by: it reads manifest.json, or the manifests of the layout beside it, or both."""
     if view is not None:
-        yield from loader_view_marks(view, host_architecture())
-    reads_layout = view is None or not view.dual or target.cell("load.oci_archive").answer == "yes"
+        yield from loader_view_traits(view, host_architecture())
+    reads_layout = view is None or not view.dual or target.support("load.oci_archive").answer == "yes"
     if contents is not None and reads_layout:
-        yield from contents_marks(contents, skippable)
+        yield from contents_traits(contents, skippable)
     elif contents is not None:                       # manifest.json does not say what its layers are
         for within, image in images(contents):
             if not image.artifact and not is_attestation(image):
-                yield from layer_type_marks(image, within)
+                yield from layer_type_traits(image, within)
 
 
 def loader_view_of(contents: Contents) -> LoaderView:

@@ -12,7 +12,7 @@ from typing import Any
 
 from occy_fast import schema
 from occy_fast.errors import UnknownTarget
-from occy_fast.targets.target import Cell, Target
+from occy_fast.targets.target import Support, Target
 
 _NAMED_VERSION = re.compile(
     r"(?P<product>[a-z][a-z-]*?)-(?P<version>[0-9]{1,9}(?:\.[0-9]{1,9}){0,9})"
@@ -29,7 +29,7 @@ def all_targets() -> tuple[Target, ...]:
 
 
 def sources() -> dict[str, str]:
-    """Return what each source of a cell is."""
+    """Return what each source of an answer is."""
     return dict(_read("matrix.json")["sources"])
 
 
@@ -96,32 +96,32 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in version.split(".") if number)
 
 
-def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Cell]]) -> Target:
-    """Make a target of its row, and of the rows it inherits from where it has no cell of its own."""
-    cells: dict[str, Cell] = {}
+def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Support]]) -> Target:
+    """Make a target of its row, and of the rows it inherits from where it has no answer of its own."""
+    supports: dict[str, Support] = {}
     row: str | None = name
     while row is not None:
-        own = {feature: _cell(words) for feature, words in rows[row]["cells"].items()}
-        cells = {**tested.get(row, {}), **own, **cells}
+        own = {feature: _support(words) for feature, words in rows[row]["cells"].items()}
+        supports = {**tested.get(row, {}), **own, **supports}
         row = rows[row].get("inherits")
-    known = [(feature, cell) for feature, cell in cells.items() if cell.answer != "unknown" or cell.sources]
+    known = [pair for pair in supports.items() if pair[1].answer != "unknown" or pair[1].sources]
     own = rows[name]
     return Target(name, name, own["name"], own["kind"], _versions(own), tuple(sorted(known, key=itemgetter(0))))
 
 
-def _tested(document: dict[str, Any]) -> dict[str, dict[str, Cell]]:
+def _tested(document: dict[str, Any]) -> dict[str, dict[str, Support]]:
     """Spread what was tested over the rows of each group; what a row says for itself comes last, and holds."""
     groups: dict[str, list[str]] = document["groups"]
-    found: dict[str, dict[str, Cell]] = {}
+    found: dict[str, dict[str, Support]] = {}
     for feature, answers in document["cells"].items():
         for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] != "all")):
             for row in groups.get(who, [who]):
-                found.setdefault(row, {})[feature] = _cell([*words, "tested"])
+                found.setdefault(row, {})[feature] = _support([*words, "tested"])
     return found
 
 
-def _cell(words: list[str]) -> Cell:
-    return Cell(words[0], words[1] if len(words) > 2 else "", tuple(words[-1].split()))  # type: ignore[arg-type]  # checked by its test
+def _support(words: list[str]) -> Support:
+    return Support(words[0], words[1] if len(words) > 2 else "", tuple(words[-1].split()))  # type: ignore[arg-type]  # checked by its test
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a target makes of the marks of an image: findings, and what nobody knows."""
+"""What a target makes of the traits of an image: findings, and what nobody knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from occy_fast.image.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
-    from occy_fast.targets.traits import Mark
+    from occy_fast.targets.traits import Trait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,43 +30,46 @@ class TargetFinding(Finding):
     fix: str | None = None
 
 
-def judge(marks: Iterable[Mark], target: Target, fix: str | None = None) -> tuple[TargetFinding, ...]:
-    """Return what *target* makes of *marks*, each finding once; *fix* is the command for what it can put right."""
-    found = (finding for mark in marks if (finding := _finding(mark, target, fix)) is not None)
+def judge(traits: Iterable[Trait], target: Target, fix: str | None = None) -> tuple[TargetFinding, ...]:
+    """Return what *target* makes of *traits*, each finding once; *fix* is the command for what it can put right."""
+    found = (finding for trait in traits if (finding := _finding(trait, target, fix)) is not None)
     return tuple(dict.fromkeys(found))
 
 
-def refused(marks: Iterable[Mark], target: Target) -> tuple[Mark, ...]:
-    """Return the marks that *target* is known not to read, wherever it runs."""
-    return tuple(mark for mark in marks if mark.fatal or (target.refuses(mark.feature) and not mark.advisory))
+def refused(traits: Iterable[Trait], target: Target) -> tuple[Trait, ...]:
+    """Return the traits that *target* is known not to read, wherever it runs."""
+    return tuple(trait for trait in traits if _severity(trait, target) == "error")
 
 
-def words_of(mark: Mark, target: Target) -> str:
-    """Return what *target* prints for *mark*; empty where that is not known."""
-    says = target.cell(mark.feature).error
-    for name, value in mark.words:
+def words_of(trait: Trait, target: Target) -> str:
+    """Return what *target* prints for *trait*; empty where that is not known."""
+    says = target.support(trait.feature).error
+    for name, value in trait.words:
         says = says.replace(f"{{{name}}}", value)
     return says
 
 
-def _finding(mark: Mark, target: Target, fix: str | None) -> TargetFinding | None:
-    cell = target.cell(mark.feature)
-    severity: Severity
-    if mark.fatal or (cell.answer == "no" and not mark.advisory):
-        severity = "error"
-    elif cell.answer in ("no", "partial"):
-        severity = "warning"
-    elif cell.answer == "unknown" and not mark.plain:
-        severity = "unknown"
-    else:
+def _severity(trait: Trait, target: Target) -> Severity | None:
+    """Return how bad a trait is for *target*; None where it is nothing to speak of."""
+    rule, answer = trait.rule, target.support(trait.feature).answer
+    if rule.fatal or (answer == "no" and not rule.advisory):
+        return "error"
+    if answer in ("no", "partial"):
+        return "warning"
+    return "unknown" if answer == "unknown" and not rule.common else None
+
+
+def _finding(trait: Trait, target: Target, fix: str | None) -> TargetFinding | None:
+    severity = _severity(trait, target)
+    if severity is None:
         return None
     return TargetFinding(
-        rule=mark.rule,
+        rule=trait.rule.id,
         severity=severity,
         target=target.name,
-        place=mark.place,
-        problem=mark.problem,
-        says=words_of(mark, target) if severity != "unknown" else "",
-        sources=cell.sources,
-        fix=fix if mark.mendable and severity != "unknown" else None,
+        place=trait.place,
+        problem=trait.problem,
+        says=words_of(trait, target) if severity != "unknown" else "",
+        sources=target.support(trait.feature).sources,
+        fix=fix if trait.rule.convertible and severity != "unknown" else None,
     )

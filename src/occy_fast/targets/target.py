@@ -9,7 +9,7 @@ Answer = Literal["yes", "no", "partial", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Support:
     """Whether a consumer reads what has a feature.
 
     Attributes:
@@ -22,7 +22,7 @@ class Cell:
     sources: tuple[str, ...] = ()
 
 
-UNKNOWN = Cell("unknown")
+UNKNOWN = Support("unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Target:
         title: what people call it.
         kind: "runtime", "platform", "registry" or "tool".
         versions: those it speaks for: "20.10 to before 23.0"; empty where it is about no product's versions.
-        cells: (feature, Cell) for all that is known of it, sorted; features are "load." for what it reads from an
+        supports: (feature, Support) for all that is known of it, sorted; features are "load." for what it reads from an
             archive, "pull." for what it takes from a registry.
     """
 
@@ -44,15 +44,15 @@ class Target:
     title: str
     kind: str
     versions: str
-    cells: tuple[tuple[str, Cell], ...] = field(repr=False)
+    supports: tuple[tuple[str, Support], ...] = field(repr=False)
 
-    def cell(self, feature: str) -> Cell:
+    def support(self, feature: str) -> Support:
         """Return what is known about *feature*."""
-        return next((cell for name, cell in self.cells if name == feature), UNKNOWN)
+        return next((support for name, support in self.supports if name == feature), UNKNOWN)
 
     def refuses(self, feature: str) -> bool:
         """Tell whether the consumer is known not to read what has *feature*."""
-        return self.cell(feature).answer == "no"
+        return self.support(feature).answer == "no"
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is known of it as plain JSON values, as `occy-fast targets --json` lists it."""
@@ -63,7 +63,7 @@ class Target:
             "kind": self.kind,
             "versions": self.versions or None,
             "features": {
-                feature: {"answer": cell.answer, "error": cell.error or None, "sources": list(cell.sources)}
-                for feature, cell in self.cells
+                feature: {"answer": known.answer, "error": known.error or None, "sources": list(known.sources)}
+                for feature, known in self.supports
             },
         }

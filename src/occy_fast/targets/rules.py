@@ -1,0 +1,121 @@
+"""The rules by which something about an image is worth telling, and what holds wherever one of them finds something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class TraitRule:
+    """One rule.
+
+    Attributes:
+        id: what people, scripts and plans call it.
+        feature: what a target is asked about, unless the trait itself says something narrower.
+        fatal: what it finds is wrong in itself: no consumer reads it, whatever is known of one.
+        common: so common that it is not worth mentioning where nobody knows.
+        advisory: it depends on what nobody has said: a warning at most.
+        convertible: another form of the same image has no such trait.
+    """
+
+    id: str
+    feature: str
+    fatal: bool = False
+    common: bool = False
+    advisory: bool = False
+    convertible: bool = True
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def _fatal(id: str, feature: str) -> TraitRule:
+    """Make the rule for what no conversion mends."""
+    return TraitRule(id, feature, fatal=True, convertible=False)
+
+
+# -------------------------------------------------------------------------------------------------- an archive
+
+BROKEN_ARCHIVE: Final = _fatal("broken-archive", "load.unreadable")
+NO_IMAGE: Final = _fatal("no-image", "load.no_manifest")
+MANIFEST_UNREADABLE: Final = _fatal("manifest-unreadable", "load.bad_manifest")
+OCI_ONLY_ARCHIVE: Final = TraitRule("oci-only-archive", "load.oci_archive")
+ENTRY_PARENT: Final = TraitRule("entry-parent", "load.parent_entry", convertible=False)
+LEGACY_V1: Final = TraitRule("legacy-v1", "load.legacy_v1")
+LEGACY_REPOSITORIES: Final = TraitRule("legacy-repositories", "load.legacy_no_repositories")
+LEGACY_STRAYS: Final = TraitRule("legacy-strays", "load.legacy_extra_directory")
+SEVERAL_IMAGES: Final = TraitRule("several-images", "load.multi_image", common=True)
+WHOLE: Final = {
+    codec: TraitRule(f"whole-{codec}", f"load.whole_{codec}") for codec in ("gzip", "zstd", "xz", "bzip2")
+}
+"""For an archive that is compressed as a whole, by codec."""
+
+# -------------------------------------------------------------------------------------------------- manifest.json
+
+TAG_NONE: Final = TraitRule("tag-none", "load.no_tags", common=True)
+TAG_INVALID: Final = TraitRule("tag-invalid", "load.tag_malformed")
+PATHS_PARENT: Final = TraitRule("paths-parent", "load.parent_in_manifest", convertible=False)
+PATHS_ABSOLUTE: Final = TraitRule("paths-absolute", "load.absolute_in_manifest")
+PATHS_DOTSLASH: Final = TraitRule("paths-dotslash", "load.dotslash_in_manifest")
+SAME_PATH: Final = _fatal("same-path", "load.same_path_two_diff_ids")
+CONFIG_MISSING: Final = _fatal("config-missing", "load.missing_config")
+CONFIG_UNREADABLE: Final = _fatal("config-unreadable", "load.bad_config")
+LAYER_MISSING: Final = _fatal("layer-missing", "load.missing_layer")
+LINK_ESCAPING: Final = _fatal("link-escaping", "load.symlink_escape")
+LINK_ABSOLUTE: Final = TraitRule("link-absolute", "load.symlink_absolute")
+DUP_HARDLINK: Final = TraitRule("dup-hardlink", "load.dup_hardlink")
+DUP_SYMLINK: Final = TraitRule("dup-symlink", "load.dup_symlink", common=True)
+
+# -------------------------------------------------------------------------------------------------- a config
+
+NO_ROOTFS: Final = _fatal("no-rootfs", "load.no_rootfs")
+LAYER_COUNT: Final = _fatal("layer-count", "load.layer_count")
+HISTORY_COUNT: Final = TraitRule("history-count", "load.history_count", convertible=False)
+WINDOWS: Final = TraitRule("windows", "load.windows", common=True, convertible=False)
+ARCHITECTURE_MISSING: Final = TraitRule("architecture-missing", "load.no_architecture", common=True, convertible=False)
+FOREIGN_ARCHITECTURE: Final = TraitRule(
+    "foreign-architecture", "load.foreign_arch", common=True, advisory=True, convertible=False
+)
+
+# -------------------------------------------------------------------------------------------------- indexes, manifests
+
+MANIFEST_LIST: Final = TraitRule("manifest-list", "pull.manifest_list", common=True)
+OCI_INDEX: Final = TraitRule("oci-index", "pull.oci_index", common=True)
+INDEX_NO_MEDIA_TYPE: Final = TraitRule("index-no-media-type", "pull.index_no_mediatype", common=True)
+INDEX_ATTESTATION: Final = TraitRule("index-attestation", "pull.index_attestation", common=True)
+INDEX_NO_PLATFORM: Final = TraitRule("index-no-platform", "pull.index_no_platform", common=True)
+V2S2_MANIFEST: Final = TraitRule("v2s2-manifest", "pull.v2s2", common=True)
+OCI_MANIFEST: Final = TraitRule("oci-manifest", "pull.oci_manifest", common=True)
+MANIFEST_NO_MEDIA_TYPE: Final = TraitRule("manifest-no-media-type", "pull.manifest_no_mediatype", common=True)
+SUBJECT: Final = TraitRule("subject", "pull.annotations_subject", common=True, convertible=False)
+OCI_CONFIG_IN_V2S2: Final = TraitRule("oci-config-in-v2s2", "pull.mix_oci_config_in_v2s2")
+DOCKER_CONFIG_IN_OCI: Final = TraitRule("docker-config-in-oci", "pull.mix_docker_config_in_oci")
+OCI_LAYER_IN_V2S2: Final = TraitRule("oci-layer-in-v2s2", "pull.mix_oci_layer_in_v2s2")
+DOCKER_LAYER_IN_OCI: Final = TraitRule("docker-layer-in-oci", "pull.mix_docker_layer_in_oci")
+MIXED_FAMILIES: Final = frozenset({OCI_CONFIG_IN_V2S2, DOCKER_CONFIG_IN_OCI, OCI_LAYER_IN_V2S2, DOCKER_LAYER_IN_OCI})
+"""What a consistent set of media types does away with."""
+
+# -------------------------------------------------------------------------------------------------- a layer
+
+LAYER_ENCODING: Final = {
+    "none": TraitRule("plain-layer", "load.docker_archive", common=True),
+    "gzip": TraitRule("gzip-layer", "load.docker_archive_gzip", common=True),
+    "zstd": TraitRule("zstd-layer", "load.docker_archive_zstd"),
+    "xz": TraitRule("xz-layer", "load.docker_archive_xz"),
+    "bzip2": TraitRule("bzip2-layer", "load.docker_archive_bzip2"),
+}
+"""By codec; the features are those of an archive, and a registry has others."""
+
+V2S2_ZSTD: Final = TraitRule("v2s2-zstd", "pull.layer_zstd_docker")
+LEADING_SKIPPABLE_FRAME: Final = TraitRule("leading-skippable-frame", "load.leading_skippable_frame")
+ENCRYPTED_LAYER: Final = TraitRule("encrypted-layer", "pull.layer_encrypted", convertible=False)
+LAYER_TYPE: Final = TraitRule("layer-type", "pull.layer_type", convertible=False)
+
+# -------------------------------------------------------------------------------------------------- what reading shows
+
+UNREADABLE: Final = _fatal("unreadable", "load.unreadable")
+BROKEN_IMAGE: Final = _fatal("broken-image", "load.broken")
+CORRUPT_LAYER: Final = _fatal("corrupt-layer", "pull.corrupt")
+DIFF_ID_MISMATCH: Final = _fatal("diffid-mismatch", "pull.diff_id_mismatch")
+DIGEST_MISMATCH: Final = _fatal("digest-mismatch", "pull.diff_id_mismatch")
