@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from occy_fast import api
 from occy_fast.context.access import Access
 from occy_fast.errors import NotFound, OccyError, Unsupported, UsageError
 from occy_fast.planning.goal import Goal
+from occy_fast.planning.goal_words import GoalWords, make_goal
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.platform import Platform
+from occy_fast.targets.catalog import find_target
 from support.image_builders import docker_archive, make_image, oci_layout
 
 
@@ -47,7 +51,7 @@ def test_open_image_shows_plain_data(tmp_path: Path) -> None:
     ],
 )
 def test_words_become_a_goal(words: dict[str, Any], goal: Goal | None) -> None:
-    made = api.make_goal(**words)
+    made = make_goal(**words)
     assert made == goal or (goal is None and made.platforms == (Platform("linux", "arm64"), Platform("linux", "amd64")))
 
 
@@ -66,7 +70,7 @@ def test_words_become_a_goal(words: dict[str, Any], goal: Goal | None) -> None:
 )
 def test_words_that_mean_nothing(words: dict[str, Any], error: type[OccyError]) -> None:
     with pytest.raises(error):
-        api.make_goal(**words)
+        make_goal(**words)
 
 
 def test_a_plan_touches_nothing(tmp_path: Path) -> None:
@@ -153,9 +157,74 @@ def test_one_word_where_several_are_expected(tmp_path: Path) -> None:
             call()
 
 
-def test_a_path_object_is_no_locator(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"is no locator .a locator is text: str\(path\)"):
-        occy_fast.inspect(tmp_path)  # type: ignore[arg-type]
+def contents_of(source: Any) -> Any:
+    with occy_fast.open_image(source) as contents:
+        return contents
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "open_image": contents_of,
+    "inspect": occy_fast.inspect,
+    "verify": occy_fast.verify,
+    "check": lambda source: occy_fast.check(source, ["docker-29.0"]),
+    "plan": lambda source: occy_fast.plan(source, "oci:out:app"),
+    "convert": lambda source: occy_fast.convert(source, "oci:out:app").plan,
+}
+
+
+@pytest.mark.parametrize("name", ["app.tar", "docker-archive:app.tar", "-", "x:y"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_path_object_is_a_path_whatever_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    docker_archive(tmp_path / name, [make_image("one", names=["app:1"])])
+    found = CALLS[call](Path(name))
+    told = found.source if call in ("plan", "convert") else found.locator
+    assert told == ("app.tar" if name == "app.tar" else f"./{name}")
+    assert CALLS[call](tmp_path / name)
+    assert CALLS[call](told)                                 # what is told is a locator of the same
+
+
+def test_a_path_is_no_destination_and_bytes_are_no_locator(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "app.tar", [make_image()])
+    with pytest.raises(UsageError, match=r"out\.tar' names no transport"):
+        occy_fast.plan(archive, tmp_path / "out.tar")
+    for call in CALLS.values():
+        with pytest.raises(UsageError, match=r"is no locator .a locator is text"):
+            call(bytes(archive))
+
+
+def test_a_socket_may_be_a_path_object() -> None:
+    access = Access(Path("/run/some.sock"))
+    assert access == Access("/run/some.sock")
+    assert access.socket == "/run/some.sock"
+    with pytest.raises(UsageError, match="has a login or a query in it"):
+        Access("tcp://me:secret@host:1")
+
+
+def test_a_target_may_be_a_value(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "app.tar", [make_image()])
+    target = find_target("docker-20.10.24")
+    report = occy_fast.check(archive, [target, "docker-20.10.24"])
+    assert report.targets == ("docker-20.10.24",)
+    assert report == occy_fast.check(archive, ["docker-20.10.24"])
+
+
+@pytest.mark.parametrize("function", [occy_fast.plan, occy_fast.convert])
+def test_help_lists_the_words_of_a_goal(function: Callable[..., Any]) -> None:
+    signature = inspect.signature(function)
+    for field in fields(Goal):
+        assert signature.parameters[field.name].default == field.default
+        assert f"        {field.name}: " in (function.__doc__ or "")
+    assert "words" not in signature.parameters
+    assert "**words" not in (function.__doc__ or "")
+    assert list(GoalWords.__annotations__) == [field.name for field in fields(Goal)]
+
+
+def test_a_word_that_no_goal_has(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword 'compression'"):
+        occy_fast.plan("a.tar", "oci:out", compression="zstd")  # type: ignore[call-arg]
 
 
 def test_a_plan_prints_as_a_dry_run_does(tmp_path: Path) -> None:

@@ -38,7 +38,10 @@ def names_in(module: str) -> dict[str, Any]:
 
 
 def annotations_of(value: Any) -> dict[str, Any]:
-    return typing.get_type_hints(value, globalns=names_in(value.__module__), localns={})
+    kinds = value.__mro__ if inspect.isclass(value) else [value]         # a field may be another module's
+    modules = [kind.__module__ for kind in reversed(kinds) if kind.__module__.startswith("occy_fast")]
+    names = {name: found for module in modules for name, found in names_in(module).items()}
+    return typing.get_type_hints(value, globalns=names, localns={})
 
 
 def hints_of(value: Any) -> Iterator[Any]:

@@ -2,6 +2,14 @@
 
 Public are the names in `__all__`: the functions, and every class that their signatures reach; the errors they raise are
 in `occy_fast.errors`. A name's module is imported when the name is first used.
+
+The functions share these keywords:
+    limits: Limits, of what is read; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
+    max_layer: bytes the tar of a layer may have, in place of what *limits* say.
+    workers: threads that decode, hash and encode; None takes the processors this process may use.
+    access: Access, how a daemon is reached and how patient to be with it; refused where no daemon is named.
+    progress: called with a Progress a few times a second while layers are read, by the thread that made the call.
+    cancel: a threading.Event; once it is set, by any thread, the call ends with Cancelled and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -33,6 +41,7 @@ __all__ = [
     "FileRegion",
     "Finding",
     "Goal",
+    "GoalWords",
     "History",
     "Image",
     "ImageConfig",
@@ -95,6 +104,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import EncoderFact, Facts
     from occy_fast.planning.goal import Goal
+    from occy_fast.planning.goal_words import GoalWords
     from occy_fast.planning.plan import Plan, StreamPlan
     from occy_fast.planning.rules import Rule
     from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
@@ -129,6 +139,7 @@ _NAMES = {
     "planning.capabilities": "Capabilities",
     "planning.facts": "EncoderFact Facts",
     "planning.goal": "Goal",
+    "planning.goal_words": "GoalWords",
     "planning.plan": "Plan StreamPlan",
     "planning.rules": "Rule",
     "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",

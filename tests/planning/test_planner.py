@@ -663,7 +663,7 @@ verifies layers
 )
 TABLE["further names"] = (
     lambda: printed(
-        contents(image("a"), names=["app:1"]), goal(names=("x.io/b:2", "docker.io/library/app:1")), archive=True
+        contents(image("a"), names=["app:1"]), goal(tags=("x.io/b:2", "docker.io/library/app:1")), archive=True
     ),
     """\
 oci:in -> docker-archive:out.tar

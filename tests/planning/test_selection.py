@@ -112,7 +112,7 @@ def test_images_of_one_name_are_joined_where_an_index_fits() -> None:
 @pytest.mark.parametrize(
     ("shown", "capabilities", "wanted", "error", "text"),
     [
-        (contents(AMD, image("c")), ARCHIVE, {"names": ("app:1",)}, AmbiguousReference, "the destination names one"),
+        (contents(AMD, image("c")), ARCHIVE, {"tags": ("app:1",)}, AmbiguousReference, "the destination names one"),
         (contents(index(AMD, ARM)), ARCHIVE, {}, AmbiguousReference, "is an index of several images"),
         (contents(index(AMD)), LAYOUT, {"platforms": ["linux/arm64"]}, MissingPlatform, "linux/arm64"),
         (contents(AMD), LAYOUT, {"platforms": ["linux/arm64"]}, MissingPlatform, "linux/amd64"),

@@ -19,6 +19,7 @@ from occy_fast.errors import (
     UnsupportedMediaType,
     UsageError,
 )
+from occy_fast.planning.goal_words import make_goal
 from support.image_builders import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, BuiltImage, dumps, make_image, sha256
 from support.outputs import read_archive
 
@@ -315,7 +316,7 @@ class TestNeitherImageNorIndex:
 
 def test_words_that_mean_nothing() -> None:
     with pytest.raises(UsageError, match="known are: keep, drop"):
-        api.make_goal(attestations="leave")  # type: ignore[arg-type]
+        make_goal(attestations="leave")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="'all' stands beside"):
-        api.make_goal(platforms=["all", "linux/amd64"])
-    assert api.make_goal(platforms=["all"]) == api.make_goal()
+        make_goal(platforms=["all", "linux/amd64"])
+    assert make_goal(platforms=["all"]) == make_goal()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from occy_fast import api
 from occy_fast.files.space import free_space
 from occy_fast.planning.facts import Facts
+from occy_fast.planning.goal_words import make_goal
 from occy_fast.running.probe import nearest_directory, probe
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.locator import parse_locator
@@ -22,7 +22,7 @@ from support.opening import call_of, open_destination, open_source
 def facts_of(source: str, destination: str, **wanted: Any) -> Facts:
     with open_source(source) as opened:
         contents = opened.read()
-        return probe(contents, opened.loader_view(), open_destination(destination), api.make_goal(**wanted), call_of())
+        return probe(contents, opened.loader_view(), open_destination(destination), make_goal(**wanted), call_of())
 
 
 def digests(image: Any) -> frozenset[Digest]:

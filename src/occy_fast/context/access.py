@@ -32,12 +32,25 @@ class Access:
         retry_delay: seconds between two tries.
     """
 
-    socket: str | None = None
-    timeout: float = 300.0
-    retries: int = 0
-    retry_delay: float = 5.0
+    socket: str | None
+    timeout: float
+    retries: int
+    retry_delay: float
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        timeout: float = 300.0,
+        retries: int = 0,
+        retry_delay: float = 5.0,
+    ) -> None:
+        """Check the values. Raises UsageError."""
+        place = os.fspath(socket) if isinstance(socket, os.PathLike) else socket
+        for name, value in zip(self.__slots__, (place, timeout, retries, retry_delay), strict=True):
+            object.__setattr__(self, name, value)        # as a dataclass does that is frozen
+        self._check()
+
+    def _check(self) -> None:
         if self.socket == "":
             raise UsageError("the socket has an empty name", "name its path")
         if self.socket is not None:

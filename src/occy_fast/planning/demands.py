@@ -27,7 +27,7 @@ def check_demands(goal: Goal, capabilities: Capabilities, destination: str) -> N
             )
     if goal.format != "keep" and goal.format not in capabilities.families:
         raise Unsupported(destination, f"it cannot hold manifests of the format {goal.format}")
-    if goal.names and capabilities.names == "ref":
+    if goal.tags and capabilities.names == "ref":
         raise Unsupported(destination, "an image has one name there", "name it behind the path")
     if goal.verify == "destination" and not capabilities.reads_back:
         problem = "what a daemon has cannot be read back, so that nothing would prove what is skipped"

@@ -43,7 +43,7 @@ class Goal:
         archive_layout: how a docker-archive is built: "universal" is what every consumer loads, "docker-20.10" what
             Docker 1.10 to 24 writes, with the same ids of layers.
         target: who is to read the result; what that is known to refuse is changed, and nothing else.
-        names: further names for the image, where the destination gives several; full image references.
+        tags: further names for the image, where the destination gives several; full image references.
     """
 
     encoding: Encoding | Keep | None = None
@@ -55,7 +55,7 @@ class Goal:
     attestations: Attestations = "keep"
     archive_layout: ArchiveLayout = "universal"
     target: Target | None = None
-    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @property
     def proves_layers(self) -> bool:

@@ -168,7 +168,7 @@ class _Selector:
     limits: Limits
 
     def select(self) -> Selection:
-        named_once = self.reference is not None or bool(self.goal.names)
+        named_once = self.reference is not None or bool(self.goal.tags)
         images = join(
             self.contents,
             self.goal.platforms,
@@ -237,7 +237,7 @@ class _Selector:
         if self.reference is not None:
             name, ref = _full_name(self.reference), self.reference
             names = () if name is None else (name,)
-        names = tuple(dict.fromkeys((*names, *self.goal.names)))
+        names = tuple(dict.fromkeys((*names, *self.goal.tags)))
         if self.capabilities.names == "reference":
             if ref is not None and not names:
                 remarks = (*remarks, Unnamed(ref))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -42,8 +43,11 @@ if TYPE_CHECKING:
     from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
+    from occy_fast.running.examine import Examination
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
+    from occy_fast.targets.target import Target
+    from occy_fast.transports.locator import Locator
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +104,59 @@ class CheckReport:
 
 @resource_errors()
 def check(
-    locator: str,
-    targets: Iterable[str],
+    locator: str | os.PathLike[str],
+    targets: Iterable[str | Target],
     *,
     deep: bool = False,
+    limits: Limits | None = None,
+    max_layer: int | None = None,
     workers: int | None = None,
+    access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
-    max_layer: int | None = None,
-    limits: Limits | None = None,
-    access: Access = USUAL_ACCESS,
 ) -> CheckReport:
     """Find out whether *targets* will read what *locator* names: from headers, first bytes and documents.
 
     Args:
+        locator: text such as "docker-archive:app.tar", or a path.
         targets: names such as "docker-20.10" or "docker-20.10.24".
         deep: read every layer as well, and take the digest of the tar inside.
-        workers, progress, cancel, max_layer, limits: as verify takes them, where it is *deep*.
-        access: how a daemon is reached.
+        limits, max_layer, workers, access, progress, cancel: as the package describes them.
+    Returns:
+        A CheckReport; its `ok` says whether all targets will read it, its findings what fails, what they will say, and
+        the command that mends it.
     Raises:
-        UnknownTarget, UsageError, NotFound, Unsupported, LimitError, Cancelled, TransportError, and nothing that an
-        image could be guilty of.
+        UnknownTarget, UsageError, NotFound, InputError, ResourceError, Unsupported, LimitError, TransportError,
+        Cancelled, and nothing that an image could be guilty of.
     """
     if isinstance(targets, str):
         raise UsageError(f"targets are several names, and '{targets}' is one", f"name ['{targets}']")
-    wanted = tuple(map(find_target, dict.fromkeys(targets)))
+    named = (find_target(target) if isinstance(target, str) else target for target in targets)
+    wanted = tuple({target.name: target for target in named}.values())
     where = parse_locator(locator)
     check_access(access, where)
     call = Call.of(
         limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
     )
-    view, contents, unread, report = call.retrying(lambda: examine(where, call, deep=deep))
-    wrong = list(_broken(where.text, contents, unread, view, call.limits))
+    seen = call.retrying(lambda: examine(where, call, deep=deep))
+    found = list(_judged(wanted, where, seen, call.limits))
+    return CheckReport(
+        where.text,
+        tuple(target.name for target in wanted),
+        tuple(finding for finding in found if finding.severity != "unknown"),
+        tuple(finding for finding in found if finding.severity == "unknown"),
+        seen.unread,
+        seen.report is not None,
+        tuple(target.row for target in wanted),
+    )
+
+
+def _judged(
+    targets: Iterable[Target], where: Locator, seen: Examination, limits: Limits
+) -> Iterator[TargetFinding]:
+    """Yield what each of *targets* makes of what was seen, one after the other."""
+    view, contents, unread, report = seen
+    wrong = list(_broken(where.text, contents, unread, view, limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
@@ -141,24 +166,14 @@ def check(
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
     fixable = contents is not None or (unseen and view is not None and view.layout == "legacy")
     held = view if view is not None or contents is None else loader_view_of(contents)
-    found: list[TargetFinding] = []
-    for target in wanted:
+    for target in targets:
         traits = [*traits_of(held, contents, target, skippable), *wrong]
         judged = judge(traits, target, fix_command(where, target, view, contents) if fixable else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):
             judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would put nothing right
-        found += judged
-    return CheckReport(
-        locator,
-        tuple(target.name for target in wanted),
-        tuple(finding for finding in found if finding.severity != "unknown"),
-        tuple(finding for finding in found if finding.severity == "unknown"),
-        unread,
-        report is not None,
-        tuple(target.row for target in wanted),
-    )
+        yield from judged
 
 
 def _broken(

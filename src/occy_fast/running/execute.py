@@ -34,20 +34,19 @@ if TYPE_CHECKING:
 def execute(
     plan: Plan | StreamPlan,
     *,
+    limits: Limits | None = None,
+    max_layer: int | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
-    max_layer: int | None = None,
-    limits: Limits | None = None,
 ) -> ConvertResult:
     """Run *plan*: move and prove every blob, then publish all of it in one operation, or nothing.
 
     Args:
-        workers: threads for decoding, hashing and encoding; None takes what this process may use.
-        progress: called a few times a second, by the calling thread.
-        cancel: once set, the call ends with Cancelled.
-        max_layer: bytes a layer's tar may have, in place of what *limits* say.
-        limits: what the layers may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
+        plan: as plan() made it; how daemons are reached is part of it.
+        limits, max_layer, workers, progress, cancel: as the package describes them.
+    Returns:
+        A ConvertResult: digest of what was published, its layers with both digests and sizes, names, seconds.
     Raises:
         UsageError: so many workers, or such a limit, cannot be.
         IntegrityError: bytes are not what they claim to be.
@@ -56,6 +55,8 @@ def execute(
         TransportError: a daemon failed, as often as the plan allows.
         PlanStale: source or destination changed since the plan was made.
         Unsupported: a plan of rules turns out to be none for what came.
+        InputError, ResourceError: the source cannot be read, or memory, threads or descriptors ran out.
+        Cancelled: as the caller asked.
     """
     began = time.monotonic()
     # where the plan was made, paths stay as its maker wrote them, also in messages

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from occy_fast.transports.opening import check_access, open_source
 from occy_fast.words import format_count, printable, text_or_none
 
 if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
     from occy_fast.image.image import Contents, Layer, NamedImage, Node
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
@@ -91,20 +94,34 @@ class InspectReport:
 
 
 @resource_errors()
-def inspect(locator: str, *, limits: Limits | None = None, access: Access = USUAL_ACCESS) -> InspectReport:
+def inspect(
+    locator: str | os.PathLike[str],
+    *,
+    limits: Limits | None = None,
+    max_layer: int | None = None,
+    workers: int | None = None,
+    access: Access = USUAL_ACCESS,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+) -> InspectReport:
     """Describe every image a locator selects, from headers and documents alone.
 
     Args:
-        limits: what the documents may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
-        access: how a daemon is reached; what it has comes by as a whole, as its documents come last.
+        locator: text such as "docker-daemon:app:1", or a path. A daemon's image is streamed as a whole, as its
+            documents come last.
+        limits, max_layer, workers, access, progress, cancel: as the package describes them; an archive from before
+            Docker 1.10 names no diff_ids, and its layers are decoded for them.
     Returns:
         An InspectReport; what metadata does not tell is None in it.
     Raises:
-        UsageError, NotFound, IntegrityError, LimitError, Unsupported, PathError, TransportError.
+        UsageError, NotFound, InputError, ResourceError, IntegrityError, LimitError, Unsupported, PathError,
+        TransportError, Cancelled.
     """
     where = parse_locator(locator)
     check_access(access, where)
-    call = Call.of(limits=limits, access=access)
+    call = Call.of(
+        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+    )
 
     def attempt() -> Contents:
         with open_source(where, call) as source:

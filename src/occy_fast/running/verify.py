@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Hashable, Iterator, Mapping
@@ -109,28 +110,30 @@ class VerifyReport:
 
 @resource_errors()
 def verify(
-    locator: str,
+    locator: str | os.PathLike[str],
     *,
-    workers: int | None = None,
     strict: bool = True,
-    access: Access = USUAL_ACCESS,
     lenient: bool = False,
+    limits: Limits | None = None,
+    max_layer: int | None = None,
+    workers: int | None = None,
+    access: Access = USUAL_ACCESS,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
-    max_layer: int | None = None,
-    limits: Limits | None = None,
 ) -> VerifyReport:
     """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
 
     A finding does not end it; what the source cannot even list is the only finding then.
 
     Args:
-        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
+        locator: text such as "oci:dir:app", or a path.
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
-        access: how a daemon is reached.
-        workers, progress, cancel, max_layer, limits: as execute takes them.
+        lenient: make do with names in a docker-archive that some loaders refuse, such as ones in capitals.
+        limits, max_layer, workers, access, progress, cancel: as the package describes them.
+    Returns:
+        A VerifyReport; its `ok` says whether all holds, its findings what does not.
     Raises:
-        UsageError, NotFound, InputError, ResourceError, Cancelled, TransportError, and nothing that an image could be
+        UsageError, NotFound, InputError, ResourceError, TransportError, Cancelled, and nothing that an image could be
         guilty of.
     """
     where = parse_locator(locator)

@@ -75,24 +75,26 @@ def working_directory() -> str:
         return ""
 
 
-def parse_locator(text: str, directory: str = "") -> Locator:
+def parse_locator(locator: str | os.PathLike[str], directory: str = "") -> Locator:
     """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
 
     A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
-    such a file exists. The path ends at the first colon behind it; "-" is standard input or output.
+    such a file exists. The path ends at the first colon behind it; "-" is standard input or output. An os.PathLike is
+    a path whatever is in it.
 
     Args:
         directory: where a relative path starts, which is absolute then; empty leaves it to the working directory.
     Raises:
         UsageError, BadReference, Unsupported.
     """
-    locator = _parse(text, directory)
-    return replace(locator, path=os.path.join(directory, locator.path)) if locator.is_relative else locator
+    text = _path_text(os.fspath(locator)) if isinstance(locator, os.PathLike) else locator
+    if not isinstance(text, str):
+        raise UsageError(f"{locator!r} is no locator", "a locator is text, such as 'docker-archive:' and a path")
+    parsed = _parse(text, directory)
+    return replace(parsed, path=os.path.join(directory, parsed.path)) if parsed.is_relative else parsed
 
 
 def _parse(text: str, directory: str) -> Locator:
-    if not isinstance(text, str):
-        raise UsageError(f"{text!r} is no locator", "a locator is text: str(path), or 'docker-archive:' and a path")
     if not text or "\0" in text:
         raise UsageError("a locator is empty or has a NUL in it", _remedy())
     word, colon, rest = text.partition(":")
@@ -122,6 +124,13 @@ def _parse(text: str, directory: str) -> Locator:
         return Locator(text, "", text)
     problem = f"'{word}' in '{text}' is no transport, and there is no file of that name"
     raise UsageError(problem, _whole_path(text) or _remedy())
+
+
+def _path_text(path: str | bytes) -> str | bytes:
+    """Return a path as a locator that cannot be taken for anything else; bytes stay what they are, which is none."""
+    if isinstance(path, str) and (path == STREAM or (_WORD.fullmatch(path.partition(":")[0]) and ":" in path)):
+        return f"./{path}"
+    return path
 
 
 def is_pipe(locator: Locator) -> bool:

@@ -66,7 +66,7 @@ def check_access(access: Access, *locators: Locator) -> None:
         asked = ", ".join(
             f"{field.name.replace('_', ' ')} {value}"
             for field in fields(access)
-            if (value := getattr(access, field.name)) != field.default
+            if (value := getattr(access, field.name)) != getattr(USUAL_ACCESS, field.name)
         )
         named = " or ".join(f"{transport}:NAME" for transport in DAEMONS)
         raise UsageError(f"{asked}: that is for a daemon, and none is named", f"leave it out, or name {named}")
