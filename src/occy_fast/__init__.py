@@ -64,7 +64,6 @@ __all__ = [
     "Opaque",
     "OpenRegion",
     "PassResult",
-    "PassedBytes",
     "Place",
     "Plan",
     "Platform",
@@ -73,6 +72,7 @@ __all__ = [
     "Rule",
     "Skip",
     "StreamPlan",
+    "StreamedBytes",
     "Support",
     "Target",
     "TargetFinding",
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.context.progress import LayerProgress, Progress
     from occy_fast.errors import OccyError
-    from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, PassedBytes
+    from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, StreamedBytes
     from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
     from occy_fast.image.place import Place
@@ -131,7 +131,7 @@ _NAMES = {
     "context.access": "Access",
     "context.progress": "LayerProgress Progress",
     "errors": "OccyError",
-    "image.blob": "Blob FileRegion InlineBytes OpenRegion PassedBytes",
+    "image.blob": "Blob FileRegion InlineBytes OpenRegion StreamedBytes",
     "image.finding": "Finding",
     "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
     "image.place": "Place",

@@ -44,7 +44,7 @@ from occy_fast.image.blob import FileRegion
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Contents, Image
 from occy_fast.image.loader_view import LoaderView
-from occy_fast.running.verify import let_pass
+from occy_fast.running.verify import read_stream
 from occy_fast.streams.tar import begins_tar
 from support.image_builders import docker_archive, legacy_members, make_image, make_tar, oci_archive, oci_layout
 from support.load_matrix import unpack_variants
@@ -214,11 +214,11 @@ def _see(path: Path, place: str) -> Seen:
                 return Seen(view, (), error)
     with piped(path.with_name("pipe"), path.read_bytes()) as pipe, open_stream(str(pipe), for_loaders=True) as source:
         try:
-            passed = let_pass(source, False, call_of())
+            proofs = read_stream(source, call_of(), strict=False)
         except OccyError as error:
             return Seen(source.loader_view(error), (), error)
         try:
-            contents = source.contents({name: each.address for name, each in passed.items()})
+            contents = source.contents(proofs)
         except OccyError as error:
             return Seen(source.loader_view(), (), error)
         return Seen(source.loader_view(), _images(contents))

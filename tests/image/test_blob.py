@@ -29,7 +29,7 @@ from occy_fast.image.blob import (
     FileRegion,
     InlineBytes,
     OpenRegion,
-    PassedBytes,
+    StreamedBytes,
     identity_of,
     read_blob,
     read_head,
@@ -237,12 +237,12 @@ def test_an_open_region_is_given_by_its_parts(file: Path) -> None:
 @given(st.binary(max_size=100), st.integers(0, 120))
 def test_the_head_of_what_is_somewhere(data: bytes, size: int) -> None:
     assert read_head(InlineBytes(data), size) == data[:size]
-    assert read_head(PassedBytes("member", 1000, data), size) == data[:size]
+    assert read_head(StreamedBytes("member", 1000, data), size) == data[:size]
 
 
 def test_bytes_that_have_passed() -> None:
     """They are gone, and no digest of theirs makes them the blob's: only what was done with them counts."""
-    passed = PassedBytes("member", 3, b"abc", Digest.sha256(b"abc"))
+    passed = StreamedBytes("member", 3, b"abc")
     assert pickle.loads(pickle.dumps(passed)) == passed
     for attempt in (passed.open, passed.read, lambda: read_blob(Blob(Digest.sha256(b"abc"), 3, "", passed))):
         with pytest.raises(Unsupported, match="came by once") as caught:

@@ -224,3 +224,11 @@ def test_verify_tells_which_layer_of_which_image(tmp_path: Path, what: str) -> N
     found = occy_fast.check(f"oci:{layout}", ["docker-29"], deep=True).errors
     assert Place("layer", platform="linux/arm64", number=1) in {finding.place for finding in found}
     assert all(finding.place.part == "layer" and finding.place.platform for finding in found)
+
+
+def test_a_place_equals_its_text_and_no_other() -> None:
+    place = Place("layer", 1, "linux/arm64", 3)
+    assert place == "@1 linux/arm64 layer 3"
+    assert place in {"@1 linux/arm64 layer 3"}
+    assert place not in ("layer 3", None, Place("layer", 1, "linux/arm64", 2))
+    assert Place("member", name="layer 3") != Place("layer", number=3)

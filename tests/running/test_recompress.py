@@ -20,6 +20,7 @@ import pytest
 import zstandard
 
 import occy_fast
+from occy_fast.context.progress import Progress
 from occy_fast.errors import (
     Cancelled,
     CorruptStream,
@@ -225,9 +226,17 @@ def test_cancel() -> None:
             return bytes(size)
 
     endless: BinaryIO = Endless()  # type: ignore[assignment]
-    calls = iter([False, True])
+    cancel = threading.Event()
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        cancel.set()
+
     with pytest.raises(Cancelled):
-        recompress(endless, None, "none", cancelled=lambda: next(calls), trusted=True)
+        recompress(endless, None, "none", progress=watch, cancel=cancel, trusted=True)
+    assert [state.kind for state in seen[0].layers] == ["recode"]
+    assert seen[-1].source > 0
 
 
 @pytest.mark.parametrize("workers", [0, -1, 257])

@@ -1,116 +1,122 @@
-"""Several layers under way at once: begun in order, ended in order, watched together."""
+"""Several layers in flight at once: started in order, ended in order, watched together."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.closing import Closing
 from occy_fast.context.progress import LayerProgress
+from occy_fast.engine.layer_job import StartedJob
 from occy_fast.errors import Cancelled, OccyError, unreadable
+from occy_fast.streams.layer_pass import WorkerPool
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
+    from occy_fast.engine.layer_job import LayerJob, LayerProof
     from occy_fast.image.image import Layer
-    from occy_fast.streams.layer_pass import Counters, PassResult, Run
+    from occy_fast.streams.layer_pass import Counters
 
 MOST = 16
-"""Layers under way at once: each holds two descriptors, and the pool's buffers serve them all."""
+"""Layers in flight at once: each holds two descriptors, and the pool's buffers serve them all."""
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Flight:
     position: int
-    where: str
-    run: Run
-    end: Callable[[PassResult], None]
-    drop: Callable[[], None]
-    fail: Callable[[OccyError], None] | None
+    started: StartedJob
+    done: Callable[[LayerProof], None]
+    failed: Callable[[OccyError, int], None] | None
 
 
-class Lanes(Closing):
-    """Passes that share a pool's workers; used by the pool's thread alone.
+class InFlight(Closing):
+    """Layers that share the workers of a call; used by the call's thread alone.
 
-    Earlier passes go first, so waiting for the oldest keeps every worker busy. Leaving the context drops what has not
-    ended; that is for the time after the pool, when nothing reads or writes any more.
+    Earlier ones go first, so waiting for the oldest keeps every worker busy. Leaving the context joins the workers, and
+    then drops what has not ended: nothing reads or writes any more by then.
     """
 
-    def __init__(self, call: Call, layers: list[tuple[Layer, str]]) -> None:
-        """Watch *layers*, each with the name of its step, by their positions in this list."""
+    def __init__(self, call: Call, layers: Iterable[tuple[Layer, str]] = ()) -> None:
+        """Watch *layers*, each with the name of what is done to it, by their positions."""
         self._call = call
-        self._layers = layers
-        self._active: deque[_Lane] = deque()
+        self._layers = list(layers)
+        self._pool = WorkerPool(call.workers)
+        self._active: deque[_Flight] = deque()
         self._done: dict[int, tuple[int, int]] = {}
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled if the caller asked for it."""
+        self._call.check_cancelled()
 
     def watch(self, layer: Layer, kind: str) -> int:
         """Watch one more layer, and return its position."""
         self._layers.append((layer, kind))
         return len(self._layers) - 1
 
-    def check(self) -> None:
-        """Raise Cancelled if the caller asked for it."""
-        self._call.check_cancelled()
-
-    def begin(
+    def start(
         self,
         position: int,
-        where: str,
-        run: Run,
-        end: Callable[[PassResult], None],
-        drop: Callable[[], None],
-        fail: Callable[[OccyError], None] | None = None,
+        job: LayerJob,
+        done: Callable[[LayerProof], None],
+        failed: Callable[[OccyError, int], None] | None = None,
     ) -> None:
-        """Take over a pass that was started: *end* gets its PassResult, *drop* is called if there is none.
+        """Start *job*; when all of it is proved and committed, *done* is told.
 
-        What goes wrong is raised, or told to *fail*, and then the others go on.
+        Args:
+            position: of the layer; one that has failed may be started again, in another way.
+            failed: is told what went wrong in place of the proof, and how many stored bytes were read by then; the
+                others go on. Without it, the error is raised by whichever method waits.
+        Raises:
+            OccyError: it cannot be started; *failed* is not told. Also what earlier ones come to.
         """
-        self._done.pop(position, None)               # one that failed may be begun again, in another way
-        self._active.append(_Lane(position, where, run, end, drop, fail))
+        started = StartedJob(job, self._pool, self._call.limits)
+        self._done.pop(position, None)
+        self._active.append(_Flight(position, started, done, failed))
         while len(self._active) >= MOST:
             self._end_oldest()
 
-    def hand_over(self) -> None:
-        """Wait until the pass begun last has taken all of its source."""
+    def wait_fed(self) -> None:
+        """Wait until the job started last has taken all of its source."""
         if self._active:
-            self._active[-1].run.hand_over(self._watch, self._call.cancel.is_set)
+            self._active[-1].started.run.hand_over(self._watch, self._call.cancel.is_set)
 
     def finish(self, position: int, size: int = 0, written: int = 0) -> None:
-        """Count a layer as done."""
+        """Count a layer as done, of which nothing is to be read."""
         self._done[position] = (size, written)
 
-    def end_all(self) -> None:
-        """Wait until nothing is under way."""
+    def wait_all(self) -> None:
+        """Wait until nothing is in flight."""
         while self._active:
             self._end_oldest()
-        self.check()
+        self._call.check_cancelled()
         self._report()
 
     def _end_oldest(self) -> None:
-        lane = self._active[0]
-        self.check()
+        oldest = self._active[0]
+        self._call.check_cancelled()
         try:
-            outcome = lane.run.wait(self._watch, self._call.cancel.is_set)
-            lane.end(outcome)
-            self.finish(lane.position, outcome.size_in, outcome.size_out)
+            proof = oldest.started.finish(oldest.started.run.wait(self._watch, self._call.cancel.is_set))
+            oldest.done(proof)
+            self.finish(oldest.position, proof.size_in, proof.size_out)
         except Cancelled:
             raise
         except OccyError as error:
-            self._fail(lane, error)
+            self._fail(oldest, error)
         except OSError as error:                     # of what feeds the pass
-            self._fail(lane, unreadable(error, lane.where), error)
+            self._fail(oldest, unreadable(error, oldest.started.job.where), error)
         else:
             self._active.popleft()
 
-    def _fail(self, lane: _Lane, error: OccyError, cause: OSError | None = None) -> None:
-        """Tell *error* to the lane at the head, once it is dropped; raise it where nobody is to be told."""
-        if lane.fail is None:
+    def _fail(self, oldest: _Flight, error: OccyError, cause: OSError | None = None) -> None:
+        """Tell *error* to the oldest, once it is dropped; raise it where nobody is to be told."""
+        if oldest.failed is None:
             raise error from cause
         self._active.popleft()
-        lane.drop()
-        self.finish(lane.position)
-        lane.fail(error)
+        oldest.started.drop()
+        self.finish(oldest.position)
+        oldest.failed(error, oldest.started.run.counters.source)
 
     def _watch(self, _: Counters) -> None:
         self._report()
@@ -118,7 +124,7 @@ class Lanes(Closing):
     def _report(self) -> None:
         if not self._call.report.is_watched:
             return
-        running = {lane.position: lane.run.counters for lane in self._active}
+        running = {flight.position: flight.started.run.counters for flight in self._active}
         states = []
         for position, (layer, kind) in enumerate(self._layers):
             if position in self._done:
@@ -132,6 +138,7 @@ class Lanes(Closing):
         self._call.report.layers(tuple(states))
 
     def close(self) -> None:
-        """Drop what is still under way."""
+        """Join the workers, and drop what has not ended."""
+        self._pool.close()                           # first, as its threads use what the jobs hold open
         while self._active:
-            self._active.popleft().drop()
+            self._active.popleft().started.drop()

@@ -15,7 +15,6 @@ from occy_fast.errors import (
     InputError,
     LimitError,
     MissingBlob,
-    OccyError,
     PlanStale,
     SizeMismatch,
     Unsupported,
@@ -158,23 +157,17 @@ class InlineBytes:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedBytes:
-    """An address: bytes that came by once and are gone; what was done with them, was done as they came.
+class StreamedBytes:
+    """An address: bytes that were streamed and are gone; what was done with them, was done as they came.
 
     Attributes:
         place: the member of the archive that they were.
         head: the first of them.
-        digest: of all of them; None where nobody looked.
-        diff_id: of the tar inside; None where nobody looked.
-        error: why it could not be taken, where somebody tried.
     """
 
     place: str
     size: int
     head: bytes = field(repr=False)
-    digest: Digest | None = None
-    diff_id: Digest | None = None
-    error: OccyError | None = field(default=None, repr=False, compare=False)
 
     def open(self) -> OpenRegion:
         """Raise Unsupported."""
@@ -185,7 +178,7 @@ class PassedBytes:
         raise Unsupported(self.place, "it came by once, and was not kept", SAVE_FIRST)
 
 
-Address = FileRegion | InlineBytes | PassedBytes
+Address = FileRegion | InlineBytes | StreamedBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +220,7 @@ class Blob:
 
 def read_head(address: Address, size: int) -> bytes:
     """Return the first *size* bytes of what is at an address, or all there are. Raises what opening it does."""
-    if isinstance(address, PassedBytes):
+    if isinstance(address, StreamedBytes):
         return address.head[:size]
     with address.open() as region:
         return region.read(0, size)

@@ -27,9 +27,11 @@ Part = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """A part of what a locator names; as text, what people read: "layer 3", "@1 linux/arm64 config".
+
+    It equals its text, as digests and platforms do.
 
     Attributes:
         part: what it is; "source" where nothing narrower is known.
@@ -52,9 +54,20 @@ class Place:
         image = "" if self.image is None else f"@{self.image}"
         return " ".join(filter(None, (image, self.platform, called))) + self.path
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Place):
+            return self._words() == other._words()
+        return str(self) == other if isinstance(other, str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     def inside(self, part: Part, number: int | None = None) -> Place:
         """Return the place of a part of the image that this is the place of."""
         return Place(part, self.image, self.platform, number)
+
+    def _words(self) -> tuple[object, ...]:
+        return (self.part, self.image, self.platform, self.number, self.name, self.path)
 
     def to_json(self) -> dict[str, str | int]:
         """Return what is known, by its names."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from occy_fast.engine.layer_job import NO_PROOFS, Proofs
 from occy_fast.errors import (
     BadReference,
     Cancelled,
@@ -19,7 +19,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from occy_fast.running.verify import let_pass, prove
+from occy_fast.running.verify import read_stream, verify_contents
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.opening import open_source
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
-    from occy_fast.running.stream_run import Passed
     from occy_fast.running.verify import VerifyReport
     from occy_fast.transports.base import Source
     from occy_fast.transports.locator import Locator
@@ -77,10 +76,10 @@ def _in_place(source: Source, where: Locator, call: Call, *, deep: bool) -> Exam
 
 
 def _stream(source: ArchiveStream, where: Locator, call: Call, *, deep: bool) -> Examination:
-    passed: Mapping[str, Passed] = {}
+    proofs: Proofs = NO_PROOFS
     try:
         if deep:
-            passed = let_pass(source, False, call)
+            proofs = read_stream(source, call, strict=False)
         else:
             for _ in source.blobs():
                 pass
@@ -94,14 +93,14 @@ def _stream(source: ArchiveStream, where: Locator, call: Call, *, deep: bool) ->
     if view is not None and view.layout == "empty":
         return Examination(view)
     try:
-        contents = source.contents({name: found.address for name, found in passed.items()})
+        contents = source.contents(proofs)
     except OccyError as error:
         return _unread(view, error, where)
-    return _verified(view, contents, passed, call) if deep else Examination(view, contents)
+    return _verified(view, contents, proofs, call) if deep else Examination(view, contents)
 
 
-def _verified(view: LoaderView | None, contents: Contents, passed: Mapping[str, Passed], call: Call) -> Examination:
-    report = prove(contents, passed, False, call)
+def _verified(view: LoaderView | None, contents: Contents, proofs: Proofs, call: Call) -> Examination:
+    report = verify_contents(contents, proofs, call, strict=False)
     for finding in report.errors:
         if isinstance(finding.error, InputError):        # of the disk, and not of the image
             raise finding.error

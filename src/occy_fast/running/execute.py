@@ -18,7 +18,7 @@ from occy_fast.planning.plan import StreamPlan
 from occy_fast.running.probe import nearest_directory
 from occy_fast.running.result import ConvertResult
 from occy_fast.running.steps_run import publish, run_steps
-from occy_fast.running.stream_run import execute_rules
+from occy_fast.running.stream_run import execute_stream
 from occy_fast.transports.locator import Locator, parse_locator, working_directory
 from occy_fast.transports.opening import open_destination
 from occy_fast.words import format_size
@@ -65,7 +65,7 @@ def execute(
     call = Call.of(limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress)
     destination = parse_locator(plan.destination, directory)
     if isinstance(plan, StreamPlan):
-        return execute_rules(plan, parse_locator(plan.source, directory), destination, call)
+        return execute_stream(plan, parse_locator(plan.source, directory), destination, call)
     check_space(plan, destination)
     log.info("%s -> %s: %d steps", plan.source, plan.destination, len(plan.steps))
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from occy_fast.context.call import Call
-from occy_fast.engine.blob_source import NATIVE
+from occy_fast.engine.in_flight import InFlight
+from occy_fast.engine.layer_job import NATIVE, LayerJob
+from occy_fast.engine.sinks import StreamSink
 from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, resource_errors, unwritable
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
+from occy_fast.image.blob import Blob
+from occy_fast.image.image import Layer
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
-from occy_fast.streams.decode import decode_foreign
-from occy_fast.streams.layer_pass import (
-    Counters,
-    DrainSink,
-    FdSink,
-    FdSource,
-    FeedSource,
-    LayerPass,
-    PassResult,
-    WorkerPool,
-)
+from occy_fast.streams.layer_pass import FdSource, PassResult
 from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
+
+if TYPE_CHECKING:
+    from occy_fast.context.progress import ProgressCallback
+    from occy_fast.engine.layer_job import LayerProof
+    from occy_fast.spec.digest import Digest
+    from occy_fast.streams.decode import Buffer
 
 STEP = 1 << 20
 
@@ -43,8 +44,8 @@ def recompress(
     max_layer: int | None = None,
     limits: Limits | None = None,
     trusted: bool = False,
-    progress: Callable[[Counters], object] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
 ) -> PassResult:
     """Decode a layer, whatever its encoding is, and encode it again; the same tar and encoding give the same bytes.
 
@@ -57,8 +58,9 @@ def recompress(
         max_layer: bytes of tar allowed, in place of what *limits* say.
         limits: what the layer may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
-        progress: called about four times a second with bytes so far.
-        cancelled: asked as often; once it returns True the call ends with Cancelled.
+        progress: called a few times a second, by the calling thread; the source of one layer is all there is, and its
+            size is 0 where nobody knows it.
+        cancel: once set, the call ends with Cancelled.
 
     Returns:
         diff_id, digest, the sizes in bytes and who encoded.
@@ -74,37 +76,28 @@ def recompress(
         UsageError: a path is a directory, or so many workers, or such a limit, cannot be.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
-    call = Call.of(limits=limits, max_layer=max_layer, workers=workers)
-    limits = call.limits
+    call = Call.of(limits=limits, max_layer=max_layer, workers=workers, cancel=cancel, progress=progress)
+    found: list[LayerProof] = []
     with ExitStack() as open_files:
-        found, origin = _open_source(source, open_files)
-        where = _name(source)
-        if found not in NATIVE:
-            buffers = origin.buffers if isinstance(origin, FeedSource) else _read_all(origin.fd, origin.offset, where)
-            origin = FeedSource(decode_foreign(found, (bytes(buffer) for buffer in buffers), where, limits.xz_memory))
-        staged: StagedFile | None = None
-        if isinstance(destination, str | os.PathLike):
-            staged = _open_path(destination, open_files)
-            sink: FdSink | DrainSink = FdSink(staged.fd, 0, staged.path)
-        else:
-            sink = _open_sink(destination)
-        with WorkerPool(call.workers) as pool:
-            job = LayerPass(
-                origin,
-                decode=found if found in NATIVE else "none",
-                encode=wanted,
-                sink=sink,
-                max_tar=limits.layer,
-                limits=limits,
-                bounded_ratio=not trusted,
-                where=where,
-            )
-            outcome = pool.start(job).wait(progress, cancelled)
-        if staged is not None:
-            staged.publish(os.path.basename(staged.path))
-        elif isinstance(sink, FdSink):
-            os.lseek(sink.fd, sink.offset + outcome.size_out, os.SEEK_SET)
-    return outcome
+        codec, size, origin = _open_source(source, open_files)
+        sink = _open_sink(destination, open_files)
+        job = LayerJob(
+            Layer(Blob(None, size, "", None), "", Encoding(codec), None),
+            _name(source),
+            source=origin,
+            read_tar=True,
+            encode=wanted,
+            sink=sink,
+            output="" if isinstance(sink, StreamSink) else sink.path,
+            bounded_ratio=not trusted,
+        )
+        with InFlight(call, [(job.layer, "recode")]) as in_flight:
+            in_flight.start(0, job, found.append)
+            in_flight.wait_all()
+    proof = found[0]
+    assert proof.diff_id is not None, "its tar was read"
+    sizes = proof.size_in, proof.size_tar, proof.size_out
+    return PassResult(proof.diff_id, proof.source_digest, proof.digest, *sizes, proof.identity)
 
 
 def _name(place: Readable) -> str:
@@ -115,12 +108,12 @@ def _name(place: Readable) -> str:
     return "bytes" if isinstance(place, bytes | bytearray | memoryview) else str(getattr(place, "name", "file object"))
 
 
-def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource | FeedSource]:
-    """Return the source's codec and what the pass reads."""
+def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, int, FdSource | Iterable[Buffer]]:
+    """Return how the source is encoded, its size in bytes, 0 where nobody knows it, and what the pass reads."""
     where = _name(source)
     if isinstance(source, bytes | bytearray | memoryview):
         view = memoryview(source).cast("B")
-        return _codec(bytes(view[:SNIFF_SIZE]), where), FeedSource([view])
+        return _codec(bytes(view[:SNIFF_SIZE]), where), len(view), [view]
     if isinstance(source, str | os.PathLike):
         with read_errors(where):
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -131,11 +124,14 @@ def _open_source(source: Readable, open_files: ExitStack) -> tuple[str, FdSource
             raise UsageError(f"{where} is a directory", "name the file that holds the layer")
         source = fd
     if isinstance(source, int):
-        with read_errors(where):
-            if stat.S_ISREG(os.fstat(source).st_mode):
-                offset = os.lseek(source, 0, os.SEEK_CUR)
-                return _codec(os.pread(source, SNIFF_SIZE, offset), where), FdSource(source, offset)
         fd = source
+        with read_errors(where):
+            status = os.fstat(fd)
+            if stat.S_ISREG(status.st_mode):
+                offset = os.lseek(fd, 0, os.SEEK_CUR)
+                codec = _codec(os.pread(fd, SNIFF_SIZE, offset), where)
+                origin = FdSource(fd, offset) if codec in NATIVE else _read_all(fd, offset, where)
+                return codec, max(0, status.st_size - offset), origin
         return _sniff_buffers(_read_pipe(lambda: os.read(fd, STEP), where), where)
     file = source
     return _sniff_buffers(_read_pipe(lambda: file.read(STEP), where), where)
@@ -148,7 +144,7 @@ def _codec(head: bytes, where: str) -> str:
     return sniff(head).codec
 
 
-def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, FeedSource]:
+def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, int, Iterator[bytes]]:
     head = b""
     while len(head) < SNIFF_SIZE and (more := next(buffers, b"")):
         head += more
@@ -157,7 +153,7 @@ def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, FeedSourc
         yield head
         yield from buffers
 
-    return _codec(head[:SNIFF_SIZE], where), FeedSource(all_of_it())
+    return _codec(head[:SNIFF_SIZE], where), 0, all_of_it()
 
 
 def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:
@@ -179,38 +175,77 @@ def _read_all(fd: int, offset: int, where: str) -> Iterator[bytes]:
         yield block
 
 
-def _open_path(path: str | os.PathLike[str], open_files: ExitStack) -> StagedFile:
-    text = os.fspath(path)
-    if not os.path.basename(text) or os.path.isdir(text):
-        raise UsageError(f"{text} is a directory", "name the file that is to hold the layer")
-    place = replaceable(text)
-    with output_errors(text, "open the directory of"):
-        directory = open_directory(os.path.dirname(place) or ".")
-    open_files.callback(os.close, directory)
-    clean_stale(directory)
-    return open_files.enter_context(StagedFile(directory, place))
+class _File:
+    """A Sink: a file that is replaced when all is well."""
+
+    offset = 0
+
+    def __init__(self, path: str | os.PathLike[str], open_files: ExitStack) -> None:
+        """Stage a file beside *path*. Raises UsageError, OutputError, Unsupported."""
+        text = os.fspath(path)
+        if not os.path.basename(text) or os.path.isdir(text):
+            raise UsageError(f"{text} is a directory", "name the file that is to hold the layer")
+        place = replaceable(text)
+        with output_errors(text, "open the directory of"):
+            directory = open_directory(os.path.dirname(place) or ".")
+        open_files.callback(os.close, directory)
+        clean_stale(directory)
+        self._staged = open_files.enter_context(StagedFile(directory, place))
+        self.fd, self.path = self._staged.fd, self._staged.path
+
+    def commit(self, digest: Digest, size: int) -> None:  # noqa: ARG002
+        self._staged.publish(os.path.basename(self.path))
+
+    def abort(self) -> None:
+        """Leave it to the StagedFile, which removes what is not published."""
 
 
-def _open_sink(destination: int | BinaryIO | None) -> FdSink | DrainSink:
+class _Descriptor:
+    """A Sink: an open regular file, written from where it stands."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.offset, self.path = fd, os.lseek(fd, 0, os.SEEK_CUR), f"descriptor {fd}"
+
+    def commit(self, digest: Digest, size: int) -> None:  # noqa: ARG002
+        os.lseek(self.fd, self.offset + size, os.SEEK_SET)
+
+    def abort(self) -> None:
+        """Leave what was written: it is the caller's file."""
+
+
+class _Writer:
+    """A StreamSink: a function that takes some of what it is given, as os.write does."""
+
+    def __init__(self, write: Callable[[memoryview], int | None], name: str) -> None:
+        self._write, self._name = write, name
+
+    def write(self, piece: bytes) -> None:
+        """Write all of *piece*, however short the single writes are. Raises OutputError."""
+        rest = memoryview(piece)
+        while len(rest):
+            try:
+                written = self._write(rest)
+            except OccyError:
+                raise
+            except OSError as error:
+                raise unwritable(error, self._name, "write") from error
+            rest = rest[len(rest) if written is None else written :]
+
+    def commit(self, digest: Digest, size: int) -> None:
+        """Do nothing: it has all been taken."""
+
+    def abort(self) -> None:
+        """Do nothing: what was taken is the caller's."""
+
+
+def _open_sink(destination: Writable, open_files: ExitStack) -> _File | _Descriptor | _Writer:
     if destination is None:
-        return DrainSink(lambda _: None)
+        return _Writer(len, "nothing")
+    if isinstance(destination, str | os.PathLike):
+        return _File(destination, open_files)
     if isinstance(destination, int):
-        if stat.S_ISREG(os.fstat(destination).st_mode):
-            return FdSink(destination, os.lseek(destination, 0, os.SEEK_CUR), f"descriptor {destination}")
         fd = destination
-        return DrainSink(lambda data: _write_all(lambda rest: os.write(fd, rest), data, f"descriptor {fd}"))
-    file = destination
-    return DrainSink(lambda data: _write_all(file.write, data, str(getattr(file, "name", "file object"))))
-
-
-def _write_all(write: Callable[[memoryview], int | None], data: bytes, name: str) -> None:
-    """Write *data*, however short the single writes are."""
-    rest = memoryview(data)
-    while len(rest):
-        try:
-            written = write(rest)
-        except OccyError:
-            raise
-        except OSError as error:
-            raise unwritable(error, name, "write") from error
-        rest = rest[len(rest) if written is None else written :]
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return _Descriptor(fd)
+        return _Writer(lambda rest: os.write(fd, rest), f"descriptor {fd}")
+    return _Writer(destination.write, str(getattr(destination, "name", "file object")))

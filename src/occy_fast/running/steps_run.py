@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.engine.blob_source import NATIVE, open_blob, prove_blob
-from occy_fast.engine.in_flight import Lanes
+from occy_fast.engine.in_flight import InFlight
+from occy_fast.engine.layer_job import NATIVE, LayerJob
 from occy_fast.errors import (
     ConfigTooLarge,
-    DigestMismatch,
     InputError,
     IntegrityError,
     LimitError,
@@ -26,24 +24,23 @@ from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_tar
-from occy_fast.running.drain import drain_into
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome
-from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from occy_fast.context.call import Call
+    from occy_fast.engine.layer_job import LayerProof
+    from occy_fast.engine.sinks import Sink, StreamSink
     from occy_fast.image.image import Layer
     from occy_fast.image.publication import Publication, Published
     from occy_fast.planning.plan import Plan
     from occy_fast.planning.steps import LayerStep
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
-    from occy_fast.streams.layer_pass import PassResult
-    from occy_fast.transports.base import Sink, Stage, StreamSink
+    from occy_fast.transports.base import Stage
 
 
 # What makes a blob at the destination one to be replaced: wrong bytes, or none that can be had.
@@ -57,9 +54,8 @@ Outcomes = dict[WorkKey, LayerOutcome]
 def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Outcomes:
     """Stage what the plan's steps make at *destination*, and return what became of each different work."""
     watched: list[tuple[Layer, str]] = [(step.layer, step.kind) for step in plan.steps]
-    # the pool is left first: its threads write into what the other closes
-    with Lanes(call, watched) as lanes, WorkerPool(call.workers) as pool:
-        return _Execution(plan, stage, destination, lanes, pool, call.limits).run()
+    with InFlight(call, watched) as in_flight:
+        return _Execution(plan, stage, destination, in_flight).run()
 
 
 def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
@@ -95,25 +91,23 @@ def _reads(step: LayerStep) -> bool:
 class _Execution:
     """One call of execute, until every blob is staged."""
 
-    def __init__(
-        self, plan: Plan, stage: Stage, destination: Locator, lanes: Lanes, pool: WorkerPool, limits: Limits
-    ) -> None:
-        self._plan, self._stage, self._lanes, self._pool, self._limits = plan, stage, lanes, pool, limits
+    def __init__(self, plan: Plan, stage: Stage, destination: Locator, in_flight: InFlight) -> None:
+        self._plan, self._stage, self._in_flight = plan, stage, in_flight
         self._path = temporary_directory() if destination.path == STREAM else destination.path
         self._outcomes: Outcomes = {}
 
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
-            self._lanes.check()
+            self._in_flight.check_cancelled()
             alone = (self._plan.writes == "one of unknown size" and step.is_encoded) or (
                 self._plan.writes == "one after another" and step.kind == "copy"
             )
             if alone:
-                self._lanes.end_all()
+                self._in_flight.wait_all()
             self._begin(position, step)
             if alone:
-                self._lanes.end_all()
-        self._lanes.end_all()
+                self._in_flight.wait_all()
+        self._in_flight.wait_all()
         return self._outcomes
 
     def _begin(self, position: int, step: LayerStep) -> None:
@@ -128,7 +122,7 @@ class _Execution:
                     self._read(position, step, None)
                 else:
                     self._record(step, digest, layer.diff_id, layer.size)
-                    self._lanes.finish(position, layer.size)
+                    self._in_flight.finish(position, layer.size)
             case Adopt():
                 self._read(position, step, None)
             case Copy(layer):
@@ -185,61 +179,36 @@ class _Execution:
             replaces: the step whose proof has failed, as which it counts.
             proved: bytes that the proof has read.
         """
-        layer, where = step.layer, where or self._where(step.layer)
-        decode = layer.encoding.codec if step.decode else "none"
-        diff_id = layer.diff_id if is_tar(layer) and decode == layer.encoding.codec else None
-        if diff_id is not None and diff_id.algorithm != "sha256":  # planned only where the blob's own digest vouches
-            diff_id = None
-        assert sink is None or step.is_encoded or decode in NATIVE, "a pass copies only what it reads itself"
-        source_files = ExitStack()
+        layer, encode = step.layer, step.encoding if step.is_encoded else None
+        assert sink is None or encode or not step.decode or layer.encoding.codec in NATIVE, (
+            "a pass copies only what it reads itself"
+        )
 
-        def drop() -> None:
-            source_files.close()
-            if sink is not None:
-                sink.abort()
-
-        def end(outcome: PassResult) -> None:
-            digest, size = prove_blob(layer.blob, outcome, hasher, where), layer.size
-            if diff_id is not None and outcome.diff_id != diff_id:
-                raise DigestMismatch(f"{where}: diff_id", diff_id, outcome.diff_id)
-            if step.is_encoded:
-                digest, size = outcome.digest, outcome.size_out
-            if sink is not None:
-                sink.commit(digest, size)
-            elif isinstance(step, Adopt):
+        def done(proof: LayerProof) -> None:
+            digest, size = proof.source_digest, layer.size
+            if encode is not None:
+                digest, size = proof.digest, proof.size_out
+            if sink is None and isinstance(step, Adopt):
                 self._adopt(step, digest)
-            source_files.close()
             self._record(
-                replaces or step, digest, layer.diff_id, size, outcome, replaced=replaces is not None, proved=proved
+                replaces or step, digest, layer.diff_id, size, proof, replaced=replaces is not None, proved=proved
             )
 
+        job = LayerJob(
+            _provable(layer),
+            where or self._where(layer),
+            read_tar=step.decode or (is_tar(layer) and layer.encoding.codec == "none"),
+            scan="strict" if step.strict else "no",
+            encode=encode,
+            sink=sink,
+            output=self._path,
+        )
         try:
-            source, hasher = open_blob(layer.blob, decode, where, source_files, self._limits)
-            run = self._pool.start(
-                LayerPass(
-                    source=source,
-                    decode=decode if decode in NATIVE else "none",
-                    encode=step.encoding if step.is_encoded else None,
-                    copy_source=not step.is_encoded,
-                    scan_tar="strict" if step.strict else None,
-                    sink=drain_into(sink, self._path),
-                    max_tar=self._limits.layer if diff_id is not None else 0,
-                    limits=self._limits,
-                    where=where,
-                )
-            )
-        except BaseException as error:
-            drop()
-            if fail is None or not isinstance(error, OccyError):
+            self._in_flight.start(position, job, done, fail)
+        except OccyError as error:
+            if fail is None:
                 raise
             fail(error, 0)
-            return
-
-        def tell(error: OccyError) -> None:
-            assert fail is not None
-            fail(error, min(run.counters.source, layer.size))
-
-        self._lanes.begin(position, where, run, end, drop, None if fail is None else tell)
 
     def _adopt(self, step: Adopt, digest: Digest) -> None:
         layer, address = step.layer, step.layer.blob.address
@@ -254,12 +223,12 @@ class _Execution:
         digest: Digest,
         diff_id: Digest | None,
         size: int,
-        outcome: PassResult | None = None,
+        proof: LayerProof | None = None,
         *,
         replaced: bool = False,
         proved: int = 0,
     ) -> None:
-        identity = outcome.identity if outcome else None
+        identity = proof.identity if proof else None
         self._outcomes[step.work_key] = LayerOutcome(
             step, digest, diff_id, step.layer.size, size, identity, replaced, proved
         )
@@ -267,6 +236,12 @@ class _Execution:
 
     def _where(self, layer: Layer) -> str:
         return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
+
+
+def _provable(layer: Layer) -> Layer:
+    """Return *layer* with a diff_id only where a pass can check it: elsewhere the blob's own digest vouches."""
+    checked = is_tar(layer) and layer.diff_id is not None and layer.diff_id.algorithm == "sha256"
+    return layer if checked or layer.diff_id is None else replace(layer, diff_id=None)
 
 
 def _identity(root: Published, plan: Plan) -> Digest:

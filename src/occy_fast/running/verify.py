@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call
-from occy_fast.engine.blob_source import NATIVE, open_blob, prove_blob
-from occy_fast.engine.in_flight import Lanes
+from occy_fast.engine.in_flight import InFlight
+from occy_fast.engine.layer_job import NO_PROOFS, LayerJob, Proofs, check_claims
 from occy_fast.errors import (
     BadReference,
     Cancelled,
@@ -29,7 +28,7 @@ from occy_fast.errors import (
     is_shortage,
     resource_errors,
 )
-from occy_fast.image.blob import PassedBytes
+from occy_fast.image.blob import SAVE_FIRST, StreamedBytes
 from occy_fast.image.finding import Finding
 from occy_fast.image.graph import nodes, roots
 from occy_fast.image.image import Image, Layer, Opaque
@@ -37,9 +36,8 @@ from occy_fast.image.place import Place, place_of
 from occy_fast.image.validate import validate
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.report_document import verify_document
-from occy_fast.running.stream_run import Passage, Passed, prove_passed
+from occy_fast.running.stream_run import StreamRun
 from occy_fast.spec.encoding import Encoding
-from occy_fast.streams.layer_pass import LayerPass, WorkerPool
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.locator import Locator, parse_locator
 from occy_fast.transports.opening import check_access, open_source
@@ -47,9 +45,9 @@ from occy_fast.words import format_count, format_size, printable
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback
+    from occy_fast.engine.layer_job import LayerProof, Scan
     from occy_fast.image.image import Contents, Leaf
     from occy_fast.spec.limits import Limits
-    from occy_fast.streams.layer_pass import PassResult
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
 _WORST_FIRST = (4, 3, 11, 6, 5, 7, 1)
@@ -148,11 +146,11 @@ def verify(
 
 def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> VerifyReport:
     with open_source(where, call, lenient=lenient) as source:
-        passed: dict[str, Passed] = {}
+        proofs: Proofs = NO_PROOFS
         try:
             if isinstance(source, ArchiveStream):
-                passed = let_pass(source, strict, call)
-                contents = source.contents({name: found.address for name, found in passed.items()})
+                proofs = read_stream(source, call, strict=strict)
+                contents = source.contents(proofs)
             else:
                 contents = source.read()
         except OccyError as error:
@@ -160,37 +158,40 @@ def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> 
             if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
             return VerifyReport(where.text, (_finding(error, where.text, place_of(error, where.text)),), 0, 0, 0)
-        return prove(contents, passed, strict, call)
+        return verify_contents(contents, proofs, call, strict=strict)
 
 
-def prove(contents: Contents, passed: Mapping[str, Passed], strict: bool, call: Call) -> VerifyReport:
-    """Prove what was read already; *passed* is what let_pass saw. The arguments are verify's. Raises Cancelled."""
-    check = _Verification(contents, strict, call.limits, passed)
+def verify_contents(
+    contents: Contents, proofs: Proofs, call: Call, *, strict: bool
+) -> VerifyReport:
+    """Prove what was read already, as verify does; *proofs* is what read_stream has found. Raises Cancelled."""
+    check = _Verification(contents, strict, call.limits, proofs)
     check.look_at_documents()
     layers = check.distinct_layers()
-    watched = [(layer, "verify") for layer in layers]
-    with Lanes(call, watched) as lanes, WorkerPool(call.workers) as pool:
+    with InFlight(call, [(layer, "verify") for layer in layers]) as in_flight:
         for position, layer in enumerate(layers):
-            check.begin(lanes, pool, position, layer, scan=True)
-        lanes.end_all()
+            check.start(in_flight, position, layer, scan=True)
+        in_flight.wait_all()
     return VerifyReport(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
 
 
-def let_pass(source: ArchiveStream, strict: bool, call: Call) -> dict[str, Passed]:
-    """Read what comes by once, and return by name what was seen of everything that was not kept."""
-    with Lanes(call, []) as lanes, WorkerPool(call.workers) as pool:
-        passage = Passage(source, lanes, pool, call.limits, "strict" if strict else "lenient")
-        passage.run()
-    return passage.passed
+def read_stream(source: ArchiveStream, call: Call, *, strict: bool) -> Proofs:
+    """Read a stream to its end, and return by name what was found of everything that was not kept."""
+    with InFlight(call) as in_flight:
+        run = StreamRun(source, in_flight, "strict" if strict else "lenient")
+        run.read()
+    return run.proofs
 
 
 class _Verification:
     """One call of verify."""
 
-    def __init__(self, contents: Contents, strict: bool, limits: Limits, passed: Mapping[str, Passed]) -> None:
-        """Check *contents*; *passed* has what was seen of layers that came by once."""
-        self._contents, self._limits, self._passed = contents, limits, passed
-        self._scan_tar = "strict" if strict else "lenient"
+    def __init__(
+        self, contents: Contents, strict: bool, limits: Limits, proofs: Proofs
+    ) -> None:
+        """Check *contents*; *proofs* has what was found of layers that were streamed."""
+        self._contents, self._limits, self._proofs = contents, limits, proofs
+        self._scan: Scan = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
         self._places: dict[Hashable, Place] = {}         # of what a claim is made of, the first place
         self.images = self.proved = self.size = 0
@@ -210,10 +211,9 @@ class _Verification:
                 layers[_claim(layer)] = layer
         return list(layers.values())
 
-    def begin(
+    def start(
         self,
-        lanes: Lanes,
-        pool: WorkerPool,
+        in_flight: InFlight,
         position: int,
         layer: Layer,
         *,
@@ -230,7 +230,7 @@ class _Verification:
         """
         address = layer.blob.address
         if address is None or address.size != layer.size:  # told already, and nothing to be read
-            lanes.finish(position)
+            in_flight.finish(position)
             return
         where = f"{self._contents.locator}: layer {layer.digest or layer.diff_id}"
         tar = is_tar(layer) and decode
@@ -238,67 +238,51 @@ class _Verification:
             problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
             self._tell(layer, Unsupported(where, problem))
             tar = False
-        if isinstance(address, PassedBytes):
-            self._prove_passed(layer, self._passed[address.place], where, tar=tar)
-            lanes.finish(position, layer.size)
+        claimed = layer if tar else replace(layer, diff_id=None)
+        if isinstance(address, StreamedBytes):
+            self._check_streamed(layer, claimed, self._proofs[address.place], where)
+            in_flight.finish(position, layer.size)
             return
-        codec = layer.encoding.codec if tar else "none"
-        files = ExitStack()
 
-        def end(outcome: PassResult) -> None:
-            prove_blob(layer.blob, outcome, hasher, where)
-            if tar and outcome.diff_id != layer.diff_id:
-                assert layer.diff_id is not None
-                raise DigestMismatch(f"{where}: diff_id", layer.diff_id, outcome.diff_id)
-            files.close()
+        def done(_: LayerProof) -> None:
             self._tell(layer, *held)
             if decode:
                 self.proved += 1
                 self.size += layer.size
 
-        def fail(error: OccyError) -> None:
+        def failed(error: OccyError, _: int) -> None:
             if is_shortage(error):
                 raise error
             if isinstance(error, TarError) and scan:
-                self.begin(lanes, pool, position, layer, scan=False, held=(error,))
-            elif codec != "none" and layer.digest is not None and _is_inside(error):
-                self.begin(lanes, pool, position, layer, scan=False, decode=False, held=(*held, error))
+                self.start(in_flight, position, layer, scan=False, held=(error,))
+            elif tar and layer.encoding.codec != "none" and layer.digest is not None and _is_inside(error):
+                self.start(in_flight, position, layer, scan=False, decode=False, held=(*held, error))
             else:
                 self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
 
+        job = LayerJob(claimed, where, read_tar=tar, scan=self._scan if tar and scan else "no")
         try:
-            source, hasher = open_blob(layer.blob, codec, where, files, self._limits)
+            in_flight.start(position, job, done, failed)
         except OccyError as error:
-            files.close()
             if is_shortage(error):
                 raise
             self._tell(layer, *held, error)
-            lanes.finish(position)
-            return
-        run = pool.start(
-            LayerPass(
-                source=source,
-                decode=codec if codec in NATIVE else "none",
-                scan_tar=self._scan_tar if tar and scan else None,
-                max_tar=self._limits.layer if tar else 0,
-                limits=self._limits,
-                where=where,
-            )
-        )
-        lanes.begin(position, where, run, end, files.close, fail)
+            in_flight.finish(position)
 
     def _tell(self, layer: Layer, *errors: OccyError) -> None:
         place = self._places[_claim(layer)]
         self.findings += [_finding(error, self._contents.locator, place) for error in errors]
 
-    def _prove_passed(self, layer: Layer, passed: Passed, where: str, *, tar: bool) -> None:
-        """Compare a layer with what was seen of it as it came by; of a bad tar, the digests are told as well."""
-        held = (passed.error,) if tar and passed.error is not None else ()
-        if held and passed.outcome is None:
-            self._tell(layer, *held)
+    def _check_streamed(self, layer: Layer, claimed: Layer, found: LayerProof | OccyError, where: str) -> None:
+        """Compare a layer with what was found as it was streamed; of a bad tar, the digests are told as well."""
+        looked = claimed.diff_id is not None
+        if isinstance(found, OccyError):
+            unknown = Unsupported(where, f"one look was not enough for {layer.digest}", SAVE_FIRST)
+            self._tell(layer, found if looked else unknown)
             return
+        held = (found.tar_error,) if looked and found.tar_error is not None else ()
         try:
-            prove_passed(layer if tar else replace(layer, diff_id=None), passed.address, where)
+            check_claims(claimed, found, where)
         except OccyError as error:
             self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
             return

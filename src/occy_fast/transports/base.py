@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal, Protocol, runtime_checkable
 
 from occy_fast.closing import Closable
+from occy_fast.engine.sinks import Sink, StreamSink
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents
 from occy_fast.image.loader_view import LoaderView
@@ -29,42 +30,6 @@ class Source(Closable, Protocol):
 
     def loader_view(self) -> LoaderView | None:
         """Return how a loader meets the images; None where there is nothing to load, as in a daemon's store."""
-
-
-class Sink(Protocol):
-    """Where one blob is written: the caller pwrites its bytes at *fd*, from *offset* on.
-
-    The descriptor stays the Stage's. Exactly one of commit and abort ends a Sink.
-    """
-
-    @property
-    def fd(self) -> int: ...
-
-    @property
-    def offset(self) -> int: ...
-
-    def commit(self, digest: Digest, size: int) -> None:
-        """Keep what was written, as the blob *digest* of *size* bytes; a blob that is there already is dropped again.
-
-        The caller has verified both. Raises OutputError.
-        """
-
-    def abort(self) -> None:
-        """Drop what was written."""
-
-
-@runtime_checkable
-class StreamSink(Protocol):
-    """Where one blob of known size is written in order; until it ends, the caller writes nothing else to the Stage."""
-
-    def write(self, piece: bytes) -> None:
-        """Take the next bytes. Raises TransportError."""
-
-    def commit(self, digest: Digest, size: int) -> None:
-        """Keep what was written, as the blob *digest* of *size* bytes; the caller has verified both."""
-
-    def abort(self) -> None:
-        """Give the whole Stage up, as what was written cannot be taken back."""
 
 
 class Stage(Closable, Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from occy_fast.engine.layer_job import NO_PROOFS
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, PlanStale
 from occy_fast.image.blob import FileRegion, InlineBytes, identity_of
 from occy_fast.spec.limits import Limits
@@ -40,14 +41,14 @@ def regions(path: Path, blobs: dict[str, bytes]) -> dict[str, FileRegion]:
 
 
 def test_every_encoding(tmp_path: Path) -> None:
-    found = diff_ids_of(regions(tmp_path / "file", ENCODED), "here", call_of())
+    found = diff_ids_of(regions(tmp_path / "file", ENCODED), "here", call_of(), NO_PROOFS)
     expected = {name: sha256(TAR) for name in ENCODED} | {"empty": sha256(b"")}
     assert {name: digest.hex for name, digest in found.items()} == expected
 
 
 def test_bytes_in_memory() -> None:
-    assert diff_ids_of({"a": InlineBytes(TAR)}, "here", call_of())["a"].hex == sha256(TAR)
-    assert diff_ids_of({}, "here", call_of()) == {}
+    assert diff_ids_of({"a": InlineBytes(TAR)}, "here", call_of(), NO_PROOFS)["a"].hex == sha256(TAR)
+    assert diff_ids_of({}, "here", call_of(), NO_PROOFS) == {}
 
 
 def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +58,7 @@ def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch:
         layer_pass_module.WorkerPool, "start", lambda pool, job: (started.append(job), original(pool, job))[1]
     )
     [region] = regions(tmp_path / "file", {"a": TAR}).values()
-    found = diff_ids_of({f"n{number}": region for number in range(50)}, "here", call_of())
+    found = diff_ids_of({f"n{number}": region for number in range(50)}, "here", call_of(), NO_PROOFS)
     assert {digest.hex for digest in found.values()} == {sha256(TAR)}
     assert len(found) == 50
     assert len(started) == 1
@@ -67,26 +68,26 @@ def test_one_place_under_several_names_is_read_once(tmp_path: Path, monkeypatch:
 def test_a_broken_layer_is_named_and_nothing_stays_open(tmp_path: Path, codec: str) -> None:
     blobs = {f"good{number}": TAR for number in range(3)} | {"bad": ENCODED[codec][:-7]} | {"late": TAR}
     with nothing_left(), pytest.raises(CorruptStream, match="here: bad"):
-        diff_ids_of(regions(tmp_path / "file", blobs), "here", call_of())
+        diff_ids_of(regions(tmp_path / "file", blobs), "here", call_of(), NO_PROOFS)
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "xz"])
 def test_the_limit_of_a_layer(tmp_path: Path, codec: str) -> None:
     layers = regions(tmp_path / "file", {"a": ENCODED[codec]})
-    assert diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR))))["a"].hex == sha256(TAR)
+    assert diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR))), NO_PROOFS)["a"].hex == sha256(TAR)
     with pytest.raises(LimitError):
-        diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR) - 1)))
+        diff_ids_of(layers, "here", call_of(Limits(layer=len(TAR) - 1)), NO_PROOFS)
 
 
 def test_nothing_vouches_for_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layer_pass_module, "RATIO_FLOOR", 1 << 20)
     layers = regions(tmp_path / "file", {"a": encode(bytes(8 << 20), "zstd")})
     with pytest.raises(DecompressionBomb):
-        diff_ids_of(layers, "here", call_of())
+        diff_ids_of(layers, "here", call_of(), NO_PROOFS)
 
 
 def test_a_file_that_changed(tmp_path: Path) -> None:
     layers = regions(tmp_path / "file", {"a": TAR})
     os.utime(tmp_path / "file", ns=(1, 1))
     with pytest.raises(PlanStale):
-        diff_ids_of(layers, "here", call_of())
+        diff_ids_of(layers, "here", call_of(), NO_PROOFS)

@@ -15,13 +15,13 @@ import pytest
 import zstandard
 
 from occy_fast import api, errors
+from occy_fast.engine import in_flight
 from occy_fast.image.blob import Address, FileRegion
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.layer_pass import WorkerPool
 from occy_fast.streams.tar import scan_region
-from occy_fast.transports.archive import diff_ids as diff_ids_module
 from occy_fast.transports.archive.legacy_reader import LegacyArchive
 from occy_fast.transports.archive.members import MemberTable
 from support.image_builders import dumps, make_layer, make_tar, sha256
@@ -328,7 +328,7 @@ def test_the_caller_says_how_large_a_layer_may_be_and_how_many_workers(
             asked.append(workers)
             super().__init__(workers)
 
-    monkeypatch.setattr(diff_ids_module, "WorkerPool", CountedPool)
+    monkeypatch.setattr(in_flight, "WorkerPool", CountedPool)
     size = len(make_layer("one"))
     calls: list[Callable[..., object]] = [
         lambda **more: api.convert(str(path), f"oci:{tmp_path}/out", **more),
@@ -337,7 +337,8 @@ def test_the_caller_says_how_large_a_layer_may_be_and_how_many_workers(
     ]
     for call in calls:
         call(workers=1, max_layer=size)
-    assert asked == [1, 1, 1]
+    assert set(asked) == {1}
+    assert len(asked) >= len(calls)
     with pytest.raises(errors.DecompressionBomb):
         calls[0](max_layer=size - 1)
 
@@ -353,7 +354,7 @@ def test_the_depth_of_a_v1_image_may_be_raised(tmp_path: Path) -> None:
 
 
 def test_more_layers_than_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diff_ids_module, "_MOST", 2)
+    monkeypatch.setattr(in_flight, "MOST", 2)
     names = [f"n{number}" for number in range(7)]
     groups = [directory(name, parent, "gzip") for name, parent in zip(names, ["", *names], strict=False)]
     [named] = read(write(tmp_path / "a.tar", *groups)).images

@@ -28,7 +28,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from occy_fast.image.blob import SAVE_FIRST, InlineBytes, PassedBytes
+from occy_fast.image.blob import SAVE_FIRST, InlineBytes, StreamedBytes
 from occy_fast.image.image import Contents, Image
 from occy_fast.spec.limits import Limits
 from occy_fast.transports.archive.stream import ArchiveStream
@@ -170,7 +170,7 @@ def test_what_has_passed_cannot_be_opened(tmp_path: Path) -> None:
     with piped(tmp_path / "pipe", path.read_bytes()) as pipe:
         (image,) = images(read(pipe))
     address = image.layers[0].blob.address
-    assert isinstance(address, PassedBytes)
+    assert isinstance(address, StreamedBytes)
     for attempt in (address.open, address.read, image.layers[0].blob.open):
         with pytest.raises(Unsupported) as caught:
             attempt()

@@ -1,52 +1,57 @@
-"""diff_ids of layers that no config names, found by reading them, or as they came by."""
+"""diff_ids of layers that no config names, found by reading them, or as they were streamed."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import Unsupported
-from occy_fast.image.blob import SAVE_FIRST, PassedBytes, read_head
-from occy_fast.spec.encoding import RECODABLE
-from occy_fast.streams.decode import STEP, decode_whole
-from occy_fast.streams.layer_pass import FdSource, FeedSource, LayerPass, Run, WorkerPool
+from occy_fast.engine.in_flight import InFlight
+from occy_fast.engine.layer_job import LayerJob, Proofs
+from occy_fast.errors import OccyError, Unsupported
+from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes, read_head
+from occy_fast.image.image import Layer
+from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.image.blob import Address, OpenRegion
+    from occy_fast.engine.layer_job import LayerProof
+    from occy_fast.image.blob import Address
     from occy_fast.spec.digest import Digest
 
 DiffIdsOf = Callable[[Mapping[str, "Address"]], Mapping[str, "Digest"]]
 """Tells the diff_ids of layers by the names of their members, from where the members are."""
 
-_MOST = 16
-"""Layers under way at once: each holds a descriptor, and the pool's buffers serve them all."""
 
-
-def diff_ids_of(layers: Mapping[str, Address], locator: str, call: Call) -> dict[str, Digest]:
+def diff_ids_of(
+    layers: Mapping[str, Address],
+    locator: str,
+    call: Call,
+    proofs: Proofs,
+) -> dict[str, Digest]:
     """Return the digests of the tars inside layers of any encoding; each place is read once.
 
     Args:
         layers: by the names of their members.
+        proofs: what was found of those that were streamed, by their places.
     Raises:
         CorruptStream, LimitError: a layer cannot be decoded, or is larger than allowed.
-        Unsupported: a layer has come by, and nobody took its digest.
+        Unsupported: a layer was streamed, and nobody took its digest.
         PlanStale: the archive has changed.
+        Cancelled: the caller asked for it.
     """
     found: dict[Address, Digest] = {}
     names: dict[Address, str] = {}
     for name, address in layers.items():
-        if not isinstance(address, PassedBytes):
+        if not isinstance(address, StreamedBytes):
             names[address] = name
-        elif address.error is not None:
-            raise address.error
-        elif address.diff_id is None:
+            continue
+        proof = proofs.get(address.place)
+        if isinstance(proof, OccyError):
+            raise proof
+        if proof is None or proof.diff_id is None:
             raise Unsupported(f"{locator}: {name}", "its diff_id is known only from a look inside", SAVE_FIRST)
-        else:
-            found[address] = address.diff_id
+        found[address] = proof.diff_id
     if names:
         found |= _read(names, locator, call)
     return {name: found[address] for name, address in layers.items()}
@@ -54,36 +59,21 @@ def diff_ids_of(layers: Mapping[str, Address], locator: str, call: Call) -> dict
 
 def _read(names: Mapping[Address, str], locator: str, call: Call) -> dict[Address, Digest]:
     found: dict[Address, Digest] = {}
-    under_way: deque[tuple[Address, Run, ExitStack]] = deque()
-    with ExitStack() as files, WorkerPool(call.workers) as pool:  # the pool is left first: its threads read the files
+    layers = {address: _layer(address) for address in names}
+    with InFlight(call, [(layer, "read") for layer in layers.values()]) as in_flight:
+        for position, (address, layer) in enumerate(layers.items()):
 
-        def end_oldest() -> None:
-            address, run, opened = under_way.popleft()
-            found[address] = run.wait(cancelled=call.cancel.is_set).diff_id
-            opened.close()
+            def done(proof: LayerProof, address: Address = address) -> None:
+                assert proof.diff_id is not None, "its tar was read"
+                found[address] = proof.diff_id
 
-        for address, name in names.items():
-            opened = files.enter_context(ExitStack())
-            job = _pass_over(address, f"{locator}: {name}", call, opened)
-            under_way.append((address, pool.start(job), opened))
-            if len(under_way) >= _MOST:
-                end_oldest()
-        while under_way:
-            end_oldest()
+            job = LayerJob(layer, f"{locator}: {names[address]}", read_tar=True, bounded_ratio=True)
+            in_flight.start(position, job, done)
+        in_flight.wait_all()
     return found
 
 
-def _pass_over(address: Address, where: str, call: Call, files: ExitStack) -> LayerPass:
-    limits = call.limits
+def _layer(address: Address) -> Layer:
+    """Return a layer of which nobody says more than where it is."""
     codec = sniff(read_head(address, SNIFF_SIZE)).codec
-    region = files.enter_context(address.open())
-    if codec in RECODABLE:
-        source = FdSource(region.fd, region.offset, region.size)
-        return LayerPass(source, codec, max_tar=limits.layer, bounded_ratio=True, limits=limits, where=where)
-    buffers = decode_whole(codec, _pieces(region), where, limits)
-    return LayerPass(FeedSource(buffers), max_tar=limits.layer, limits=limits, where=where)
-
-
-def _pieces(region: OpenRegion) -> Iterator[bytes]:
-    for start in range(0, region.size, STEP):
-        yield region.read(start, STEP)
+    return Layer(Blob(None, address.size, "", address), "", Encoding(codec), None)

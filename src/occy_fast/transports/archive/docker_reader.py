@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from occy_fast.engine.layer_job import NO_PROOFS, Proofs
 from occy_fast.errors import (
     BadArchive,
     BadManifest,
@@ -48,15 +49,23 @@ _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 class DockerArchiveReader:
     """Reads images from an archive's members, wherever those are."""
 
-    def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        locator: Locator,
+        call: Call,
+        *,
+        lenient: bool = False,
+        proofs: Proofs = NO_PROOFS,
+    ) -> None:
         """Read what *locator* selects; its text goes into messages.
 
         Args:
             lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
                 letters, one that is no reference left out, and a path that begins with a slash starts at the top.
+            proofs: what was found of members that were streamed, by their names.
         """
         self.locator = locator.text
-        self._call, self._limits, self._lenient = call, call.limits, lenient
+        self._call, self._limits, self._lenient, self._proofs = call, call.limits, lenient, proofs
         self._wanted = locator
 
     def read(self, members: CleanNames) -> Contents:
@@ -84,7 +93,7 @@ class DockerArchiveReader:
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
         known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
-        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._call))
+        configs = archive.read(ids, lambda layers: diff_ids_of(layers, self.locator, self._call, self._proofs))
         for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             with located(Place("image", name=id_), where):

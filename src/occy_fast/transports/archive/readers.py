@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from occy_fast.engine.layer_job import NO_PROOFS, Proofs
 from occy_fast.errors import TarError, UnsupportedFormat
 from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
 from occy_fast.transports.archive.docker_reader import DockerArchiveReader
@@ -23,13 +24,21 @@ def check_foreign(head: bytes, where: str, error: TarError) -> None:
 
 
 def archive_reader(
-    locator: Locator, members: CleanNames, call: Call, *, lenient: bool = False
+    locator: Locator,
+    members: CleanNames,
+    call: Call,
+    *,
+    lenient: bool = False,
+    proofs: Proofs = NO_PROOFS,
 ) -> DockerArchiveReader | OciArchiveReader:
     """Return what makes images of *members*: what the locator names, else what is there.
+
+    Args:
+        lenient, proofs: as DockerArchiveReader takes them.
 
     Where manifest.json stands beside a layout, it is docker save's, and says how the images are called.
     """
     is_layout = "oci-layout" in members or "index.json" in members
     if locator.transport == "oci-archive" or (not locator.transport and is_layout and "manifest.json" not in members):
         return OciArchiveReader(locator, call.limits)
-    return DockerArchiveReader(locator, call, lenient=lenient)
+    return DockerArchiveReader(locator, call, lenient=lenient, proofs=proofs)

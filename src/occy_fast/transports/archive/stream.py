@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 
 from occy_fast.closing import Closing
+from occy_fast.engine.layer_job import NO_PROOFS, Proofs
 from occy_fast.errors import (
     LimitError,
     MissingFile,
@@ -22,14 +23,14 @@ from occy_fast.errors import (
     read_errors,
     unreadable,
 )
-from occy_fast.image.blob import InlineBytes, PassedBytes
+from occy_fast.image.blob import InlineBytes, StreamedBytes
 from occy_fast.image.loader_view import LoaderView
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar import begins_tar
 from occy_fast.streams.tar_stream import TarStream
-from occy_fast.transports.archive.members import FirstBytes, Member, MemberTable
+from occy_fast.transports.archive.members import FirstBytes, MemberTable
 from occy_fast.transports.archive.readers import archive_reader, check_foreign
 from occy_fast.transports.archive.view import broken_view, loader_view
 from occy_fast.transports.locator import STREAM
@@ -113,7 +114,6 @@ class ArchiveStream(Closing):
         self.locator = locator.text
         self._wanted, self._call, self._lenient, self._for_loaders = locator, call, lenient, for_loaders
         self._members = self._new_table()
-        self._blobs: dict[str, Member] = {}
         self.codec = ""
         self._fd = -1
         self._reading = ExitStack()
@@ -129,7 +129,7 @@ class ArchiveStream(Closing):
             Cancelled: the caller asked for it.
         """
         self._reading.close()
-        self._members, self._blobs = self._new_table(), {}
+        self._members = self._new_table()
         limits, kept, count = self._call.limits, 0, 0
         decoded = self._decoded()
         self._reading.callback(decoded.close)
@@ -148,13 +148,12 @@ class ArchiveStream(Closing):
                 kept += entry.stored
                 member.address = InlineBytes(b"".join(map(bytes, tar.content(entry))))
             elif not found:
-                member.address, member.first = PassedBytes("", entry.stored, b""), first
+                member.address, member.first = StreamedBytes("", entry.stored, b""), first
             else:
                 count += 1
                 if count > limits.stream_blob_count:
                     raise LimitError(self.locator, "blobs that come by once", limits.stream_blob_count, count)
-                member.address = PassedBytes(member.name, entry.stored, head)
-                self._blobs[member.name] = member
+                member.address = StreamedBytes(member.name, entry.stored, head)
                 yield StreamedBlob(member.name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()
 
@@ -162,21 +161,22 @@ class ArchiveStream(Closing):
         """Return the diff_ids the image is said to have, before any of it comes; none where nobody says."""
         return ()
 
-    def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
-        """Read what the documents say, once all has come by; *passed* tells by name what became of the blobs.
+    def contents(self, proofs: Proofs) -> Contents:
+        """Read what the documents say, once all has come by.
 
+        Args:
+            proofs: by name, what became of the blobs; without one, nobody knows more of it than its first bytes.
         Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
         """
-        for name, address in passed.items():
-            self._blobs[name].address = address
         names = self._members.clean_names()
-        return archive_reader(self._wanted, names, self._call, lenient=self._lenient).read(names)
+        reader = archive_reader(self._wanted, names, self._call, lenient=self._lenient, proofs=proofs)
+        return reader.read(names)
 
     def read(self) -> Contents:
         """Let the archive come by, and read the selected images. Raises what blobs and contents do."""
         for _ in self.blobs():
             pass
-        return self.contents({})
+        return self.contents(NO_PROOFS)
 
     def loader_view(self, error: OccyError | None = None) -> LoaderView | None:
         """Return how a loader meets the archive that has come by, if that was to be asked for.

@@ -19,7 +19,7 @@ from occy_fast.errors import (
     Unsupported,
     UnsupportedFormat,
 )
-from occy_fast.image.blob import SAVE_FIRST, PassedBytes
+from occy_fast.image.blob import SAVE_FIRST, StreamedBytes
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.tar import NO_END
@@ -172,7 +172,7 @@ class _Documents:
             return None
         if member.address.size > limit:
             raise too_large(f"{self._where}: {path}", "document size", limit, member.address.size)
-        if not isinstance(member.address, PassedBytes):
+        if not isinstance(member.address, StreamedBytes):
             return member.address.read()
         if member.look().json:
             raise Unsupported(f"{self._where}: {path}", "it came by once, and was not kept", SAVE_FIRST)

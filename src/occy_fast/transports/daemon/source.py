@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from occy_fast.errors import NotFound, UsageError
+from occy_fast.engine.layer_job import Proofs
+from occy_fast.errors import NotFound, OccyError, UsageError
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.daemon.client import DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.errors import OccyError
-    from occy_fast.image.blob import PassedBytes
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
     from occy_fast.spec.digest import Digest
@@ -47,9 +46,9 @@ class DaemonSource(ArchiveStream):
             raise NotFound(self.locator, f"image {self._name}")
         return image.diff_ids
 
-    def contents(self, passed: Mapping[str, PassedBytes]) -> Contents:
+    def contents(self, proofs: Proofs) -> Contents:
         """Read what the documents say, once all has come by. Raises what reading the same archive from a file does."""
-        return replace(super().contents(passed), kind=self._kind)
+        return replace(super().contents(proofs), kind=self._kind)
 
     def loader_view(self, error: OccyError | None = None) -> LoaderView | None:  # noqa: ARG002
         """Return None: what a daemon has was loaded before."""
