@@ -185,10 +185,6 @@ LARGE_MODULES = {
 }
 LONG_FUNCTIONS = {
     "cli/convert_cmd.py: convert": "being split",
-    "running/stream_run.py: _begin": "being split",
-    "running/steps_run.py: _read": "being split",
-    "running/verify.py: begin": "being split",
-    "running/recompress.py: recompress": "being split",
 }
 
 

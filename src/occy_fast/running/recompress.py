@@ -77,27 +77,39 @@ def recompress(
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
     call = Call.of(limits=limits, max_layer=max_layer, workers=workers, cancel=cancel, progress=progress)
-    found: list[LayerProof] = []
     with ExitStack() as open_files:
-        codec, size, origin = _open_source(source, open_files)
-        sink = _open_sink(destination, open_files)
-        job = LayerJob(
-            Layer(Blob(None, size, "", None), "", Encoding(codec), None),
-            _name(source),
-            source=origin,
-            read_tar=True,
-            encode=wanted,
-            sink=sink,
-            output="" if isinstance(sink, StreamSink) else sink.path,
-            bounded_ratio=not trusted,
-        )
-        with InFlight(call, [(job.layer, "recode")]) as in_flight:
-            in_flight.start(0, job, found.append)
-            in_flight.wait_all()
-    proof = found[0]
+        proof = _run(source, destination, wanted, call, open_files, bounded_ratio=not trusted)
     assert proof.diff_id is not None, "its tar was read"
     sizes = proof.size_in, proof.size_tar, proof.size_out
     return PassResult(proof.diff_id, proof.source_digest, proof.digest, *sizes, proof.identity)
+
+
+def _run(
+    source: Readable,
+    destination: Writable,
+    wanted: Encoding,
+    call: Call,
+    open_files: ExitStack,
+    *,
+    bounded_ratio: bool,
+) -> LayerProof:
+    codec, size, origin = _open_source(source, open_files)
+    sink = _open_sink(destination, open_files)
+    job = LayerJob(
+        Layer(Blob(None, size, "", None), "", Encoding(codec), None),
+        _name(source),
+        source=origin,
+        read_tar=True,
+        encode=wanted,
+        sink=sink,
+        output="" if isinstance(sink, StreamSink) else sink.path,
+        bounded_ratio=bounded_ratio,
+    )
+    found: list[LayerProof] = []
+    with InFlight(call, [(job.layer, "recode")]) as in_flight:
+        in_flight.start(0, job, found.append)
+        in_flight.wait_all()
+    return found[0]
 
 
 def _name(place: Readable) -> str:
