@@ -132,7 +132,7 @@ def test_a_demanded_encoding_may_take_the_other_family() -> None:
 
 def test_without_a_target_nothing_is_narrowed() -> None:
     assert fit_target(LAYOUT, Goal(), "oci:out") is LAYOUT
-    assert reads(None, "zstd", "docker", "oci:out")
+    assert reads(None, "zstd", "docker", "pull")
     assert fallback(Goal(), LAYOUT, "oci", "oci:out") == Encoding("none")
 
 
@@ -140,6 +140,15 @@ def test_several_images_are_one_too_many_for_some() -> None:
     target = find_target("crane")
     assert not fit_target(ARCHIVE, Goal(target=target), "docker-archive:out.tar").many_images
     assert fit_target(LAYOUT, Goal(target=target), "oci:out").many_images
+
+
+def test_an_oci_archive_is_for_who_loads_one() -> None:
+    target = find_target("docker-20.10")
+    archive = replace(LAYOUT, kind="oci-archive", read_by="load an OCI archive")
+    with pytest.raises(Unsupported, match=r"docker-20\.10 reads no OCI archives"):
+        fit_target(archive, Goal(target=target), "oci-archive:out.tar")
+    assert fit_target(archive, Goal(target=find_target("podman-4.3")), "oci-archive:out.tar").kind == "oci-archive"
+    assert fit_target(LAYOUT, Goal(target=target), "oci:out").kind == "oci"
 
 
 def test_rules_for_what_comes_by_once_are_narrowed_too() -> None:

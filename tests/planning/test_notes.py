@@ -17,7 +17,7 @@ IMAGE = image("a.zstd", "b.zstd")
 
 
 def test_notes_keep_their_order_and_come_once() -> None:
-    capabilities = replace(ARCHIVE, notes=("of the destination", "of both"), keeps_manifest=False)
+    capabilities = replace(ARCHIVE, keeps_manifest=False)
     shown, goal = contents(IMAGE), Goal(link=True)
     plan = make_plan(shown, goal, capabilities, Facts(), destination="docker-archive:out.tar", limits=LIMITS)
     remarks = (
@@ -28,7 +28,7 @@ def test_notes_keep_their_order_and_come_once() -> None:
         Unnamed("v1"),
         Extras("beside the image"),
     )
-    assert notes_of(plan, remarks, capabilities, ["of both", "of the target"]) == (
+    assert notes_of(plan, remarks, capabilities, ["of the destination", "of both", "of both", "of the target"]) == (
         "of the destination",
         "of both",
         "of the target",
@@ -56,8 +56,8 @@ def test_a_layer_is_copied_and_not_linked() -> None:
 
 
 def test_a_plan_of_rules_has_notes_of_its_own() -> None:
-    capabilities = replace(LAYOUT, writes="one after another", notes=("of the destination",))
-    assert stream_notes(Goal(link=True), capabilities, ["of the target"]) == (
+    capabilities = replace(LAYOUT, writes="one after another")
+    assert stream_notes(Goal(link=True), capabilities, ["of the destination", "of the target"]) == (
         "no layer is linked: what comes by once is no file",
         "what is recoded waits in a temporary file without a name until its size is known",
         "of the destination",
@@ -67,6 +67,6 @@ def test_a_plan_of_rules_has_notes_of_its_own() -> None:
 
 
 def test_a_destination_is_called_by_its_kind() -> None:
-    assert name_destination("docker-archive:out.tar:app:1", Goal()) == "docker-archive"
+    assert name_destination(ARCHIVE, Goal()) == "docker-archive"
     old = Goal(archive_layout="docker-20.10")
-    assert name_destination("docker-archive:out.tar", old) == "docker-archive in the layout docker-20.10"
+    assert name_destination(ARCHIVE, old) == "docker-archive in the layout docker-20.10"

@@ -18,8 +18,11 @@ from occy_fast.spec.json import format_json
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import media_type
 from occy_fast.spec.platform import Platform
+from occy_fast.transports.locator import parse_locator
 
 LAYOUT = Capabilities(
+    kind="oci",
+    read_by="pull",
     encodings=frozenset({"none", "gzip", "zstd"}),
     families=frozenset({"oci", "docker"}),
     multi_platform=True,
@@ -31,6 +34,8 @@ LAYOUT = Capabilities(
     adopts=frozenset({"link", "reflink"}),
 )
 ARCHIVE = Capabilities(
+    kind="docker-archive",
+    read_by="load",
     encodings=frozenset({"none", "gzip"}),
     families=frozenset({"oci", "docker"}),
     multi_platform=False,
@@ -43,7 +48,14 @@ ARCHIVE = Capabilities(
     names="reference",
 )
 
-DAEMON = replace(ARCHIVE, keeps_manifest=False, writes="one after another", identity="config", reads_back=False)
+DAEMON = replace(
+    ARCHIVE,
+    kind="docker-daemon",
+    keeps_manifest=False,
+    writes="one after another",
+    identity="config",
+    reads_back=False,
+)
 
 
 def digest(name: str) -> Digest:
@@ -172,4 +184,5 @@ def contents(*roots: Image | ImageIndex, names: Sequence[str] = (), locator: str
         locator,
         locator.partition(":")[0],
         tuple(NamedImage(root, own, None) for root, own in zip(roots, full, strict=False)),
+        parse_locator(locator).path,
     )

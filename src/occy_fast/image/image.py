@@ -159,11 +159,17 @@ class NamedImage:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a source holds; *kind* is the name of its transport."""
+    """All that a source holds.
+
+    Attributes:
+        kind: the name of its transport.
+        path: the file or directory that holds it; empty where that is a daemon's store.
+    """
 
     locator: str
     kind: str
     images: tuple[NamedImage, ...]
+    path: str = ""
 
     def __repr__(self) -> str:
         return f"Contents({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"

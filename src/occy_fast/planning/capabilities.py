@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Writes = Literal["any order", "one of unknown size", "one after another"]
 Identity = Literal["manifest", "config"]
 Names = Literal["ref", "reference"]
+ReadBy = Literal["load", "load an OCI archive", "pull"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,9 @@ class Capabilities:
     """State what a destination can hold and how it can be written.
 
     Attributes:
+        kind: what it is called, which is what its locators begin with.
+        read_by: how a consumer comes by an image there: it may "load" it, which goes by manifest.json, "load an OCI
+            archive", or "pull" it; both of these go by the manifests.
         encodings: codecs a layer may have there ("none", "gzip", "zstd", "xz", "bzip2").
         families: manifest families it holds: "oci", "docker".
         multi_platform: one name may stand for several platforms, so that whole indexes fit.
@@ -35,6 +39,8 @@ class Capabilities:
         reads_back: what is there already can be read and verified in its place.
     """
 
+    kind: str
+    read_by: ReadBy
     encodings: frozenset[str]
     families: frozenset[str]
     multi_platform: bool

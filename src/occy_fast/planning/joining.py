@@ -204,14 +204,12 @@ def choose_one(contents: Contents, named: NamedImage) -> str:
 
     A daemon's images are chosen by name or id, and a path with a colon in it cannot stand in front of a selector.
     """
-    kind, locator = contents.kind, contents.locator
-    own = locator.startswith(f"{kind}:")
-    path = locator.removeprefix(f"{kind}:").partition(":")[0] if own else locator
-    if kind not in ("docker-archive", "oci", "oci-archive"):
+    path = contents.path
+    if not path:
         return "choose one by its name or its id"
     if named.position is None or ":" in path:
         return "choose one by its name, or by :@INDEX behind a path without a colon"
-    return f"choose one, as {kind}:{path}:@{named.position} does"
+    return f"choose one, as {contents.kind}:{path}:@{named.position} does"
 
 
 def selector(named: NamedImage, at: int) -> str:

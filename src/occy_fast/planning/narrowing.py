@@ -12,13 +12,10 @@ from occy_fast.targets.rules import INDEX_ATTESTATION
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
-    from occy_fast.planning.capabilities import Capabilities
+    from occy_fast.planning.capabilities import Capabilities, ReadBy
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal
     from occy_fast.targets.target import Target
-
-LOADED = ("docker-archive", "docker-daemon", "podman")
-"""Transports whose images are read through manifest.json; those of others through their manifests."""
 
 _MANIFEST = {"oci": "pull.oci_manifest", "docker": "pull.v2s2"}
 _INDEX = {"oci": "pull.oci_index", "docker": "pull.manifest_list"}
@@ -30,11 +27,6 @@ _IN_ARCHIVE = {
 _IN_FAMILY = {"none": "pull.layer_uncompressed_{}", "zstd": "pull.layer_zstd_{}"}
 
 
-def is_loaded(destination: str) -> bool:
-    """Tell whether what stands at the locator *destination* is read through manifest.json."""
-    return destination.partition(":")[0] in LOADED
-
-
 def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilities:
     """Return what of *capabilities* the goal's target reads.
 
@@ -43,10 +35,11 @@ def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capa
     target = goal.target
     if target is None:
         return capabilities
-    if destination.partition(":")[0] == "oci-archive" and target.refuses("load.oci_archive"):
+    if capabilities.read_by == "load an OCI archive" and target.refuses("load.oci_archive"):
         raise Unsupported(destination, f"{target.name} reads no OCI archives", "docker-archive:PATH is one it reads")
     families = frozenset(family for family in capabilities.families if not target.refuses(_MANIFEST[family]))
-    if is_loaded(destination):
+    loaded = capabilities.read_by == "load"
+    if loaded:
         families = capabilities.families
     if not families or goal.format not in ("keep", *families):
         which = goal.format if families else " or ".join(sorted(capabilities.families))
@@ -54,7 +47,7 @@ def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capa
     encodings = frozenset(
         codec
         for codec in capabilities.encodings
-        if any(reads(target, codec, family, destination) for family in families)
+        if any(reads(target, codec, family, capabilities.read_by) for family in families)
     )
     if isinstance(goal.encoding, Encoding) and goal.encoding.codec not in encodings & capabilities.encodings:
         held = ", ".join(sorted(encodings))
@@ -64,7 +57,7 @@ def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capa
         encodings=encodings,
         families=families,
         multi_platform=capabilities.multi_platform and not all(target.refuses(_INDEX[name]) for name in families),
-        many_images=capabilities.many_images and not (is_loaded(destination) and target.refuses("load.multi_image")),
+        many_images=capabilities.many_images and (not loaded or not target.refuses("load.multi_image")),
     )
 
 
@@ -84,18 +77,18 @@ def fit_facts(facts: Facts, capabilities: Capabilities) -> Facts:
     )
 
 
-def reads(target: Target | None, codec: str, family: str, destination: str) -> bool:
+def reads(target: Target | None, codec: str, family: str, read_by: ReadBy) -> bool:
     """Tell whether *target* is not known to refuse layers in *codec*, under a manifest of *family*."""
-    return target is None or not any(map(target.refuses, _features(codec, family, destination)))
+    return target is None or not any(map(target.refuses, _features(codec, family, read_by)))
 
 
-def surely_reads(target: Target, codec: str, family: str, destination: str) -> bool:
+def surely_reads(target: Target, codec: str, family: str, read_by: ReadBy) -> bool:
     """Tell whether *target* is known to read layers in *codec*, under a manifest of *family*."""
-    return all(target.support(feature).answer == "yes" for feature in _features(codec, family, destination))
+    return all(target.support(feature).answer == "yes" for feature in _features(codec, family, read_by))
 
 
-def _features(codec: str, family: str, destination: str) -> tuple[str, ...]:
-    if is_loaded(destination):
+def _features(codec: str, family: str, read_by: ReadBy) -> tuple[str, ...]:
+    if read_by == "load":
         return _IN_ARCHIVE.get(codec, (f"load.docker_archive_{codec}",))
     if codec == "gzip":
         return (_MANIFEST[family],)
@@ -106,9 +99,9 @@ def fallback(goal: Goal, capabilities: Capabilities, family: str, destination: s
     """Return what a layer becomes that cannot stay: uncompressed in an archive, gzip where a target pulls it."""
     if goal.target is None:
         return Encoding("none")
-    order = ("none", "gzip") if is_loaded(destination) else ("gzip", "none")
+    order = ("none", "gzip") if capabilities.read_by == "load" else ("gzip", "none")
     for codec in order:
-        if codec in capabilities.encodings and reads(goal.target, codec, family, destination):
+        if codec in capabilities.encodings and reads(goal.target, codec, family, capabilities.read_by):
             return Encoding(codec)
     raise Unsupported(destination, f"no encoding of layers is known that {goal.target.name} reads there")
 
@@ -122,7 +115,7 @@ def fit_destination(
     """
     codec, name = layer.encoding.codec, layer.digest or layer.diff_id
     if isinstance(goal.encoding, Encoding):
-        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, destination):
+        if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, capabilities.read_by):
             problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
             raise Unsupported(destination, problem, "leave the compression to --target")
         return goal
@@ -132,7 +125,7 @@ def fit_destination(
             f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
             "name a compression: gzip, or zstd if that is what you want",
         )
-    readable = reads(goal.target, codec, family, destination)
+    readable = reads(goal.target, codec, family, capabilities.read_by)
     if codec in capabilities.encodings and _has_word_for(family, codec) and readable:
         return goal
     if goal.encoding == "keep":

@@ -32,7 +32,7 @@ def notes_of(
         *(line for remark in remarks for line in _remark(remark)),
         *_outdated_subjects(plan),
         *_lost_manifest(plan, capabilities),
-        *_forced_encodings(plan),
+        *_forced_encodings(plan, capabilities),
         *_not_linked(plan, capabilities),
         *_waiting(plan),
     ]
@@ -47,9 +47,9 @@ def stream_notes(goal: Goal, capabilities: Capabilities, found: Iterable[str]) -
     return (*notes, *found)
 
 
-def name_destination(destination: str, goal: Goal) -> str:
-    """Return what to call the kind of *destination*."""
-    kind, layout = destination.partition(":")[0], goal.archive_layout
+def name_destination(capabilities: Capabilities, goal: Goal) -> str:
+    """Return what to call the kind of a destination."""
+    kind, layout = capabilities.kind, goal.archive_layout
     return kind if layout == "universal" else f"{kind} in the layout {layout}"
 
 
@@ -85,25 +85,25 @@ def _outdated_subjects(plan: Plan) -> Iterator[str]:
 
 def _lost_manifest(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
     if plan.identity == "manifest" and not capabilities.keeps_manifest:
-        kind = name_destination(plan.destination, plan.goal)
+        kind = name_destination(capabilities, plan.goal)
         yield f"{kind} has no place for manifests: the digest is of one that stays behind"
 
 
-def _forced_encodings(plan: Plan) -> Iterator[str]:
+def _forced_encodings(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
     """Say whose layers are encoded differently though nobody asked for it."""
     if plan.goal.encoding is None:
         for image in plan.images():
-            yield from _forced_encoding(plan, image)
+            yield from _forced_encoding(plan, image, capabilities)
 
 
-def _forced_encoding(plan: Plan, image: ImagePlan) -> Iterator[str]:
+def _forced_encoding(plan: Plan, image: ImagePlan, capabilities: Capabilities) -> Iterator[str]:
     forced = {number: step for number, step in enumerate(image.steps, 1) if step.encoding != step.layer.encoding}
     if not forced:
         return
     target = plan.goal.target
     codecs = sorted({step.layer.encoding.codec for step in forced.values()})
-    who = f"{name_destination(plan.destination, plan.goal)} cannot hold"
-    if target is not None and not all(reads(target, codec, image.family, plan.destination) for codec in codecs):
+    who = f"{name_destination(capabilities, plan.goal)} cannot hold"
+    if target is not None and not all(reads(target, codec, image.family, capabilities.read_by) for codec in codecs):
         who = f"{target.name} does not read"
     made = sorted({step.encoding.codec for step in forced.values()})
     what = " or ".join("uncompressed" if codec == "none" else codec for codec in made)
@@ -115,7 +115,7 @@ def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
     copies = sum(step.kind == "copy" for step in plan.steps)
     if not (plan.goal.link and copies):
         return
-    kind = name_destination(plan.destination, plan.goal)
+    kind = name_destination(capabilities, plan.goal)
     if capabilities.adopts:
         why = "no whole file on the destination's file system"
     elif plan.writes == "one after another":

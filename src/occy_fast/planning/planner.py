@@ -195,7 +195,7 @@ class _Planner:
         for layer in image.layers:
             if is_tar(layer):
                 continue
-            kind = name_destination(self.destination, self.goal)
+            kind = name_destination(self.capabilities, self.goal)
             unsaid = f"{kind} has no word for what it is" if not self.capabilities.layer_types else ""
             if not unsaid and (self.goal.format == "docker" or original != family):
                 unsaid = f"it has no form in the format '{family}'"
@@ -218,10 +218,11 @@ class _Planner:
         codecs = {layer.encoding.codec for layer in image.layers} & self.capabilities.encodings
         if isinstance(self.goal.encoding, Encoding):
             codecs = {self.goal.encoding.codec}
-        if all(reads(target, codec, family, self.destination) for codec in codecs):
+        read_by = self.capabilities.read_by
+        if all(reads(target, codec, family, read_by) for codec in codecs):
             return family
         others = sorted(self.capabilities.families - {family})
-        suits = (all(surely_reads(target, codec, other, self.destination) for codec in codecs) for other in others)
+        suits = (all(surely_reads(target, codec, other, read_by) for codec in codecs) for other in others)
         return next((other for other, suited in zip(others, suits, strict=True) if suited), family)
 
     def _translates(self, original: str | None, family: str) -> bool:

@@ -28,6 +28,8 @@ class DockerArchiveDestination:
     def capabilities(self) -> Capabilities:
         universal = self._layout == "universal"
         return Capabilities(
+            kind="docker-archive",
+            read_by="load",
             encodings=frozenset({"none", "gzip"} if universal else {"none"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,

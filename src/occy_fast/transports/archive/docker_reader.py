@@ -84,7 +84,7 @@ class DockerArchiveReader:
             images = [self._read_image(members, item, where, stored) for where, item in items]
         chosen = self._choose([image.names for image in images])
         named = tuple(NamedImage(images[at].root, names, position=at) for at, names in chosen)
-        return Contents(self.locator, "docker-archive", named)
+        return Contents(self.locator, "docker-archive", named, self._wanted.path)
 
     def _read_legacy(self, members: CleanNames) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
@@ -105,7 +105,7 @@ class DockerArchiveReader:
             layers = tuple(known[pair] for pair in found.layers)
             image = Image(None, config, config_blob, layers, config.platform)
             named.append(NamedImage(image, names, position=at))
-        return Contents(self.locator, "docker-archive", tuple(named))
+        return Contents(self.locator, "docker-archive", tuple(named), self._wanted.path)
 
     def _read_items(self, members: CleanNames) -> list[tuple[str, dict[str, Any]]]:
         """Read manifest.json: each item, and what to call it in messages."""

@@ -39,6 +39,8 @@ class OciArchiveDestination:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
+            kind="oci-archive",
+            read_by="load an OCI archive",
             encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=True,

@@ -34,6 +34,8 @@ class DaemonDestination:
             kind = self._client.kind
         reads_zstd = kind.podman or kind.api >= READS_ZSTD
         return Capabilities(
+            kind=self.locator.transport,
+            read_by="load",
             encodings=frozenset({"none", "gzip", "zstd"} if reads_zstd else {"none", "gzip"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=False,

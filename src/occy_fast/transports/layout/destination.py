@@ -29,6 +29,8 @@ class OciLayoutDestination:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
+            kind="oci",
+            read_by="pull",
             encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
             families=frozenset({"oci", "docker"}),
             multi_platform=True,

@@ -75,7 +75,7 @@ def layout_contents(
     for descriptor in with_attestations(select_entries(index, wanted), index):
         node = read(descriptor)
         images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), first[descriptor]))
-    return Contents(wanted.text, kind, tuple(images))
+    return Contents(wanted.text, kind, tuple(images), wanted.path)
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
