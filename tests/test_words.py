@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from occy_fast.words import format_count, format_rate, format_seconds, printable, shell_command
+from occy_fast.words import format_count, format_rate, format_seconds, format_size, printable, shell_command
 
 ANYTHING = st.text(st.characters(exclude_categories=()) | st.sampled_from("\n\r\x1b\x85\u2028\u202e\udc80"))
 
@@ -93,3 +93,20 @@ def test_rate_of_no_time_is_not_infinite() -> None:
 
 def test_count_knows_the_plural() -> None:
     assert [format_count(count, "layer") for count in (0, 1, 1200)] == ["0 layers", "1 layer", "1,200 layers"]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (999_999_999, "1.0 GB"),
+        (10**12 - 1, "1.0 TB"),
+        (5 * 10**15, "5000.0 TB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert format_size(size) == text

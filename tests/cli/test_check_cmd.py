@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from occy_fast.cli import main
+from support.commands import SAYS, answer
 from support.image_builders import docker_archive, make_image, oci_layout
 
 COMMAND = [sys.executable, "-m", "occy_fast"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "COLUMNS": "100"}
-SAYS = "Error processing tar file(exit status 1): archive/tar: invalid tar header"
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,6 @@ def in_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     docker_archive(tmp_path / "app.tar", [make_image(codec="zstd")])
     return tmp_path
-
-
-def answer(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    """Run a command; nothing may be on stderr."""
-    assert main(arguments) == code
-    out, err = capsys.readouterr()
-    assert err == ""
-    return out
 
 
 def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,22 +97,6 @@ def test_an_unknown_target_is_answered_with_the_nearest(capsys: pytest.CaptureFi
         assert "known: docker-20.10" in capsys.readouterr().err
     assert main(["check", "app.tar"]) == 2
     assert "needs --target" in capsys.readouterr().err
-
-
-def test_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = answer(capsys, "targets").splitlines()
-    assert len(lines) == 39
-    assert any(line.split()[:6] == ["docker-20.10", "runtime", "20.10", "to", "before", "23.0"] for line in lines)
-    assert answer(capsys, "targets", "--quiet").splitlines()[0] == "docker-1.10"
-    document = json.loads(answer(capsys, "targets", "--json"))
-    assert len(document["targets"]) == 38
-    one = json.loads(answer(capsys, "targets", "docker-20.10.24", "--json"))["targets"]
-    assert [target["row"] for target in one] == ["docker-20.10"]
-    cell = one[0]["features"]["load.docker_archive_zstd"]
-    assert cell == {"answer": "no", "error": SAYS, "sources": ["tested"]}
-    assert set(cell["sources"]) <= set(document["sources"])
-    text = answer(capsys, "targets", "docker-20.10.24")
-    assert re.search(r"load\.docker_archive_zstd +no +tested +Error processing", text)
 
 
 def test_convert_for_a_target_leaves_nothing_to_find(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

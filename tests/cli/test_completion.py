@@ -69,14 +69,6 @@ def test_other_shells_get_whole_locators(
     assert ".app" not in text.replace("oci:app", "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_is_printed_as_click_makes_it(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", shell]) == 0
-    script = capsys.readouterr().out
-    assert "_OCCY_FAST_COMPLETE" in script
-    assert "\\x" not in script
-
-
 def test_a_real_bash_completes_the_program(tmp_path: Path) -> None:
     program = tmp_path / "occy-fast"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m occy_fast "$@"\n')

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -19,67 +17,14 @@ from occy_fast.errors import (
     OccyError,
     Unsupported,
     UnsupportedMediaType,
-    UsageError,
 )
 from occy_fast.planning.facts import EncoderFact, Facts
-from occy_fast.planning.goal import Goal
-from occy_fast.planning.ladder import layer_step
-from occy_fast.planning.plan import Plan
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.steps import Adopt, Copy, Recode, Skip
-from occy_fast.spec.config import chain_ids
-from occy_fast.spec.encoding import EncoderIdentity, Encoding, parse_encoding
+from occy_fast.planning.steps import Copy, Recode
+from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
-from occy_fast.spec.platform import parse_platform
-from occy_fast.words import format_size
-from support.contents import (
-    ARCHIVE,
-    DAEMON,
-    LAYOUT,
-    absent,
-    attestation,
-    contents,
-    digest,
-    image,
-    index,
-    layer,
-    unnamed,
-)
-
-ZSTD = EncoderIdentity("zstd", "libzstd", "1.5.7", 3, 2 << 20, "native-1")
-FACTS = Facts(encoders=(EncoderFact(Encoding("zstd", 3), ZSTD),))
-
-
-def goal(encoding: str | None = None, **more: Any) -> Goal:
-    """Make a goal of words."""
-    if "platforms" in more:
-        more["platforms"] = tuple(parse_platform(text) for text in more["platforms"])
-    return Goal("keep" if encoding == "keep" else parse_encoding(encoding) if encoding else None, **more)
-
-
-def plan_of(
-    shown: Any, wanted: Goal, facts: Facts = FACTS, *, archive: bool = False, reference: str | None = None
-) -> Plan:
-    return make_plan(
-        shown,
-        wanted,
-        ARCHIVE if archive else LAYOUT,
-        facts,
-        destination="docker-archive:out.tar" if archive else "oci:out",
-        limits=LIMITS,
-        reference=reference,
-    )
-
-
-def printed_daemon(shown: Any, wanted: Goal, *held: str) -> str:
-    """Print the plan for a daemon that holds the layers of these names, one upon the other."""
-    facts = replace(FACTS, chains=frozenset(chain_ids(map(digest, held))))
-    return make_plan(shown, wanted, DAEMON, facts, destination="docker-daemon:", limits=LIMITS).explain()
-
-
-def printed(*arguments: Any, **more: Any) -> str:
-    return plan_of(*arguments, **more).explain()
-
+from support.contents import DAEMON, absent, attestation, contents, digest, image, index, layer, unnamed
+from support.plans import FACTS, ZSTD, goal, plan_of, printed, printed_daemon
 
 TABLE: dict[str, tuple[Any, str]] = {
     "kept": (
@@ -624,7 +569,6 @@ memory: 240.0 MB more than usual
 """,
     ),
 }
-
 TABLE["a daemon gets what it lacks, copies first"] = (
     lambda: printed_daemon(contents(image("a", "b.gzip", "c.zstd", "d.gzip"), names=["app:1"]), goal(), "a", "b"),
     """\
@@ -845,110 +789,10 @@ def test_what_is_refused(name: str) -> None:
     assert text in str(caught.value)
 
 
-def test_the_cheapest_step_is_taken() -> None:
-    (only,) = image("a.gzip").layers
-    assert only.digest is not None
-    all_facts = Facts(
-        present=frozenset({only.digest}), links=frozenset({only.digest}), reflinks=frozenset({only.digest})
-    )
-    linking = goal(link=True)
-    assert layer_step(only, linking, all_facts) == Skip(only)
-    assert layer_step(only, linking, replace(all_facts, present=frozenset())) == Adopt(only, "link")
-    assert layer_step(only, goal(), replace(all_facts, present=frozenset())) == Adopt(only, "reflink")
-    assert layer_step(only, goal(), Facts()) == Copy(only)
-    assert layer_step(only, goal("zstd"), FACTS) == Recode(only, Encoding("zstd", 3), ZSTD)
-
-
-@pytest.mark.parametrize("encoding", [3, "zstd", b"keep", False])
-def test_a_goal_is_no_place_for_what_is_no_encoding(encoding: Any) -> None:
-    with pytest.raises(UsageError, match="no encoding"):
-        Goal(encoding)
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (999_999_999, "1.0 GB"),
-        (10**12 - 1, "1.0 TB"),
-        (5 * 10**15, "5000.0 TB"),
-    ],
-)
-def test_sizes(size: int, text: str) -> None:
-    assert format_size(size) == text
-
-
-def test_a_plan_is_a_value() -> None:
-    plan = plan_of(contents(image("a", "b.gzip")), goal("zstd", format="docker"))
-    assert pickle.loads(pickle.dumps(plan)) == plan
-    assert hash(pickle.loads(pickle.dumps(plan))) == hash(plan)
-    assert plan == plan_of(contents(image("a", "b.gzip")), goal("zstd", format="docker"))
-
-
-def test_writing_in_order_says_nothing_of_identity_or_of_reading_back() -> None:
-    """Where blobs go one after another, and manifests are kept as they are, as in a registry."""
-    capabilities = replace(LAYOUT, writes="one after another", adopts=frozenset())
-    facts = replace(FACTS, reflinks=frozenset({digest("c.zstd")}))
-    wanted = goal("zstd", verify="destination", link=True)
-    shown = contents(image("b.gzip", "a", "c.zstd"))
-    plan = make_plan(shown, wanted, capabilities, facts, destination="oci:out", limits=LIMITS)
-    assert [type(step) for step in plan.steps] == [Copy, Recode, Recode]
-    assert "oci manifest edited" in plan.explain()
-    assert list(plan.notes) == [
-        "1 layer copied, not linked: oci takes bytes, and no files",
-        "2 recoded layers in temporary files without a name until the size is known",
-    ]
-
-
-def test_a_blob_is_shared_only_as_the_destination_takes_it() -> None:
-    facts = Facts(links=frozenset({digest("a")}), reflinks=frozenset({digest("a"), digest("b")}))
-    both, one, other = {"link", "reflink"}, {"link"}, {"reflink"}
-    for adopts, steps in ((both, "link reflink"), (one, "link copy"), (other, "reflink reflink"), ({}, "copy copy")):
-        capabilities = replace(LAYOUT, adopts=frozenset(adopts))
-        shown = contents(image("a", "b"))
-        plan = make_plan(shown, goal(link=True), capabilities, facts, destination="oci:out", limits=LIMITS)
-        assert [step.how if isinstance(step, Adopt) else "copy" for step in plan.steps] == steps.split()
-
-
 def test_what_is_copied_first_where_recoding_is_one_by_one() -> None:
     plan = plan_of(contents(image("a.zstd", "b.gzip", "c.zstd", "d")), goal(), archive=True)
     assert [type(step) for step in plan.steps] == [Copy, Copy, Recode, Recode]
     assert plan.writes == "one of unknown size"
-
-
-def test_what_may_not_fit_is_said() -> None:
-    planned = partial(plan_of, contents(image("a", "b.gzip"), names=["app:1"]), goal("gzip"))
-    assert "1.4 MB; 1.4 MB free;" in planned(Facts(free=1_380_000)).explain()
-    assert "1.4 MB; 1.3 MB free, which may not do;" in planned(Facts(free=1_300_000)).explain()
-
-
-def test_the_same_plan_as_json() -> None:
-    plan = plan_of(contents(image("a", "b.gzip"), names=["app:1"]), goal("gzip"), Facts(free=10**9))
-    document = plan.to_json()
-    assert document["source"] == "oci:in"
-    assert document["destination"] == "oci:out"
-    assert document["goal"]["encoding"] == "gzip"
-    assert document["bytes_copied"] == 1_000_000
-    assert document["bytes_recoded"] == 1_000_000
-    assert document["bytes_written_estimate"] == 1_380_000
-    assert document["bytes_free"] == 10**9
-    (shown,) = document["images"]
-    assert shown["names"] == ["docker.io/library/app:1"]
-    (manifest,) = shown["manifests"]
-    assert [(each["step"], each["from"], each["to"]) for each in manifest["layers"]] == [
-        ("recode", "none", "gzip:2"),
-        ("copy", "gzip", "gzip"),
-    ]
-
-
-def test_an_image_s_own_words_cannot_forge_a_line() -> None:
-    shown = contents(image("a"))
-    hostile = replace(shown, images=(replace(shown.images[0], ref="app\nnote: all is well\x1b[2J"),))
-    assert "app\\x0anote: all is well\\x1b[2J" in printed(hostile, goal())
 
 
 def test_a_ref_that_an_archive_cannot_hold() -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import re
 import shlex
 import tarfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,6 @@ from occy_fast.cli.check_cmd import checked_lines
 from occy_fast.errors import (
     AmbiguousReference,
     BadReference,
-    Cancelled,
     ConfigTooLarge,
     LimitError,
     ManifestTooLarge,
@@ -40,6 +37,7 @@ from support.image_builders import (
     encode,
     make_image,
     make_tar,
+    oci_archive,
     oci_layout,
     sha256,
 )
@@ -153,23 +151,6 @@ def test_a_layer_beyond_the_limit_is_not_the_images_fault(variants: dict[str, Pa
                     occy_fast.check(str(source), ["docker-20.10"], max_layer=size, deep=True)
 
 
-def test_what_was_not_kept_is_not_the_images_fault(tmp_path: Path) -> None:
-    archive = docker_archive(tmp_path / "a.tar", [make_image()])
-    assert not occy_fast.check(str(archive), ["docker-20.10"]).findings
-    for kept in (10, 300):
-        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe, pytest.raises(Unsupported, match="was not kept"):
-            occy_fast.check(str(pipe), ["docker-20.10"], limits=Limits(stream_documents=kept))
-
-
-def test_what_nobody_asks_for_is_not_kept(tmp_path: Path) -> None:
-    """Names out of reach take no room from the documents, unless they may be some."""
-    members = archive_members([make_image()])
-    raw = make_tar([*((f"/x{number}", b"x" * 600) for number in range(20)), *members])
-    with piped(tmp_path / "pipe", raw) as pipe:
-        checked = occy_fast.check(str(pipe), ["docker-20.10"], limits=Limits(stream_documents=4000))
-    assert checked.unread is None
-
-
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
 @pytest.mark.parametrize("kind", ["docker-archive", "oci"])
 def test_a_damaged_layer_is_told_by_its_number(tmp_path: Path, codec: str, kind: str) -> None:
@@ -195,120 +176,6 @@ def test_a_damaged_layer_is_told_by_its_number(tmp_path: Path, codec: str, kind:
         assert damaged == "layer 2"
         assert {finding.fix for finding in checked.findings} == {None}
         assert "layer 2" in "\n".join(checked_lines(checked))
-
-
-@pytest.mark.parametrize(
-    "name", ["app:1.tar", "a:b:c", "lay:5", "./a:b/app.tar", "a:b/app.tar", "a:b/lay", "-app.tar", "a b'c.tar"]
-)
-def test_a_mend_never_names_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """What stands behind a colon would be a selector, and behind a dash an option."""
-    monkeypatch.chdir(tmp_path)
-    Path(name).parent.mkdir(exist_ok=True)
-    built = make_image(codec="zstd")
-    (oci_layout if "lay" in name else docker_archive)(tmp_path / name, [built])
-    taken = name.removeprefix("./").partition(":")[0] if ":" in name else "other"
-    other = docker_archive(tmp_path / taken, [make_image()])
-    before, there = other.read_bytes(), set(os.listdir(tmp_path))
-    source = f"./{name}" if name.startswith("-") else name
-    [command] = {finding.fix for finding in occy_fast.check(source, ["docker-20.10"]).findings}
-    assert command is not None
-    assert main(shlex.split(command)[1:]) == 0
-    assert other.read_bytes() == before
-    [made] = set(os.listdir(tmp_path)) - there
-    assert not occy_fast.check(made, ["docker-20.10"]).findings
-
-
-def test_a_dash_in_front_is_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the library takes it."""
-    monkeypatch.chdir(tmp_path)
-    docker_archive(tmp_path / "-app.tar", [make_image(codec="zstd")])
-    [command] = {finding.fix for finding in occy_fast.check("-app.tar", ["docker-20.10"]).findings}
-    assert command is not None
-    assert main(shlex.split(command)[1:]) == 0
-
-
-def test_no_mend_where_no_locator_can_say_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path with a colon is named alone, and one of several images is not."""
-    monkeypatch.chdir(tmp_path)
-    images = [make_image("a", names=("a:1",)), make_image("b", names=("b:1",))]
-    for name, mended in (("a:b.tar", False), ("ab.tar", True)):
-        docker_archive(tmp_path / name, images)
-        findings = occy_fast.check(name, ["skopeo-1.9"]).findings
-        assert [finding.rule for finding in findings] == ["several-images"]
-        assert bool(findings[0].fix) == mended
-
-
-@pytest.mark.parametrize(("kind", "target"), [("oci", "docker-20.10"), ("oci-archive", "apptainer-1.4")])
-def test_a_ref_that_nobody_may_write_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, target: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    oci_layout(tmp_path / "lay", [make_image(codec="zstd")], ["a~b weird"])
-    if kind == "oci-archive":
-        _oci_archive(tmp_path / "arch", tmp_path / "lay")
-    place = "lay" if kind == "oci" else "arch"
-    [command] = {finding.fix for finding in occy_fast.check(f"{kind}:{place}:a~b weird", [target]).findings}
-    assert command is not None
-    assert main(shlex.split(command)[1:]) == 0
-
-
-@pytest.mark.parametrize("kind", ["oci", "oci-archive"])
-@pytest.mark.parametrize("what", ["archive", "archive.gz", "garbage", "directory"])
-def test_something_else_than_was_named_is_not_judged(tmp_path: Path, kind: str, what: str) -> None:
-    if what == "directory":
-        (tmp_path / "x").mkdir()
-    elif what in ("archive", "archive.gz"):
-        raw = docker_archive(tmp_path / "x", [make_image()]).read_bytes()
-        (tmp_path / "x").write_bytes(gzip.compress(raw) if what == "archive.gz" else raw)
-    else:
-        (tmp_path / "x").write_bytes(b"garbage" * 100)
-    if (kind, what) == ("oci-archive", "garbage"):       # which may be an archive that is damaged
-        assert occy_fast.check(f"{kind}:{tmp_path}/x", ["k3s"]).errors
-        return
-    with pytest.raises(Unsupported):
-        occy_fast.check(f"{kind}:{tmp_path}/x", ["k3s"])
-
-
-@pytest.mark.parametrize("path", [".", "./", "../layout", "../layout/.", "../layout/../layout/"])
-def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    layout = oci_layout(tmp_path / "layout", [make_image(codec="zstd")], ["v1"])
-    monkeypatch.chdir(layout)
-    [command] = {finding.fix for finding in occy_fast.check(path, ["docker-20.10"]).findings}
-    assert command is not None
-    assert main(shlex.split(command)[1:]) == 0
-    assert sorted(os.listdir(tmp_path)) == ["layout", "layout-docker-20.10"]
-    assert sorted(os.listdir(layout)) == ["blobs", "index.json", "oci-layout"]
-
-
-def test_a_mend_of_what_came_by_is_beside_nothing(tmp_path: Path) -> None:
-    archive = docker_archive(tmp_path / "a.tar", [make_image(codec="zstd")])
-    with piped(tmp_path / "pipe", archive.read_bytes()) as pipe:
-        [command] = {finding.fix for finding in occy_fast.check(str(pipe), ["docker-20.10"]).findings}
-    assert command is not None
-    assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
-    with archive.open("rb") as file:
-        [command] = {finding.fix for finding in occy_fast.check(f"/dev/fd/{file.fileno()}", ["docker-20.10"]).findings}
-    assert command is not None
-    assert shlex.split(command)[3] == "docker-archive:image-docker-20.10.tar"
-
-
-def test_a_tar_without_an_image_is_not_mended(tmp_path: Path) -> None:
-    legacy = make_tar([("a" * 64 + "/VERSION", b"1.0"), ("a" * 64 + "/json", b"{}")])
-    without = make_tar(member for member in archive_members([make_image()]) if member[0] != "manifest.json")
-    for raw in (legacy, without):
-        (tmp_path / "a.tar").write_bytes(raw)
-        checked = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10"])
-        assert checked.errors
-        assert {finding.fix for finding in checked.findings} == {None}
-
-
-def test_a_cancelled_look_is_no_finding(tmp_path: Path) -> None:
-    cancel = threading.Event()
-    cancel.set()
-    archive = docker_archive(tmp_path / "a.tar", [make_image()])
-    for deep in (False, True):
-        with piped(tmp_path / "pipe", archive.read_bytes()) as pipe, pytest.raises(Cancelled):
-            occy_fast.check(str(pipe), ["docker-20.10"], deep=deep, cancel=cancel)
 
 
 def _unpacked(archive: Path, directory: Path) -> Path:
@@ -382,7 +249,7 @@ def test_the_command_that_is_named_mends(tmp_path: Path, capsys: pytest.CaptureF
     for source in (
         docker_archive(tmp_path / "an archive.tar", [built]),
         oci_layout(tmp_path / "layout", [built], ["v1"]),
-        _oci_archive(tmp_path / "oci.tar", tmp_path / "layout"),
+        oci_archive(tmp_path / "oci.tar", tmp_path / "layout"),
     ):
         checked = occy_fast.check(str(source), ["docker-20.10.24"])
         [command] = {finding.fix for finding in checked.findings}
@@ -392,13 +259,6 @@ def test_the_command_that_is_named_mends(tmp_path: Path, capsys: pytest.CaptureF
         assert main(words[1:]) == 0
         assert rules(words[3], "docker-20.10.24", deep=True) == []
     capsys.readouterr()
-
-
-def _oci_archive(path: Path, layout: Path) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for file in sorted(layout.rglob("*")):
-            tar.add(file, str(file.relative_to(layout)), recursive=False)
-    return path
 
 
 # -------------------------------------------------------------------------------------------------- single rules
