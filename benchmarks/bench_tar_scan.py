@@ -49,15 +49,18 @@ def test_scan(benchmark: BenchmarkFixture, side: str, keep: bool) -> None:
 
 
 def test_entries(benchmark: BenchmarkFixture) -> None:
-    from occy_fast.streams.tar import read_entries
+    from occy_fast.spec.limits import LIMITS
+    from occy_fast.streams.tar import entry_of, new_scan
 
     count = 100_000
     tar = memoryview(headers(ENTRIES))[-512 * count - 1024 :]
 
     def read() -> int:
-        return sum(
-            entry.size == 0 for entry in read_entries(tar[at : at + WINDOW] for at in range(0, len(tar), WINDOW))
-        )
+        scan, empty = new_scan(False, LIMITS), 0
+        for at in range(0, len(tar), WINDOW):
+            empty += sum(entry_of(record).size == 0 for record in scan.feed(tar[at : at + WINDOW]))
+        scan.finish()
+        return empty
 
     assert benchmark.pedantic(read, rounds=3) == count
     benchmark.extra_info["entries per second"] = round(count / benchmark.stats.stats.min)

@@ -118,6 +118,28 @@ def test_imports_stand_at_the_top(path: Path) -> None:
     assert not late or str(path.relative_to(PACKAGE)).startswith(LAZY), f"{path}: {sorted(late)}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_nobody_takes_the_usual_limits_for_want_of_others(path: Path) -> None:
+    """A parameter or field with the default LIMITS is one that a caller can forget: what he was given is lost then."""
+    tree = ast.parse(path.read_text())
+    defaults = [
+        default
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for default in (*node.args.defaults, *node.args.kw_defaults)
+        if default is not None
+    ]
+    fields = [
+        inner.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for inner in node.body
+        if isinstance(inner, ast.AnnAssign) and inner.value is not None
+    ]
+    found = [node.lineno for node in (*defaults, *fields) if re.search(r"\bLIMITS\b", ast.unparse(node))]
+    assert not found, f"{path}: lines {found}"
+
+
 def test_every_part_exists() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert parts - {"__init__", "__main__"} == set(ORDER)

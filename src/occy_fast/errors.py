@@ -495,16 +495,23 @@ class ForeignLayerRefused(Unsupported):
 
 
 class LimitError(OccyError):
-    """Something is larger, deeper or more than allowed; *limit* names the limit, *value* was found or claimed."""
+    """Something is larger, deeper or more than allowed.
+
+    Attributes:
+        limit: what is limited, in words.
+        value: what was found or claimed.
+        settings: the fields of `Limits` that allow more when they are raised; empty where nothing does.
+    """
 
     exit_code = 6
-    fields: ClassVar[tuple[str, ...]] = ("where", "limit", "allowed", "value")
+    fields: ClassVar[tuple[str, ...]] = ("where", "limit", "allowed", "value", "settings")
     limit: str
     allowed: int
     value: int
+    settings: tuple[str, ...]
 
-    def __init__(self, where: str, limit: str, allowed: int, value: int) -> None:
-        self._keep(where, limit, allowed, value)
+    def __init__(self, where: str, limit: str, allowed: int, value: int, settings: tuple[str, ...]) -> None:
+        self._keep(where, limit, allowed, value, tuple(settings))
 
     def describe(self) -> str:
         return f"{_shown(self.limit)}: {self.value} exceeds the limit of {self.allowed}"
@@ -513,10 +520,12 @@ class LimitError(OccyError):
 class TarLimitError(LimitError, TarError):
     """A tar header asks for more than is granted to headers."""
 
-    fields = ("where", "offset", "limit", "allowed", "value")
+    fields = ("where", "offset", "limit", "allowed", "value", "settings")
 
-    def __init__(self, where: str | None, offset: int, limit: str, allowed: int, value: int) -> None:
-        self._keep(where or "", offset, limit, allowed, value)
+    def __init__(
+        self, where: str | None, offset: int, limit: str, allowed: int, value: int, settings: tuple[str, ...]
+    ) -> None:
+        self._keep(where or "", offset, limit, allowed, value, tuple(settings))
 
     def describe(self) -> str:
         return f"{LimitError.describe(self)} at byte {self.offset} of the tar"

@@ -38,6 +38,8 @@ if __name__ == "__main__":
 
 from benchmarks.corpus import layer_tar
 
+from occy_fast.spec.limits import LIMITS
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ARCHIVE = ROOT / "build" / "core" / "pinned" / "libocycore.a"
@@ -211,7 +213,8 @@ def encode_all(
                 with open(tar.with_name(f"{tar.name}.{source}"), "rb") as file:
                     came = FdSource(file.fileno()) if chance.random() < 0.5 else FeedSource(_buffers(file, chance))
                     sink = DrainSink(made.extend)
-                    pool.start(LayerPass(came, decode=source, encode=parse_encoding(encoding), sink=sink)).wait()
+                    wanted = parse_encoding(encoding)
+                    pool.start(LayerPass(came, decode=source, encode=wanted, sink=sink, limits=LIMITS)).wait()
                 compared += 1
                 if difference := _difference(bytes(made), out / f"{tar.name}-{encoding}"):
                     print(f"differs: {encoding}, {count} workers, from {source}: {difference}")

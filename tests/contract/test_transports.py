@@ -21,11 +21,10 @@ from occy_fast.files.staged import output_errors
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
 from occy_fast.planning.goal import ArchiveLayout
+from occy_fast.spec import limits as limits_module
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.archive import docker20_stage, oci_destination
-from occy_fast.transports.archive import stage as archive_stage
+from occy_fast.spec.limits import Limits
 from occy_fast.transports.base import AdoptBy, Stage
-from occy_fast.transports.layout import stage as layout_stage
 from occy_fast.transports.locator import TRANSPORTS
 from support.image_builders import BuiltImage, make_image
 from support.leaks import nothing_left
@@ -295,26 +294,20 @@ def test_a_layer_of_another_size_is_not_published(place: Place) -> None:
     assert place.left() == []
 
 
-@pytest.mark.parametrize("limit", ["MANIFEST_LIMIT", "DOCKER_MANIFEST_LIMIT"])
+@pytest.mark.parametrize("limit", ["manifest", "docker_manifest"])
 def test_what_would_not_be_read_again_is_not_published(
     place: Place, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    module = {"oci": layout_stage, "docker-archive": archive_stage, "oci-archive": oci_destination}[place.transport]
-    if place.archive_layout == "docker-20.10":
-        module = docker20_stage
-    if not hasattr(module, limit):
-        assert module is docker20_stage or (place.transport != "docker-archive", limit) == (
-            True,
-            "DOCKER_MANIFEST_LIMIT",
-        )
+    has_index, has_list = place.archive_layout != "docker-20.10", place.transport == "docker-archive"
+    if not {"manifest": has_index, "docker_manifest": has_list}[limit]:
         return
     put(place, make_image("old", names=("old:1",)))
     files = [path for path in place.directory.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
-    monkeypatch.setattr(module, limit, 250)
+    monkeypatch.setattr(limits_module, "LIMITS", Limits(**{limit: 250}))
     with pytest.raises(ManifestTooLarge) as caught:
         put(place, make_image("a", "b", names=("a:1", "b:1", "c:1")))
-    assert (caught.value.allowed, caught.value.value > 250) == (250, True)
+    assert (caught.value.allowed, caught.value.value > 250, caught.value.settings) == (250, True, ())
     assert before == {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()}
     monkeypatch.undo()
     assert [named.names for named in place.read().images] == [("docker.io/library/old:1",)]

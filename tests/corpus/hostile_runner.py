@@ -17,6 +17,7 @@ from typing import Any
 
 from occy_fast import api
 from occy_fast.errors import OccyError
+from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.layer_pass import FdSource, LayerPass, WorkerPool
 from occy_fast.streams.tar import scan_region
 
@@ -31,9 +32,9 @@ def locator_of(case: dict[str, Any]) -> str:
     layout = Path(case["destination"] + "-layout")
     layout.mkdir()
     fd = os.open(case["file"], os.O_RDONLY)
-    for entry in scan_region(fd, 0, os.fstat(fd).st_size):
+    for entry in scan_region(fd, 0, os.fstat(fd).st_size, where="t", limits=LIMITS):
         path = layout / os.fsdecode(entry.name)
-        if not entry.is_local or not path.parent.resolve().is_relative_to(layout.resolve()):
+        if not entry.name or not path.parent.resolve().is_relative_to(layout.resolve()):
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         if entry.type == b"2":
@@ -48,14 +49,14 @@ def locator_of(case: dict[str, Any]) -> str:
 
 def scan(case: dict[str, Any]) -> None:
     fd = os.open(case["file"], os.O_RDONLY)
-    for _ in scan_region(fd, 0, os.fstat(fd).st_size, strict=case["strict"]):
+    for _ in scan_region(fd, 0, os.fstat(fd).st_size, strict=case["strict"], where="t", limits=LIMITS):
         pass
 
 
 def decode(case: dict[str, Any]) -> None:
     fd = os.open(case["file"], os.O_RDONLY)
     with WorkerPool(2) as pool:
-        pool.start(LayerPass(FdSource(fd), decode=case["codec"], bounded_ratio=True)).wait()
+        pool.start(LayerPass(FdSource(fd), decode=case["codec"], bounded_ratio=True, limits=LIMITS)).wait()
 
 
 def verify(case: dict[str, Any]) -> None:

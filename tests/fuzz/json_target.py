@@ -13,7 +13,7 @@ from typing import Any
 
 from occy_fast.errors import BadJSON, DuplicateKey, ManifestTooLarge
 from occy_fast.spec.json import FREE_MAPS, format_json, parse_json
-from occy_fast.spec.limits import LIMITS
+from occy_fast.spec.limits import LIMITS, Limits
 
 LIMIT = 1 << 14
 
@@ -98,7 +98,7 @@ def reasons(value: Any, *, free: bool = False, depth: int = 1) -> Iterator[str]:
 def one_input(raw: bytes) -> None:
     """Read *raw* both ways, and compare."""
     try:
-        accepted, why = parse_json(raw, "fuzz", LIMIT), None
+        accepted, why = parse_json(raw, "fuzz", Limits(manifest=LIMIT), "manifest"), None
     except (BadJSON, DuplicateKey, ManifestTooLarge) as error:
         accepted, why = None, error
         str(error)
@@ -115,8 +115,8 @@ def one_input(raw: bytes) -> None:
         assert not list(reasons(theirs)), f"accepted with {list(reasons(theirs))}"
         assert json.loads(text) == accepted
         written = format_json(accepted)
-        assert parse_json(written, "fuzz", 8 * LIMIT) == accepted
-        assert format_json(parse_json(written, "fuzz", 8 * LIMIT)) == written
+        assert parse_json(written, "fuzz", LIMITS, "manifest") == accepted
+        assert format_json(parse_json(written, "fuzz", LIMITS, "manifest")) == written
     elif found is None:
         assert len(raw) > LIMIT or text.startswith("\ufeff") or list(reasons(theirs)), f"refused for nothing: {why}"
 

@@ -10,6 +10,7 @@ import pytest
 
 from fuzz import json_target
 from occy_fast.errors import BadJSON
+from occy_fast.spec.limits import Limits
 
 
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
@@ -17,11 +18,11 @@ def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "found").exists()
 
 
-def lenient(raw: bytes, where: str, limit: int) -> Any:
+def lenient(raw: bytes, where: str, limits: Limits, kind: str) -> Any:
     return json.loads(raw.decode())
 
 
-def sour(raw: bytes, where: str, limit: int) -> Any:
+def sour(raw: bytes, where: str, limits: Limits, kind: str) -> Any:
     raise BadJSON(where, "no")
 
 

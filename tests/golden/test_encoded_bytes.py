@@ -14,6 +14,7 @@ import pytest
 
 from occy_fast.kernels import SIDE, zstd_blocks
 from occy_fast.spec.encoding import parse_encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.streams.layer_pass import DrainSink, FeedSource, LayerPass, WorkerPool
 
@@ -104,6 +105,6 @@ def test_bytes_are_what_they_were(encoding: str, name: str) -> None:
     assert str(encoder_identity(wanted)) == IDENTITIES[encoding]
     made = hashlib.sha256()
     with WorkerPool(2) as pool:
-        job = LayerPass(FeedSource([content(name)]), encode=wanted, sink=DrainSink(made.update))
+        job = LayerPass(FeedSource([content(name)]), encode=wanted, sink=DrainSink(made.update), limits=LIMITS)
         pool.start(job).wait()
     assert made.hexdigest() == GOLDEN[encoding, name]

@@ -16,7 +16,7 @@ from occy_fast.errors import (
     ConfigTooLarge,
     DigestMismatch,
     InputError,
-    LimitError,
+    ManifestTooLarge,
     MissingBlob,
     MissingFile,
     PlanStale,
@@ -36,6 +36,7 @@ from occy_fast.image.blob import (
 )
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS, Limits
 from support.leaks import nothing_left
 
 DATA = bytes(range(256)) * 20
@@ -195,10 +196,10 @@ def test_a_blob_of_a_descriptor(file: Path) -> None:
 
 
 def test_read_blob() -> None:
-    assert read_blob(Blob(HELLO, 5, "a/b", InlineBytes(b"hello")), 5, "here") == b"hello"
-    assert read_blob(Blob(None, 5, "a/b", InlineBytes(b"hello")), 5, "here") == b"hello"
+    assert read_blob(Blob(HELLO, 5, "a/b", InlineBytes(b"hello")), "here", Limits(config=5), "config") == b"hello"
+    assert read_blob(Blob(None, 5, "a/b", InlineBytes(b"hello")), "here", Limits(config=5), "config") == b"hello"
     big = Digest("sha512", HELLO.hex).of(b"hello")
-    assert read_blob(Blob(big, 5, "a/b", InlineBytes(b"hello"))) == b"hello"
+    assert read_blob(Blob(big, 5, "a/b", InlineBytes(b"hello")), "here", LIMITS, "manifest") == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -210,20 +211,20 @@ def test_read_blob() -> None:
         (None, 6, InlineBytes(b"hello"), SizeMismatch),
         (HELLO, 5, None, MissingBlob),
         (None, 5, None, MissingBlob),
-        (HELLO, 11, InlineBytes(b"hello"), LimitError),
-        (HELLO, 1 << 40, None, LimitError),
+        (HELLO, 11, InlineBytes(b"hello"), ManifestTooLarge),
+        (HELLO, 1 << 40, None, ManifestTooLarge),
     ],
 )
 def test_read_blob_refuses(digest: Digest | None, size: int, address: Address | None, error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
-        read_blob(Blob(digest, size, "a/b", address), 10, "here")
+        read_blob(Blob(digest, size, "a/b", address), "here", Limits(manifest=10), "manifest")
     assert getattr(caught.value, "where", None) == "here"
 
 
 def test_read_blob_raises_the_limit_it_is_given() -> None:
     with pytest.raises(ConfigTooLarge) as caught:
-        read_blob(Blob(HELLO, 5, "a/b", InlineBytes(b"hello")), 4, "here", ConfigTooLarge)
-    assert (caught.value.allowed, caught.value.value) == (4, 5)
+        read_blob(Blob(HELLO, 5, "a/b", InlineBytes(b"hello")), "here", Limits(config=4), "config")
+    assert (caught.value.allowed, caught.value.value, caught.value.settings) == (4, 5, ("config",))
 
 
 def test_an_open_region_is_given_by_its_parts(file: Path) -> None:
@@ -244,7 +245,8 @@ def test_bytes_that_have_passed() -> None:
     """They are gone, and no digest of theirs makes them the blob's: only what was done with them counts."""
     passed = StreamedBytes("member", 3, b"abc")
     assert pickle.loads(pickle.dumps(passed)) == passed
-    for attempt in (passed.open, passed.read, lambda: read_blob(Blob(Digest.sha256(b"abc"), 3, "", passed))):
+    blob = Blob(Digest.sha256(b"abc"), 3, "", passed)
+    for attempt in (passed.open, passed.read, lambda: read_blob(blob, "here", LIMITS, "manifest")):
         with pytest.raises(Unsupported, match="came by once") as caught:
             attempt()
         assert caught.value.where == "member"

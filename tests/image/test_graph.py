@@ -11,7 +11,7 @@ from occy_fast.image.image import Image, ImageIndex, Node, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
-from occy_fast.spec.limits import LIMITS
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 
@@ -26,7 +26,7 @@ def image(seed: str) -> Image:
 
 def index(seed: str, *children: Node) -> ImageIndex:
     raw = format_json({"schemaVersion": 2, "manifests": [], "annotations": {"seed": seed}})
-    return ImageIndex(Index.parse(raw, seed), described(seed, OCI_INDEX), children)
+    return ImageIndex(Index.parse(raw, seed, LIMITS), described(seed, OCI_INDEX), children)
 
 
 # Edges of graphs without cycles: every node refers to higher numbers only.
@@ -43,7 +43,7 @@ def test_children_come_before_parents_and_all_once(graph: dict[int, list[int]]) 
         asked.append(node)
         return graph.get(node, [])
 
-    order = list(post_order([0, 5], below, lambda node: node, deepest=20))
+    order = list(post_order([0, 5], below, lambda node: node, "here", Limits(index_depth=20)))
     reachable = {0, 5}
     for node in range(13):
         reachable |= set(graph.get(node, [])) if node in reachable else set()
@@ -54,24 +54,25 @@ def test_children_come_before_parents_and_all_once(graph: dict[int, list[int]]) 
 
 def test_order_of_children_is_kept() -> None:
     graph = {"r": ["a", "b", "c"], "b": ["c", "d"]}
-    assert list(post_order(["r"], lambda node: graph.get(node, []), lambda node: node)) == ["a", "c", "d", "b", "r"]
+    assert list(post_order(["r"], lambda node: graph.get(node, []), str, "here", LIMITS)) == ["a", "c", "d", "b", "r"]
 
 
 def test_depth() -> None:
     assert LIMITS.index_depth == 8
-    assert list(post_order([0], lambda node: [node + 1] if node < 8 else [], int)) == list(range(8, -1, -1))
+    order = post_order([0], lambda node: [node + 1] if node < 8 else [], int, "here", LIMITS)
+    assert list(order) == list(range(8, -1, -1))
     with pytest.raises(LimitError) as caught:
-        list(post_order([0], lambda node: [node + 1], int, "here"))
+        list(post_order([0], lambda node: [node + 1], int, "here", LIMITS))
     assert (caught.value.where, caught.value.allowed, caught.value.value) == ("here", 8, 9)
 
 
 def test_a_circle_ends() -> None:
-    assert list(post_order([0], lambda node: [(node + 1) % 3], int)) == [2, 1, 0]
+    assert list(post_order([0], lambda node: [(node + 1) % 3], int, "here", LIMITS)) == [2, 1, 0]
 
 
 def test_number_of_nodes() -> None:
     def wide(count: int) -> list[int]:
-        return list(post_order([0], lambda node: range(1, count) if node == 0 else [], int))
+        return list(post_order([0], lambda node: range(1, count) if node == 0 else [], int, "here", LIMITS))
 
     assert len(wide(10_000)) == LIMITS.manifest_count == 10_000
     with pytest.raises(LimitError) as caught:
@@ -80,14 +81,7 @@ def test_number_of_nodes() -> None:
 
 
 def test_the_same_manifest_many_times_is_one() -> None:
-    assert len(list(post_order([0] * 20_000, lambda node: [1] * 5, int))) == 2
-
-
-def test_no_recursion() -> None:
-    assert (
-        len(list(post_order([0], lambda node: [node + 1] if node < 50_000 else [], int, deepest=60_000, most=60_000)))
-        == 50_001
-    )
+    assert len(list(post_order([0] * 20_000, lambda node: [1] * 5, int, "here", LIMITS))) == 2
 
 
 def test_walk() -> None:

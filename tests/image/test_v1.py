@@ -11,6 +11,7 @@ import pytest
 from occy_fast.errors import BadManifest, DuplicateKey
 from occy_fast.image.v1 import V1Document, chain_of_config, config_of_chain
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS
 
 LAYER = Digest.sha256(b"layer")
 BARE = (
@@ -23,7 +24,7 @@ ROOTFS = f'"rootfs":{{"type":"layers","diff_ids":["{LAYER}"]}}'
 
 
 def config_of(text: str) -> str:
-    document = V1Document.parse(text.encode(), "here")
+    document = V1Document.parse(text.encode(), "here", LIMITS)
     return config_of_chain(document, [document.history()], [LAYER]).decode()
 
 
@@ -149,12 +150,12 @@ def test_times_are_written_as_go_writes_them(written: str | None, normal: str) -
 )
 def test_what_go_cannot_decode_is_refused(document: object) -> None:
     with pytest.raises(BadManifest, match="here"):
-        V1Document.parse(json.dumps(document).encode(), "here")
+        V1Document.parse(json.dumps(document).encode(), "here", LIMITS)
 
 
 def test_two_spellings_of_a_field_are_refused() -> None:
     with pytest.raises(DuplicateKey):
-        V1Document.parse(b'{"os":"linux","OS":"windows"}', "here")
+        V1Document.parse(b'{"os":"linux","OS":"windows"}', "here", LIMITS)
 
 
 def test_the_ids_of_a_single_layer() -> None:

@@ -47,7 +47,7 @@ def config(layers: int, **changes: Any) -> ImageConfig:
         "rootfs": {"type": "layers", "diff_ids": [str(Digest.sha256(b"%d" % number)) for number in range(layers)]},
         "history": [{"created_by": "x"}] * layers + [{"empty_layer": True}],
     }
-    return ImageConfig.parse(format_json(document | changes), "config")
+    return ImageConfig.parse(format_json(document | changes), "config", LIMITS)
 
 
 def layer(number: int = 0) -> Layer:
@@ -163,7 +163,7 @@ def test_all_of_an_index_is_looked_at() -> None:
     unknown = Opaque(named(b"unknown", "arm64"), layer().blob)
     cut = Opaque(named(b"cut", "arm64"), Blob(None, 5, GZIP, InlineBytes(b"x")))
     raw = format_json({"schemaVersion": 2, "manifests": []})
-    whole = ImageIndex(Index.parse(raw, "index"), None, (good, bad, bad, absent, unknown, cut))
+    whole = ImageIndex(Index.parse(raw, "index", LIMITS), None, (good, bad, bad, absent, unknown, cut))
     found = validate(whole, "here")
     assert [(finding.severity, type(finding.error)) for finding in found] == [
         ("error", LayerCountMismatch),
@@ -177,7 +177,8 @@ def test_an_index_too_deep_is_a_finding() -> None:
     node: Node = image()
     raw = format_json({"schemaVersion": 2, "manifests": []})
     for number in range(9):
-        node = ImageIndex(Index.parse(raw, "x"), Descriptor(OCI_MANIFEST, Digest.sha256(b"%d" % number), 1), (node,))
+        named = Descriptor(OCI_MANIFEST, Digest.sha256(b"%d" % number), 1)
+        node = ImageIndex(Index.parse(raw, "x", LIMITS), named, (node,))
     assert [type(finding.error) for finding in validate(node, "here")] == [LimitError]
 
 
@@ -194,5 +195,5 @@ def test_digests_of_images() -> None:
     assert image().digest is None
     assert image(descriptor=named).digest == named.digest
     raw = format_json({"schemaVersion": 2, "manifests": []})
-    assert ImageIndex(Index.parse(raw, "x"), None, ()).digest == Digest.sha256(raw)
-    assert ImageIndex(Index.parse(raw, "x"), named, ()).digest == named.digest
+    assert ImageIndex(Index.parse(raw, "x", LIMITS), None, ()).digest == Digest.sha256(raw)
+    assert ImageIndex(Index.parse(raw, "x", LIMITS), named, ()).digest == named.digest

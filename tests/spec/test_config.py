@@ -14,6 +14,7 @@ from occy_fast.errors import BadDigest, BadJSON, BadManifest, ConfigTooLarge, Du
 from occy_fast.spec.config import History, ImageConfig
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.platform import Platform
 
 ONE, TWO, THREE = (Digest.sha256(seed) for seed in (b"1", b"2", b"3"))
@@ -50,7 +51,7 @@ def test_round_trip(diff_ids: list[Digest], history: list[History], os: str, arc
         "history": [{name: getattr(entry, name) for name in History.__slots__} for entry in history],
     }
     raw = format_json(document)
-    parsed = ImageConfig.parse(raw, "here")
+    parsed = ImageConfig.parse(raw, "here", LIMITS)
     assert parsed.diff_ids == tuple(diff_ids)
     assert parsed.history == tuple(history)
     assert (parsed.os, parsed.architecture) == (os, architecture)
@@ -61,7 +62,7 @@ def test_round_trip(diff_ids: list[Digest], history: list[History], os: str, arc
 
 
 def test_all_fields() -> None:
-    parsed = ImageConfig.parse(config(), "here")
+    parsed = ImageConfig.parse(config(), "here", LIMITS)
     assert parsed.platform == Platform("linux", "arm64", "v8")
     assert parsed.created == "2015-10-31T22:22:56.015925234Z"
     assert parsed.diff_ids == (ONE, TWO)
@@ -74,11 +75,12 @@ def test_all_fields() -> None:
 
 def test_windows() -> None:
     raw = config(**{"os": "windows", "variant": None, "os.version": "10.0.17763", "os.features": ["win32k"]})
-    assert ImageConfig.parse(raw, "here").platform == Platform("windows", "arm64", None, "10.0.17763", ("win32k",))
+    parsed = ImageConfig.parse(raw, "here", LIMITS)
+    assert parsed.platform == Platform("windows", "arm64", None, "10.0.17763", ("win32k",))
 
 
 def test_what_may_be_absent() -> None:
-    parsed = ImageConfig.parse(b'{"rootfs":{}}', "here")
+    parsed = ImageConfig.parse(b'{"rootfs":{}}', "here", LIMITS)
     assert (parsed.os, parsed.architecture, parsed.variant, parsed.created) == ("", "", None, None)
     assert (parsed.diff_ids, parsed.history, parsed.rootfs_type, parsed.env) == ((), (), "", ())
 
@@ -86,13 +88,14 @@ def test_what_may_be_absent() -> None:
 @pytest.mark.parametrize("key", ["architecture", "os", "variant", "created", "config", "history"])
 def test_null_is_nothing(key: str) -> None:
     document = {name: value for name, value in CONFIG.items() if name != key}
-    absent, null = (ImageConfig.parse(format_json(fields), "here") for fields in (document, document | {key: None}))
+    both = (document, document | {key: None})
+    absent, null = (ImageConfig.parse(format_json(fields), "here", LIMITS) for fields in both)
     for name in set(ImageConfig.__slots__) - {"raw"}:
         assert getattr(absent, name) == getattr(null, name)
 
 
 def test_no_diff_ids_may_be_null() -> None:
-    assert ImageConfig.parse(config(rootfs={"type": "layers", "diff_ids": None}), "here").diff_ids == ()
+    assert ImageConfig.parse(config(rootfs={"type": "layers", "diff_ids": None}), "here", LIMITS).diff_ids == ()
 
 
 REFUSED: list[tuple[bytes, type[OccyError], str]] = [
@@ -124,16 +127,16 @@ REFUSED: list[tuple[bytes, type[OccyError], str]] = [
 @pytest.mark.parametrize(("raw", "error", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_refused(raw: bytes, error: type[OccyError], words: str) -> None:
     with pytest.raises(error) as caught:
-        ImageConfig.parse(raw, "here")
+        ImageConfig.parse(raw, "here", LIMITS)
     assert words in str(caught.value)
     assert caught.value.where.startswith("here")
 
 
 def test_size() -> None:
     raw = config()
-    ImageConfig.parse(raw, "here", len(raw))
+    ImageConfig.parse(raw, "here", Limits(config=len(raw)))
     with pytest.raises(ConfigTooLarge) as caught:
-        ImageConfig.parse(raw, "here", len(raw) - 1)
+        ImageConfig.parse(raw, "here", Limits(config=len(raw) - 1))
     assert (caught.value.allowed, caught.value.value) == (len(raw) - 1, len(raw))
 
 
@@ -145,7 +148,7 @@ def test_vectors_of_the_image_spec(shared: Path) -> None:
             continue
         count += 1
         try:
-            ImageConfig.parse(case["json"].encode(), "here")
+            ImageConfig.parse(case["json"].encode(), "here", LIMITS)
             failed = False
         except IntegrityError:
             failed = True
@@ -168,7 +171,7 @@ def test_configs_of_real_daemons(shared: Path) -> None:
                 continue
             for entry in json.load(archive.extractfile(members["manifest.json"])):  # type: ignore[arg-type]
                 raw = archive.extractfile(members[entry["Config"]]).read()  # type: ignore[union-attr]
-                parsed = ImageConfig.parse(raw, path.name)
+                parsed = ImageConfig.parse(raw, path.name, LIMITS)
                 assert parsed.digest.hex in entry["Config"]
                 assert len(parsed.diff_ids) == len(entry["Layers"])
                 assert sum(not step.empty_layer for step in parsed.history) == len(parsed.diff_ids)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occy_fast.errors import BadJSON, ConfigTooLarge, DuplicateKey, ManifestTooLarge
-from occy_fast.spec.json import LARGEST_DOCUMENT, format_json, parse_json
+from occy_fast.errors import BadJSON, ConfigTooLarge, DuplicateKey, LimitError, ManifestTooLarge
+from occy_fast.spec.json import format_json, parse_again, parse_json
+from occy_fast.spec.limits import LIMITS, DocumentLimit, Limits
 
 MIB = 1 << 20
 
@@ -34,7 +35,7 @@ values = st.recursive(
 @given(values)
 def test_round_trip(value: Any) -> None:
     raw = format_json(value)
-    again = parse_json(raw, "here")
+    again = parse_json(raw, "here", LIMITS, "manifest")
     assert again == value
     assert format_json(again) == raw
 
@@ -42,12 +43,12 @@ def test_round_trip(value: Any) -> None:
 @given(values)
 def test_agrees_with_the_standard_library(value: Any) -> None:
     raw = json.dumps(value, indent=1).encode()
-    assert parse_json(raw, "here") == json.loads(raw)
+    assert parse_json(raw, "here", LIMITS, "manifest") == json.loads(raw)
 
 
 def test_key_order_and_text_are_kept() -> None:
     raw = '{"z":1,"a":"é<>&\u2028","b":[]}'.encode()
-    assert format_json(parse_json(raw, "here")) == raw
+    assert format_json(parse_json(raw, "here", LIMITS, "manifest")) == raw
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_key_order_and_text_are_kept() -> None:
 )
 def test_what_readers_differ_on(raw: bytes, problem: str) -> None:
     with pytest.raises(BadJSON, match=problem) as caught:
-        parse_json(raw, "here")
+        parse_json(raw, "here", LIMITS, "manifest")
     assert caught.value.where == "here"
 
 
@@ -95,7 +96,7 @@ def test_what_readers_differ_on(raw: bytes, problem: str) -> None:
     "raw", [b"9223372036854775807", b"-9223372036854775808", b'"\\ud83d\\ude00"', b'"\\\\ud800"', b" \t\r\n1\n"]
 )
 def test_what_just_fits(raw: bytes) -> None:
-    assert parse_json(raw, "here") == json.loads(raw)
+    assert parse_json(raw, "here", LIMITS, "manifest") == json.loads(raw)
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> bytes:
@@ -105,14 +106,14 @@ def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "")
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_depth(opening: str) -> None:
     closing, inside = ("]", "") if opening == "[" else ("}", "1")
-    parse_json(nested(64, opening, closing, inside), "here")
+    parse_json(nested(64, opening, closing, inside), "here", LIMITS, "manifest")
     with pytest.raises(BadJSON, match="64 levels"):
-        parse_json(nested(65, opening, closing, inside), "here")
+        parse_json(nested(65, opening, closing, inside), "here", LIMITS, "manifest")
 
 
 def test_brackets_in_strings_are_no_depth() -> None:
     value = {"a\\": "[" * 100, '"[[[': ['{"' * 100, "\\" * 3 + "["]}
-    assert parse_json(json.dumps(value).encode(), "here") == value
+    assert parse_json(json.dumps(value).encode(), "here", LIMITS, "manifest") == value
 
 
 def calls(raw: bytes) -> int:
@@ -126,7 +127,7 @@ def calls(raw: bytes) -> int:
     sys.setprofile(see)
     try:
         with suppress(BadJSON, DuplicateKey):
-            parse_json(raw, "here")
+            parse_json(raw, "here", LIMITS, "manifest")
     finally:
         sys.setprofile(None)
     return count
@@ -151,7 +152,8 @@ def calls(raw: bytes) -> int:
 def test_work_is_linear(make: Callable[[int], bytes]) -> None:
     assert calls(make(MIB // 4)) <= 4 * calls(make(MIB // 16)) + 100
     with suppress(BadJSON, DuplicateKey):
-        parse_json(make(MIB), "here")  # work inside one call is not counted: were that quadratic, this took minutes
+        # work inside one call is not counted: were that quadratic, this took minutes
+        parse_json(make(MIB), "here", LIMITS, "manifest")
 
 
 @pytest.mark.parametrize(
@@ -170,45 +172,48 @@ def test_work_is_linear(make: Callable[[int], bytes]) -> None:
 )
 def test_keys_that_are_one(raw: bytes, path: str, key: str, other: str) -> None:
     with pytest.raises(DuplicateKey) as caught:
-        parse_json(raw, "here")
+        parse_json(raw, "here", LIMITS, "manifest")
     assert caught.value.args == ("here", path, key, other)
 
 
 @pytest.mark.parametrize("name", ["annotations", "Labels", "Volumes", "ExposedPorts"])
 def test_words_that_people_chose_may_differ_in_case(name: str) -> None:
     value = {"config": {name: {"A": "1", "a": "2"}}}
-    assert parse_json(format_json(value), "here") == value
+    assert parse_json(format_json(value), "here", LIMITS, "manifest") == value
 
 
 def test_a_document_of_words_that_people_chose() -> None:
     raw = b'{"app":{"V1":{"A":1,"a":2},"v1":[{"B":1,"b":2}]},"App":{}}'
-    assert parse_json(raw, "x", free_keys=True) == json.loads(raw)
+    assert parse_json(raw, "x", LIMITS, "manifest", free_keys=True) == json.loads(raw)
     with pytest.raises(DuplicateKey):
-        parse_json(raw, "x")
+        parse_json(raw, "x", LIMITS, "manifest")
     with pytest.raises(DuplicateKey, match="appears twice"):
-        parse_json(b'{"app":{"a":1,"a":2}}', "x", free_keys=True)
+        parse_json(b'{"app":{"a":1,"a":2}}', "x", LIMITS, "manifest", free_keys=True)
 
 
-@pytest.mark.parametrize("error", [ManifestTooLarge, ConfigTooLarge])
-def test_size(error: type[ManifestTooLarge | ConfigTooLarge]) -> None:
-    assert parse_json(b'"1234"', "here", 6, error) == "1234"
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("manifest", ManifestTooLarge), ("docker_manifest", ManifestTooLarge), ("config", ConfigTooLarge)],
+)
+def test_size(kind: DocumentLimit, error: type[LimitError]) -> None:
+    limits = Limits(**{kind: 6})
+    assert parse_json(b'"1234"', "here", limits, kind) == "1234"
     with pytest.raises(error) as caught:
-        parse_json(b'"12345"', "here", 6, error)
-    assert (caught.value.allowed, caught.value.value) == (6, 7)
+        parse_json(b'"12345"', "here", limits, kind)
+    assert (caught.value.allowed, caught.value.value, caught.value.settings) == (6, 7, (kind,))
 
 
-def test_default_size() -> None:
-    assert LARGEST_DOCUMENT == 4 << 20
-    raw = b'"' + b"x" * (LARGEST_DOCUMENT - 2) + b'"'
-    assert len(parse_json(raw, "here")) == LARGEST_DOCUMENT - 2
+def test_what_was_accepted_before_is_read_again_whatever_it_is() -> None:
+    raw = b'{"a":' + b"[" * 200 + b'"' + b"x" * (5 << 20) + b'"' + b"]" * 200 + b"}"
     with pytest.raises(ManifestTooLarge):
-        parse_json(raw + b" ", "here")
+        parse_json(raw, "here", LIMITS, "manifest")
+    assert parse_again(raw) == json.loads(raw)
 
 
 @given(st.binary() | st.text().map(str.encode) | st.from_regex(rb'[\[\]{}":,\\a0-9.eE+ -]{0,60}', fullmatch=True))
 def test_any_bytes_are_read_as_the_standard_library_does_or_refused(raw: bytes) -> None:
     try:
-        value = parse_json(raw, "here")
+        value = parse_json(raw, "here", LIMITS, "manifest")
     except (BadJSON, DuplicateKey):
         return
     assert value == json.loads(raw.decode())
@@ -225,8 +230,8 @@ def test_vectors_of_the_image_layout(shared: Path) -> None:
     layouts = [case for case in cases if case["field"] == "imageLayout"]
     assert [case["must_fail"] for case in layouts] == [True, False]
     with pytest.raises(BadJSON):
-        parse_json(layouts[0]["json"].encode(), "oci-layout")
-    assert parse_json(layouts[1]["json"].encode(), "oci-layout") == {"imageLayoutVersion": "1.0.0"}
+        parse_json(layouts[0]["json"].encode(), "oci-layout", LIMITS, "manifest")
+    assert parse_json(layouts[1]["json"].encode(), "oci-layout", LIMITS, "manifest") == {"imageLayoutVersion": "1.0.0"}
 
 
 def test_documents_of_real_tools(shared: Path) -> None:
@@ -238,6 +243,6 @@ def test_documents_of_real_tools(shared: Path) -> None:
             expected = json.loads(raw)
         except ValueError:
             continue
-        assert parse_json(raw, path.name) == expected
+        assert parse_json(raw, path.name, LIMITS, "manifest") == expected
         read += 1
     assert read >= 20

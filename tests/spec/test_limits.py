@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import pickle
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
-from occy_fast.errors import UsageError
-from occy_fast.spec.limits import LIMITS, Limits, check_limit
+from occy_fast import errors
+from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, UsageError
+from occy_fast.spec.limits import LIMITS, DocumentLimit, Limits, check_limit, check_written
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -72,3 +76,46 @@ def test_what_a_limit_may_be(name: str) -> None:
 def test_a_window_is_a_power_of_two() -> None:
     with pytest.raises(UsageError, match=r"the thing is '1025' .*a power of two"):
         check_limit("zstd_window", 1025, "thing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("manifest", ManifestTooLarge), ("docker_manifest", ManifestTooLarge), ("config", ConfigTooLarge)],
+)
+def test_a_document_is_held_to_its_limit(kind: DocumentLimit, error: type[LimitError]) -> None:
+    limits = Limits(**{kind: 9})
+    limits.check_document(kind, 9, "here")
+    with pytest.raises(error, match=r"^here: document size: 10 exceeds the limit of 9$") as caught:
+        limits.check_document(kind, 10, "here")
+    assert caught.value.settings == (kind,)
+
+
+@pytest.mark.parametrize("kind", ["manifest", "docker_manifest", "config"])
+def test_what_is_written_holds_to_the_defaults_and_nothing_raises_them(kind: DocumentLimit) -> None:
+    check_written(kind, DEFAULTS[kind], "here")
+    with pytest.raises(LimitError, match="size of a document to be written") as caught:
+        check_written(kind, DEFAULTS[kind] + 1, "here")
+    assert (caught.value.allowed, caught.value.settings) == (DEFAULTS[kind], ())
+
+
+def test_every_limit_error_names_settings_there_are() -> None:
+    """Wherever one is made: `settings` is the last argument, a tuple of fields of Limits, or a name for one."""
+    kinds = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, LimitError)}
+    known = {field.name for field in fields(Limits)}
+    named: set[str] = set()
+    source = Path(errors.__file__).parent.parent
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in kinds):
+                continue
+            assert not node.keywords, f"{path}:{node.lineno}"
+            settings = node.args[-1]
+            if isinstance(settings, ast.Tuple):
+                literal = {ast.literal_eval(item) for item in settings.elts}
+                assert literal, f"{path}:{node.lineno}: nothing raises this limit"
+                assert literal <= known, f"{path}:{node.lineno}: {literal - known}"
+                named |= literal
+            else:                                    # a table of the kernels
+                assert ast.unparse(settings).startswith(("_SETTINGS[", "_TAR_LIMITS")), f"{path}:{node.lineno}"
+    assert named >= {"layer", "ratio", "zstd_window", "xz_memory", "member_count", "member_names", "layer_count"}
+    assert named >= {"legacy_documents", "stream_blob_count", "index_depth", "manifest_count"}

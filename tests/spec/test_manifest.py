@@ -27,6 +27,7 @@ from occy_fast.errors import (
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import (
     DOCKER_CONFIG,
@@ -87,7 +88,7 @@ def test_manifest_round_trip(
         "annotations": annotations,
     }
     raw = format_json(document)
-    parsed = Manifest.parse(raw, "here")
+    parsed = Manifest.parse(raw, "here", LIMITS)
     assert (parsed.config, parsed.layers, parsed.subject) == (config, tuple(layers), subject)
     assert dict(parsed.annotations) == annotations
     assert parsed.raw == raw
@@ -101,23 +102,23 @@ def test_manifest_round_trip(
 @given(st.lists(descriptors))
 def test_index_round_trip(manifests: list[Descriptor]) -> None:
     raw = format_json({"schemaVersion": 2, "manifests": [entry.document() for entry in manifests]})
-    parsed = Index.parse(raw, "here")
+    parsed = Index.parse(raw, "here", LIMITS)
     assert parsed.manifests == tuple(manifests)
     assert format_json(parsed.document()) == parsed.raw == raw
     assert pickle.loads(pickle.dumps(parsed)) == parsed
-    assert len({parsed, Index.parse(raw, "there")}) == 1
+    assert len({parsed, Index.parse(raw, "there", LIMITS)}) == 1
 
 
 def test_bytes_that_nobody_writes_alike_are_kept() -> None:
     raw = json.dumps(MANIFEST | {"z": {"unknown": [1.5]}}, indent=7).encode() + b"\n"
-    parsed = Manifest.parse(raw, "here")
+    parsed = Manifest.parse(raw, "here", LIMITS)
     assert parsed.raw == raw
     assert parsed.digest == Digest.sha256(raw)
     assert parsed.document()["z"] == {"unknown": [1.5]}
 
 
 def test_a_document_is_fresh_each_time() -> None:
-    parsed = Manifest.parse(manifest(), "here")
+    parsed = Manifest.parse(manifest(), "here", LIMITS)
     parsed.document()["layers"].clear()
     assert len(parsed.document()["layers"]) == 4
 
@@ -127,13 +128,13 @@ def test_a_document_is_fresh_each_time() -> None:
     [(OCI_MANIFEST, "oci"), (DOCKER_MANIFEST, "docker")],
 )
 def test_family_of_a_manifest(kind: str, family: str) -> None:
-    assert Manifest.parse(manifest(mediaType=kind), "here").family == family
-    assert Manifest.parse(without(MANIFEST, "mediaType"), "here", kind).media_type == kind
+    assert Manifest.parse(manifest(mediaType=kind), "here", LIMITS).family == family
+    assert Manifest.parse(without(MANIFEST, "mediaType"), "here", LIMITS, kind).media_type == kind
 
 
 @pytest.mark.parametrize(("kind", "family"), [(OCI_INDEX, "oci"), (DOCKER_INDEX, "docker")])
 def test_family_of_an_index(kind: str, family: str) -> None:
-    parsed = Index.parse(index(mediaType=kind), "here")
+    parsed = Index.parse(index(mediaType=kind), "here", LIMITS)
     assert (parsed.family, parsed.media_type) == (family, kind)
     assert parsed.digest == Digest.sha256(parsed.raw)
     assert parsed.manifests[1].platform is not None
@@ -141,9 +142,9 @@ def test_family_of_an_index(kind: str, family: str) -> None:
 
 
 def test_without_media_type_it_is_oci() -> None:
-    assert Manifest.parse(without(MANIFEST, "mediaType"), "here").media_type == OCI_MANIFEST
-    assert Manifest.parse(manifest(mediaType=""), "here").media_type == OCI_MANIFEST
-    assert Index.parse(without(INDEX, "mediaType"), "here").media_type == OCI_INDEX
+    assert Manifest.parse(without(MANIFEST, "mediaType"), "here", LIMITS).media_type == OCI_MANIFEST
+    assert Manifest.parse(manifest(mediaType=""), "here", LIMITS).media_type == OCI_MANIFEST
+    assert Index.parse(without(INDEX, "mediaType"), "here", LIMITS).media_type == OCI_INDEX
 
 
 @pytest.mark.parametrize(
@@ -162,13 +163,13 @@ def test_without_media_type_it_is_oci() -> None:
 )
 def test_artifact(config: str, layer: str, kind: str, artifact: bool) -> None:
     raw = manifest(mediaType=kind, config=descriptor(config), layers=[descriptor(layer)])
-    assert Manifest.parse(raw, "here").artifact is artifact
+    assert Manifest.parse(raw, "here", LIMITS).artifact is artifact
 
 
 @pytest.mark.parametrize("layers", [[], None])
 def test_an_image_from_scratch_has_no_layers(layers: list[Any] | None) -> None:
-    assert Manifest.parse(manifest(layers=layers), "here").layers == ()
-    assert Index.parse(index(manifests=layers), "here").manifests == ()
+    assert Manifest.parse(manifest(layers=layers), "here", LIMITS).layers == ()
+    assert Index.parse(index(manifests=layers), "here", LIMITS).manifests == ()
 
 
 CONFLICTS = [
@@ -196,7 +197,7 @@ CONFLICTS = [
 @pytest.mark.parametrize(("kind", "raw", "called"), CONFLICTS, ids=range(len(CONFLICTS)))
 def test_what_could_be_taken_for_something_else(kind: type[Manifest | Index], raw: bytes, called: str | None) -> None:
     with pytest.raises(MediaTypeConflict) as caught:
-        kind.parse(raw, "here", called)
+        kind.parse(raw, "here", LIMITS, called)
     assert caught.value.where == "here"
     assert caught.value.expected != caught.value.found
 
@@ -250,29 +251,29 @@ REFUSED: list[tuple[bytes, type[OccyError], str]] = [
 @pytest.mark.parametrize(("raw", "error", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_refused(raw: bytes, error: type[OccyError], words: str) -> None:
     with pytest.raises(error) as caught:
-        Manifest.parse(raw, "here")
+        Manifest.parse(raw, "here", LIMITS)
     assert words in str(caught.value)
     assert caught.value.where.startswith("here")
 
 
 def test_schema_1_is_known_by_its_name() -> None:
     with pytest.raises(UnsupportedFormat):
-        Manifest.parse(without(MANIFEST, "mediaType"), "here", DOCKER_SCHEMA1[1])
+        Manifest.parse(without(MANIFEST, "mediaType"), "here", LIMITS, DOCKER_SCHEMA1[1])
 
 
 def test_an_index_entry_that_is_wrong() -> None:
     entries = copy.deepcopy(INDEX["manifests"])
     del entries[1]["platform"]["os"]
     with pytest.raises(BadDescriptor, match=r"\$\.manifests\[1\]\.platform"):
-        Index.parse(index(manifests=entries), "here")
+        Index.parse(index(manifests=entries), "here", LIMITS)
 
 
 @pytest.mark.parametrize("kind", [Manifest, Index])
 def test_size(kind: type[Manifest | Index]) -> None:
     raw = manifest() if kind is Manifest else index()
-    kind.parse(raw, "here", None, len(raw))
+    kind.parse(raw, "here", Limits(manifest=len(raw)))
     with pytest.raises(ManifestTooLarge) as caught:
-        kind.parse(raw, "here", None, len(raw) - 1)
+        kind.parse(raw, "here", Limits(manifest=len(raw) - 1))
     assert caught.value.value == len(raw)
 
 
@@ -290,7 +291,7 @@ def test_size(kind: type[Manifest | Index]) -> None:
 def test_a_document_of_neither_kind(raw: bytes, called: str | None, error: type[OccyError]) -> None:
     for kind in (Manifest, Index):
         with pytest.raises(error):
-            kind.parse(raw, "here", called)
+            kind.parse(raw, "here", LIMITS, called)
 
 
 def test_vectors_of_the_image_spec(shared: Path) -> None:
@@ -303,7 +304,7 @@ def test_vectors_of_the_image_spec(shared: Path) -> None:
             continue
         counts[case["field"]] += 1
         try:
-            kind.parse(case["json"].encode(), "here")
+            kind.parse(case["json"].encode(), "here", LIMITS)
             failed = False
         except UnsupportedMediaType:
             failed = True

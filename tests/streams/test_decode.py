@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError
-from occy_fast.spec.limits import Limits
+from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams import decode as decode_module
 from occy_fast.streams.decode import STEP, decode_foreign, decode_whole
 from support.image_builders import encode
@@ -27,7 +27,7 @@ def pieces(stream: bytes, size: int) -> Iterator[bytes]:
 
 
 def decoded(codec: str, stream: bytes, size: int = 4096) -> bytes:
-    return b"".join(decode_foreign(codec, pieces(stream, size), "here"))
+    return b"".join(decode_foreign(codec, pieces(stream, size), "here", LIMITS))
 
 
 @given(codecs, st.lists(st.binary(max_size=2000), min_size=1, max_size=3), st.integers(1, 700))
@@ -66,7 +66,8 @@ def test_padding_of_xz_streams() -> None:
 
 @pytest.mark.parametrize("codec", sorted(COMPRESS))
 def test_long_runs_come_in_steps(codec: str) -> None:
-    sizes = [len(piece) for piece in decode_foreign(codec, pieces(COMPRESS[codec](bytes(9 * STEP)), STEP), "here")]
+    stream = pieces(COMPRESS[codec](bytes(9 * STEP)), STEP)
+    sizes = [len(piece) for piece in decode_foreign(codec, stream, "here", LIMITS)]
     assert sum(sizes) == 9 * STEP
     assert max(sizes) <= STEP
 
@@ -76,7 +77,7 @@ def test_a_decoder_that_asks_for_too_much_memory() -> None:
     assert decoded("xz", bytes(_with_dictionary(modest, 28))) == b"small"
     with pytest.raises(LimitError) as caught:
         decoded("xz", bytes(_with_dictionary(modest, 38)))
-    assert caught.value.limit == "memory of an xz decoder"
+    assert (caught.value.limit, caught.value.settings) == ("memory of an xz decoder", ("xz_memory",))
 
 
 whole = st.sampled_from(["none", "gzip", "zstd", "xz", "bzip2"])
@@ -88,7 +89,7 @@ def encoded(codec: str, data: bytes) -> bytes:
 
 @given(whole, st.binary(max_size=5000), st.integers(1, 700))
 def test_whole_streams(codec: str, content: bytes, size: int) -> None:
-    assert b"".join(map(bytes, decode_whole(codec, pieces(encoded(codec, content), size), "here"))) == content
+    assert b"".join(map(bytes, decode_whole(codec, pieces(encoded(codec, content), size), "here", LIMITS))) == content
 
 
 @given(whole.filter(lambda codec: codec != "none"), st.binary(min_size=1, max_size=500), st.data())
@@ -96,7 +97,7 @@ def test_a_cut_of_a_whole_stream_at_any_byte(codec: str, content: bytes, data: s
     stream = encoded(codec, content)
     cut = data.draw(st.integers(0, len(stream) - 1))
     with pytest.raises(CorruptStream, match="here"):
-        for _ in decode_whole(codec, pieces(stream[:cut], 64), "here"):
+        for _ in decode_whole(codec, pieces(stream[:cut], 64), "here", LIMITS):
             pass
 
 

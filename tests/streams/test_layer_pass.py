@@ -18,6 +18,7 @@ from occy_fast import kernels
 from occy_fast.errors import Cancelled, CorruptStream, OccyError, OutputError, ResourceError
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.streams.layer_pass import (
     DrainSink,
@@ -41,7 +42,7 @@ def test_feed_and_drain() -> None:
     buffers = [CONTENT[:5], b"", memoryview(CONTENT[5:70_000]), bytearray(CONTENT[70_000:])]
     with WorkerPool(2) as pool:
         outcome = pool.start(
-            LayerPass(FeedSource(buffers), encode=Encoding("zstd", 3), sink=DrainSink(taken.write))
+            LayerPass(FeedSource(buffers), encode=Encoding("zstd", 3), sink=DrainSink(taken.write), limits=LIMITS)
         ).wait()
     assert outcome.diff_id == outcome.source_digest == digest(CONTENT)
     assert outcome.digest == digest(taken.getvalue())
@@ -52,7 +53,7 @@ def test_feed_and_drain() -> None:
 def test_without_a_sink_the_tar_is_only_digested(tmp_path: Path) -> None:
     (tmp_path / "layer").write_bytes(CONTENT)
     with open(tmp_path / "layer", "rb") as file, WorkerPool(1) as pool:
-        outcome = pool.start(LayerPass(FdSource(file.fileno(), 32, 320))).wait()
+        outcome = pool.start(LayerPass(FdSource(file.fileno(), 32, 320), limits=LIMITS)).wait()
     assert outcome.diff_id == outcome.digest == digest(CONTENT[32:352])
     assert outcome.identity is None
 
@@ -61,20 +62,20 @@ def test_progress_counts_up_to_the_end(tmp_path: Path) -> None:
     (tmp_path / "layer").write_bytes(CONTENT)
     told = []
     with open(tmp_path / "layer", "rb") as file, WorkerPool(1) as pool:
-        pool.start(LayerPass(FdSource(file.fileno()))).wait(progress=told.append)
+        pool.start(LayerPass(FdSource(file.fileno()), limits=LIMITS)).wait(progress=told.append)
     assert (told[-1].source, told[-1].tar, told[-1].output) == (len(CONTENT), len(CONTENT), 0)
 
 
 def test_errors_say_where() -> None:
     with WorkerPool(1) as pool, pytest.raises(CorruptStream, match=r"^layer 3 of app: ") as caught:
-        pool.start(LayerPass(FeedSource([b"\x1f\x8b"]), decode="gzip", where="layer 3 of app")).wait()
+        pool.start(LayerPass(FeedSource([b"\x1f\x8b"]), decode="gzip", where="layer 3 of app", limits=LIMITS)).wait()
     assert caught.value.where == "layer 3 of app"
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(CONTENT)
     with open(tmp_path / "in", "rb") as source, open("/dev/full", "wb") as full, WorkerPool(2) as pool:
-        job = LayerPass(FdSource(source.fileno()), sink=FdSink(full.fileno(), 0, "oci:out"))
+        job = LayerPass(FdSource(source.fileno()), sink=FdSink(full.fileno(), 0, "oci:out"), limits=LIMITS)
         with pytest.raises(OutputError, match=r"oci:out: cannot write") as caught:
             pool.start(job).wait()
     assert caught.value.path == "oci:out"
@@ -86,7 +87,7 @@ def test_an_error_of_the_feeder_comes_out() -> None:
         raise ConnectionResetError("the peer went away")
 
     with WorkerPool(2) as pool, pytest.raises(ConnectionResetError, match="the peer went away"):
-        pool.start(LayerPass(FeedSource(broken()))).wait()
+        pool.start(LayerPass(FeedSource(broken()), limits=LIMITS)).wait()
 
 
 def test_cancelled_from_outside() -> None:
@@ -98,7 +99,7 @@ def test_cancelled_from_outside() -> None:
     timer = threading.Timer(0.3, stop.set)
     timer.start()
     with WorkerPool(2) as pool, pytest.raises(Cancelled):
-        pool.start(LayerPass(FeedSource(endless()))).wait(cancelled=stop.is_set)
+        pool.start(LayerPass(FeedSource(endless()), limits=LIMITS)).wait(cancelled=stop.is_set)
     timer.join()
 
 
@@ -114,7 +115,7 @@ def test_signals_are_seen_while_waiting() -> None:
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt), WorkerPool(2) as pool:
-        pool.start(LayerPass(FeedSource(silent()))).wait()
+        pool.start(LayerPass(FeedSource(silent()), limits=LIMITS)).wait()
     timer.join()
 
 
@@ -123,9 +124,9 @@ def test_no_thread_outlives_the_pool(tmp_path: Path) -> None:
     with open(tmp_path / "layer", "rb") as file:
         with nothing_left(), WorkerPool(5) as pool:
             for _ in range(7):
-                pool.start(LayerPass(FdSource(file.fileno())))
+                pool.start(LayerPass(FdSource(file.fileno()), limits=LIMITS))
         with nothing_left(), pytest.raises(ZeroDivisionError), WorkerPool(5) as pool:
-            pool.start(LayerPass(FdSource(file.fileno())))
+            pool.start(LayerPass(FdSource(file.fileno()), limits=LIMITS))
             raise ZeroDivisionError
 
 

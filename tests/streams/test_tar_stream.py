@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import CorruptStream, TarError, TarTruncated
-from occy_fast.streams.tar import NO_END, read_entries
+from occy_fast.spec.limits import LIMITS
+from occy_fast.streams.tar import NO_END
 from occy_fast.streams.tar_stream import TarStream
 from support.image_builders import make_tar
+from support.tar_reading import read_entries
 
 names = st.text("abc/", min_size=1, max_size=150).filter(lambda name: name.strip("/"))
 members = st.lists(st.tuples(names, st.binary(max_size=2000)), max_size=5)
@@ -40,7 +42,7 @@ def tars(draw: st.DrawFn) -> bytes:
 
 @given(tars(), st.integers(1, 3000), st.data())
 def test_entries_and_contents(raw: bytes, size: int, data: st.DataObject) -> None:
-    stream = TarStream(buffers(raw, size))
+    stream = TarStream(buffers(raw, size), where="t", limits=LIMITS)
     expected = list(read_entries([raw]))
     found = []
     for entry in stream.entries():
@@ -62,7 +64,7 @@ def test_cuts_are_the_errors_they_are_at_rest(raw: bytes, size: int, reads: bool
     raw = raw[: data.draw(st.integers(0, len(raw)))]
 
     def pass_by() -> None:
-        stream = TarStream(buffers(raw, size), where="here")
+        stream = TarStream(buffers(raw, size), where="here", limits=LIMITS)
         for entry in stream.entries():
             if reads:
                 stream.peek(entry, 512)
@@ -87,7 +89,7 @@ def test_what_follows_the_end_is_read_and_ignored() -> None:
             read.append(piece)
             yield piece
 
-    assert [entry.name for entry in TarStream(all_of_it()).entries()] == [b"a"]
+    assert [entry.name for entry in TarStream(all_of_it(), where="t", limits=LIMITS).entries()] == [b"a"]
     assert len(read) == 3
 
 
@@ -97,7 +99,7 @@ def test_a_whole_tar_ends_in_zeros(raw: bytes, size: int, to_end: bool, data: st
     for entry in read_entries([raw]):
         end = -(-(entry.data_offset + entry.stored) // 512) * 512
     cut = data.draw(st.integers(0, (len(raw) - end) // 512)) * 512 + end
-    stream = TarStream(buffers(raw[:cut], size), where="here", to_end=to_end, whole=True)
+    stream = TarStream(buffers(raw[:cut], size), where="here", to_end=to_end, whole=True, limits=LIMITS)
     error = error_of(lambda: list(stream.entries()))
     assert error == (None if cut > end else (TarTruncated, ("here", end, NO_END)))
 
@@ -109,7 +111,7 @@ def test_a_broken_source_stays_broken() -> None:
         yield make_tar([("a", bytes(5000))])[:2000]
         raise CorruptStream("there", 7, "torn")
 
-    stream = TarStream(broken(), where="here")
+    stream = TarStream(broken(), where="here", limits=LIMITS)
     entries = stream.entries()
     entry = next(entries)
     with pytest.raises(CorruptStream):
@@ -119,7 +121,7 @@ def test_a_broken_source_stays_broken() -> None:
 
 
 def test_a_cut_seen_by_a_contents_reader_is_seen_again() -> None:
-    stream = TarStream(iter([make_tar([("a", bytes(5000))])[:2000]]), where="here")
+    stream = TarStream(iter([make_tar([("a", bytes(5000))])[:2000]]), where="here", limits=LIMITS)
     entries = stream.entries()
     entry = next(entries)
     with pytest.raises(TarTruncated, match="here"):
@@ -136,6 +138,6 @@ def test_sparse_files_have_what_is_stored() -> None:
         body = b"1\n0\n3\n".ljust(512, b"\0") + b"abc"
         header.size = len(body)
         tar.addfile(header, io.BytesIO(body))
-    stream = TarStream([out.getvalue()])
+    stream = TarStream([out.getvalue()], where="t", limits=LIMITS)
     for entry in stream.entries():
         assert b"".join(map(bytes, stream.content(entry))) == b"abc"

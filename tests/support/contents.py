@@ -15,6 +15,7 @@ from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import media_type
 from occy_fast.spec.platform import Platform
@@ -116,7 +117,7 @@ def image(
                 ],
             }
         )
-        parsed = Manifest.parse(raw, "manifest")
+        parsed = Manifest.parse(raw, "manifest", LIMITS)
     platform = Platform("linux", architecture)
     descriptor = None
     if parsed is not None:
@@ -125,7 +126,7 @@ def image(
         )
     return Image(
         manifest=parsed,
-        config=None if config_type else ImageConfig.parse(config, "config"),
+        config=None if config_type else ImageConfig.parse(config, "config", LIMITS),
         config_blob=Blob(config_digest, len(config), config_type or media_type(family, "config"), address(len(config))),
         layers=tuple(
             Layer(
@@ -173,7 +174,7 @@ def index(*children: Image | Opaque, family: str = "oci") -> ImageIndex:
             "manifests": [child.descriptor.document() for child in children if child.descriptor],
         }
     )
-    parsed = Index.parse(raw, "index")
+    parsed = Index.parse(raw, "index", LIMITS)
     return ImageIndex(parsed, Descriptor(parsed.media_type, parsed.digest, len(raw)), children)
 
 

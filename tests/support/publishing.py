@@ -7,6 +7,7 @@ import os
 from occy_fast.image.publication import Publication, PublishedImage, PublishedLayer, PublishedRoot
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.manifest import Manifest
 from occy_fast.spec.platform import Platform
 from occy_fast.transports.base import Stage
@@ -25,7 +26,7 @@ def write(stage: Stage, data: bytes, *, known: bool = True) -> Digest:
 
 def published(image: BuiltImage) -> PublishedImage:
     """Return an image as it is published."""
-    manifest = Manifest.parse(image.manifest, "built", image.manifest_type)
+    manifest = Manifest.parse(image.manifest, "built", LIMITS, image.manifest_type)
     layers = zip(manifest.layers, image.diff_ids, strict=True)
     return PublishedImage(
         Descriptor(image.manifest_type, manifest.digest, len(image.manifest)),

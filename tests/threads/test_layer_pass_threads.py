@@ -16,6 +16,7 @@ from occy_fast.errors import Cancelled, CorruptStream, OccyError
 from occy_fast.kernels import layer_pass
 from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.limits import LIMITS
 from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass, Run, WorkerPool
 from support.leaks import nothing_left
 
@@ -44,7 +45,8 @@ def test_random_cancels_leave_nothing(workers: int, tmp_path: Path) -> None:
                     file = source.choice([good, good, bad])
                     encode = source.choice([None, Encoding("gzip", 1), Encoding("zstd", 1)])
                     sink = DrainSink(lambda _: None) if encode else None
-                    runs.append(pool.start(LayerPass(FdSource(file.fileno()), "gzip", encode, sink=sink)))
+                    job = LayerPass(FdSource(file.fileno()), "gzip", encode, sink=sink, limits=LIMITS)
+                    runs.append(pool.start(job))
                 for run in source.sample(runs, source.randrange(len(runs) + 1)):
                     if source.random() < 0.5:
                         run.cancel()
@@ -63,7 +65,8 @@ def test_pools_of_many_threads_at_once() -> None:
             step = source.randrange(10_000, 2 << 20)
             buffers = (PACKED[start : start + step] for start in range(0, len(PACKED), step))
             with WorkerPool(source.randrange(1, 4)) as pool:
-                job = LayerPass(FeedSource(buffers), "gzip", Encoding("zstd", 3), sink=DrainSink(output.append))
+                sink = DrainSink(output.append)
+                job = LayerPass(FeedSource(buffers), "gzip", Encoding("zstd", 3), sink=sink, limits=LIMITS)
                 assert pool.start(job).wait().diff_id.hex == DIFF_ID
         return hashlib.sha256(b"".join(output)).hexdigest()
 
@@ -75,7 +78,7 @@ def test_counters_may_be_read_from_other_threads() -> None:
     seen: list[int] = []
     done = threading.Event()
     with WorkerPool(2) as pool:
-        run = pool.start(LayerPass(FeedSource([CONTENT] * 20)))
+        run = pool.start(LayerPass(FeedSource([CONTENT] * 20), limits=LIMITS))
 
         def watch() -> None:
             while not done.is_set():
@@ -98,7 +101,8 @@ def test_more_fed_layers_than_buffers(workers: int, codec: str) -> None:
     """What no worker looks at yet holds no buffer: else those under way would wait for it for ever."""
     content = PACKED if codec == "gzip" else CONTENT
     with WorkerPool(workers) as pool:
-        runs = [pool.start(LayerPass(FeedSource([content, content]), codec)) for _ in range(4 * workers + 12)]
+        job = LayerPass(FeedSource([content, content]), codec, limits=LIMITS)
+        runs = [pool.start(job) for _ in range(4 * workers + 12)]
         for run in reversed(runs):
             assert run.wait().size_tar == 2 * len(CONTENT)
 
@@ -111,7 +115,7 @@ def test_a_failing_sink_leaves_nothing_to_collect_badly() -> None:
 
     for _ in range(5):
         with WorkerPool(1) as pool, pytest.raises(ValueError, match="no"):
-            pool.start(LayerPass(FeedSource([CONTENT]), sink=DrainSink(refuse))).wait()
+            pool.start(LayerPass(FeedSource([CONTENT]), sink=DrainSink(refuse), limits=LIMITS)).wait()
         del pool
         gc.collect()
 
@@ -140,4 +144,4 @@ def test_what_a_damaged_layer_is_told_as_does_not_depend_on_the_workers(tmp_path
     for workers in (1, 2, 8):
         for _ in range(10):
             with open(tmp_path / "layer", "rb") as file, WorkerPool(workers) as pool, pytest.raises(CorruptStream):
-                pool.start(LayerPass(FdSource(file.fileno()), "gzip", scan_tar="strict")).wait()
+                pool.start(LayerPass(FdSource(file.fileno()), "gzip", scan_tar="strict", limits=LIMITS)).wait()

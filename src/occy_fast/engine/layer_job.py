@@ -201,7 +201,7 @@ class StartedJob:
             return FeedSource(stored)
         if job.bounded_ratio:
             return FeedSource(decode_whole(codec, stored, job.where, limits))
-        return FeedSource(decode_foreign(codec, map(bytes, stored), job.where, limits.xz_memory))
+        return FeedSource(decode_foreign(codec, map(bytes, stored), job.where, limits))
 
 
 class _Stored:

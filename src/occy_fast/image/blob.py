@@ -13,7 +13,6 @@ from occy_fast.errors import (
     BadArchive,
     DigestMismatch,
     InputError,
-    LimitError,
     MissingBlob,
     PlanStale,
     SizeMismatch,
@@ -24,7 +23,7 @@ from occy_fast.errors import (
 )
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.json import LARGEST_DOCUMENT
+from occy_fast.spec.limits import DocumentLimit, Limits
 
 Identity = tuple[int, int, int, int]
 """Device, inode, size and mtime in nanoseconds: what a file must still have when it is opened again."""
@@ -239,17 +238,17 @@ def find_head(address: Address, size: int) -> bytes:
         return b""
 
 
-def read_blob(
-    blob: Blob, limit: int = LARGEST_DOCUMENT, where: str = "", limit_error: type[LimitError] = LimitError
-) -> bytes:
-    """Return a blob's bytes, size and digest verified.
+def read_blob(blob: Blob, where: str, limits: Limits, kind: DocumentLimit) -> bytes:
+    """Return the bytes of a blob that is a document, size and digest verified.
+
+    Args:
+        kind: which of the *limits* its size is held to.
 
     Raises:
-        LimitError: it is said to be larger than *limit*; nothing was read.
+        ManifestTooLarge, ConfigTooLarge: it is said to be larger than that; nothing was read.
         MissingBlob, SizeMismatch, DigestMismatch: it is absent, or not what its descriptor says.
     """
-    if blob.size > limit:
-        raise limit_error(where, "blob size", limit, blob.size)
+    limits.check_document(kind, blob.size, where, "blob size")
     if blob.address is not None and blob.address.size != blob.size:
         raise SizeMismatch(where, blob.size, blob.address.size)
     with blob.open(where) as region:

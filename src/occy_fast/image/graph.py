@@ -9,7 +9,7 @@ from typing import TypeVar
 from occy_fast.errors import LimitError
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, Leaf, Node
 from occy_fast.image.place import WHOLE_IMAGE, Place
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 
 T = TypeVar("T")
 
@@ -18,33 +18,32 @@ def post_order(
     roots: Iterable[T],
     successors: Callable[[T], Iterable[T]],
     key: Callable[[T], Hashable],
-    where: str = "",
-    *,
-    deepest: int = LIMITS.index_depth,
-    most: int = LIMITS.manifest_count,
+    where: str,
+    limits: Limits,
 ) -> Iterator[T]:
     """Yield every distinct node once, what it refers to before itself.
 
     Args:
         successors: called once for every distinct node, before anything below it is yielded; it may read.
         key: what tells nodes apart, usually the digest.
-        deepest: how many steps a node may be away from its root.
-        most: how many distinct nodes there may be.
+        limits: *index_depth* is how many steps a node may be away from its root, *manifest_count* how many distinct
+            nodes there may be.
 
     Raises:
         LimitError: deeper or more than allowed.
     """
     seen: set[Hashable] = set()
+    deepest, most = limits.index_depth, limits.manifest_count
 
     def enter(node: T, depth: int) -> Iterator[T] | None:
         """Return what is below a node that is new, None for one that is not."""
         if key(node) in seen:
             return None
         if depth > deepest:
-            raise LimitError(where, "depth of nested indexes", deepest, depth)
+            raise LimitError(where, "depth of nested indexes", deepest, depth, ("index_depth",))
         seen.add(key(node))
         if len(seen) > most:
-            raise LimitError(where, "number of manifests", most, len(seen))
+            raise LimitError(where, "number of manifests", most, len(seen), ("manifest_count",))
         return iter(successors(node))
 
     for root in roots:
@@ -73,7 +72,7 @@ def walk(root: Node, where: str, limits: Limits) -> Iterator[Node]:
     def name(node: Node) -> Hashable:
         return node.digest if node.digest is not None else id(node)
 
-    return post_order([root], children, name, where, deepest=limits.index_depth, most=limits.manifest_count)
+    return post_order([root], children, name, where, limits)
 
 
 def leaves(root: Node) -> Iterator[Leaf]:

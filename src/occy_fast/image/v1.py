@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from occy_fast.errors import BadManifest, ConfigTooLarge
+from occy_fast.errors import BadManifest
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.go_json import format_go_json, join_go_object, split_go_object
-from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.json import parse_again, parse_json
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.v1_image import V1Image, read_v1_image
 
 _NOT_IN_A_CONFIG: Final = ("id", "parent", "Size", "parent_id", "layer_id", "throwaway")
@@ -35,9 +35,9 @@ class V1Document:
     image: V1Image
 
     @staticmethod
-    def parse(raw: bytes, where: str, limits: Limits = LIMITS) -> V1Document:
+    def parse(raw: bytes, where: str, limits: Limits) -> V1Document:
         """Read a v1 image's JSON. Raises BadManifest, BadJSON, DuplicateKey, ConfigTooLarge."""
-        document = parse_json(raw, where, limits.config, ConfigTooLarge, limits.json_depth)
+        document = parse_json(raw, where, limits, "config")
         if not isinstance(document, dict):
             raise BadManifest(where, "no JSON object, where a v1 image should be")
         return V1Document(raw.decode("utf-8"), read_v1_image(document, where))
@@ -94,10 +94,12 @@ def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> 
     The ids are a pure function of the config: of all but the top one, of its diff_ids alone.
     (moby, image/tarexport/save.go, image/v1/imagev1.go)
 
+    Args:
+        raw: a config that was read before, within whatever limits.
     Raises:
         BadManifest: the config has a value that Docker could not decode.
     """
-    document: Mapping[str, Any] = parse_json(raw, where, max(len(raw), LARGEST_DOCUMENT))
+    document: Mapping[str, Any] = parse_again(raw)
     own = _without(read_v1_image(document, where), "id", "parent")
     below = _without(read_v1_image(_EPOCH, where))
     layers: list[V1Layer] = []

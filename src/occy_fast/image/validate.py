@@ -57,7 +57,7 @@ def validate(root: Node, where: str, limits: Limits, within: Place = WHOLE_IMAGE
 def _image(image: Image, source: str, within: Place, limits: Limits) -> Iterator[Finding]:
     where, count, most = _called(source, within), len(image.layers), limits.layer_count
     if count > most:
-        yield _error(within, LimitError(where, "number of layers", most, count))
+        yield _error(within, LimitError(where, "number of layers", most, count, ("layer_count",)))
     config = within.inside("config")
     yield from _blob(image.config_blob, (), source, config)
     named, digest = image.config_file_digest, image.config_blob.digest

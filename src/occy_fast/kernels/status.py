@@ -53,6 +53,8 @@ _TAR_PROBLEMS: dict[Status, tuple[type[errors.TarError], str]] = {
     Status.TAR_AMBIGUOUS: (errors.TarAmbiguous, "readers disagree about this entry"),
 }
 
+_TAR_LIMITS = ("tar_extension", "tar_sparse_map", "tar_extension_count")
+
 
 def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, where: str = "") -> NoReturn:
     """Raise the exception that *status* stands for.
@@ -71,15 +73,15 @@ def raise_status(status: int, offset: int, allowed: int = 0, value: int = 0, whe
         raise tar[0](where, offset, tar[1])
     match code:
         case Status.WINDOW:
-            raise errors.WindowTooLarge(where, "zstd window", allowed, value)
+            raise errors.WindowTooLarge(where, "zstd window", allowed, value, ("zstd_window",))
         case Status.HEADER_LIMIT:
             raise errors.CorruptStream(where, offset, f"a header goes on behind {allowed} bytes")
         case Status.BOMB:
-            raise errors.DecompressionBomb(where, "decompressed size", allowed, value)
+            raise errors.DecompressionBomb(where, "decompressed size", allowed, value, ("layer",))
         case Status.RATIO:
-            raise errors.DecompressionBomb(where, "decompression ratio", allowed, value)
+            raise errors.DecompressionBomb(where, "decompression ratio", allowed, value, ("ratio",))
         case Status.TAR_LIMIT:
-            raise errors.TarLimitError(where, offset, "tar header", allowed, value)
+            raise errors.TarLimitError(where, offset, "tar header", allowed, value, _TAR_LIMITS)
         case Status.NO_MEMORY:
             raise MemoryError
         case Status.READ:

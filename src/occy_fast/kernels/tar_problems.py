@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from occy_fast.errors import (
     TarAmbiguous,
@@ -151,6 +152,14 @@ PROBLEMS: dict[Problem, tuple[type[TarError], str]] = {
 }
 
 
+# Problem → the fields of Limits that allow more.
+_SETTINGS: Final = {
+    Problem.LIMIT_EXTENSION: ("tar_extension",),
+    Problem.LIMIT_SPARSE_MAP: ("tar_sparse_map",),
+    Problem.LIMIT_EXTENSIONS: ("tar_extension_count",),
+}
+
+
 def check_limits(max_extension: int, max_sparse_map: int, max_extensions: int) -> None:
     """Raise ValueError unless a scan can hold to these limits."""
     limits = {"max_extension": max_extension, "max_sparse_map": max_sparse_map, "max_extensions": max_extensions}
@@ -163,5 +172,5 @@ def tar_error(problem: int, offset: int, allowed: int = 0, value: int = 0) -> Ta
     """Return the error *problem* stands for, found at byte *offset*; *allowed* and *value* belong to limits."""
     kind, words = PROBLEMS[Problem(problem)]
     if kind is TarLimitError:
-        return TarLimitError("", offset, words, allowed, value)
+        return TarLimitError("", offset, words, allowed, value, _SETTINGS[Problem(problem)])
     return kind("", offset, words)

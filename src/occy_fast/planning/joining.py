@@ -12,6 +12,7 @@ from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, NamedImage, Node
 from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import UNBOUNDED, check_written
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import media_type
 from occy_fast.spec.reference import parse_reference
@@ -168,7 +169,9 @@ def _index(nodes: Sequence[Node]) -> ImageIndex:
         replace(node, descriptor=entry) if node.descriptor is not None else node
         for node, entry in zip(nodes, entries, strict=True)
     )
-    return ImageIndex(Index.parse(raw, "the index of one name"), None, children)
+    where = "the index of one name"
+    check_written("manifest", len(raw), where)
+    return ImageIndex(Index.parse(raw, where, UNBOUNDED), None, children)
 
 
 def _entry(node: Node) -> Descriptor:

@@ -7,6 +7,7 @@ from occy_fast.running.remedies import advice
 from occy_fast.words import printable
 
 _KEYS = {"name": "given"}  # `name` is the error's own
+_ADVISED = {"settings"}  # the remedy names them
 
 
 def error_document(error: BaseException, code: int | None = None) -> dict[str, object]:
@@ -20,7 +21,7 @@ def error_document(error: BaseException, code: int | None = None) -> dict[str, o
 
 def known_fields(error: OccyError) -> dict[str, object]:
     """Return the fields of *error* that are set, its remedy at the end."""
-    named = zip(error.fields, error.args, strict=True)
+    named = [(name, value) for name, value in zip(error.fields, error.args, strict=True) if name not in _ADVISED]
     known = {name: value for name, value in named if value is not None and value != "" and value != ()}
     remedy = known.pop("remedy", None) or advice(error)
     return known | ({"remedy": remedy} if remedy else {})

@@ -20,6 +20,7 @@ from occy_fast.planning.steps import BlobPlan, ImagePlan, IndexPlan, LayerStep, 
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import UNBOUNDED, check_written
 from occy_fast.spec.manifest import Manifest
 from occy_fast.spec.media_type import describe, media_type
 
@@ -96,7 +97,9 @@ def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage
             edit.edit_manifest(document)
     raw = format_json(document)
     kind = document.get("mediaType") or media_type(plan.family, "manifest")
-    return _published(plan, raw, kind, Manifest.parse(raw, "the manifest that was made", kind), results, config)
+    where = "the manifest that was made"
+    check_written("manifest", len(raw), where)
+    return _published(plan, raw, kind, Manifest.parse(raw, where, UNBOUNDED, kind), results, config)
 
 
 def _published(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from occy_fast.errors import (
     MORE_FILES,
     BadReference,
-    ConfigTooLarge,
     CorruptStream,
     DigestMismatch,
     InputError,
@@ -24,34 +23,15 @@ from occy_fast.transports.locator import DAEMONS
 
 _AGAIN = "get it again from where it came: bytes were lost or changed on the way"
 
-# What a LimitError calls its limit, and the keywords of Limits it may stand for.
-_LIMITS = {
-    "decompressed size": ("layer",),
-    "decompression ratio": ("ratio",),
-    "zstd window": ("zstd_window",),
-    "memory of an xz decoder": ("xz_memory",),
-    "bytes in an extension header": ("tar_extension",),
-    "bytes in a sparse map": ("tar_sparse_map",),
-    "extension headers on one entry": ("tar_extension_count",),
-    "members of an archive": ("member_count",),
-    "bytes of names in an archive": ("member_names",),
-    "blobs that come by once": ("stream_blob_count",),
-    "bytes of v1 images": ("legacy_documents",),
-    "bytes of configs": ("legacy_documents",),
-    "number of layers": ("layer_count",),
-    "depth of nested indexes": ("index_depth",),
-    "number of manifests": ("manifest_count",),
-}
-
 
 def advice(error: OccyError) -> str:
     """Return what the reader of *error* can do; empty where nothing is known."""
     match error:
-        case LimitError(limit="size of a document to be written"):
+        case LimitError(settings=(_, *_) as settings):
+            variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in settings)
+            return f"if you trust where it comes from, set {variables} higher"
+        case ManifestTooLarge():                         # it would be written
             return "write fewer images into one place: nobody reads such a document again"
-        case LimitError():
-            variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in limit_names(error))
-            return f"if you trust where it comes from, set {variables} higher" if variables else ""
         case TarTruncated():
             return "copy or save it again: it is cut short"
         case TarAmbiguous():
@@ -91,10 +71,3 @@ def advice(error: OccyError) -> str:
 
 def _is_of_a_daemon(place: str) -> bool:
     return place.partition(":")[0] in DAEMONS
-
-
-def limit_names(error: LimitError) -> tuple[str, ...]:
-    """Return the keywords of Limits that *error* may stand for; none where the limit cannot be raised."""
-    if isinstance(error, ManifestTooLarge) and "written" not in error.limit:
-        return ("manifest", "docker_manifest")
-    return ("config",) if isinstance(error, ConfigTooLarge) else _LIMITS.get(error.limit, ())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from occy_fast.engine.in_flight import InFlight
 from occy_fast.engine.layer_job import NATIVE, LayerJob
 from occy_fast.errors import (
-    ConfigTooLarge,
     InputError,
     IntegrityError,
     LimitError,
@@ -60,7 +59,7 @@ def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Out
 
 def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
     """Make the plan's documents, publish all of it, and say what it came to since *began*."""
-    publication = rebuild(plan, lambda step: outcomes[step.work_key], lambda each: _config_bytes(each, limits.config))
+    publication = rebuild(plan, lambda step: outcomes[step.work_key], lambda each: _config_bytes(each, limits))
     stage.publish(publication)
     layers = tuple(
         replace(outcomes[step.work_key], step=step, size_in=step.layer.size)
@@ -257,8 +256,8 @@ def _first_image(publication: Publication) -> PublishedImage:
     return next((image for image in images if not image.artifact), images[0])
 
 
-def _config_bytes(plan: ImagePlan, limit: int) -> bytes:
+def _config_bytes(plan: ImagePlan, limits: Limits) -> bytes:
     if plan.image.config is not None:
         return plan.image.config.raw
     blob = plan.image.config_blob
-    return read_blob(blob, limit, f"config {blob.digest}", ConfigTooLarge)
+    return read_blob(blob, f"config {blob.digest}", limits, "config")

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import msgspec
 
-from occy_fast.errors import BadManifest, ConfigTooLarge
+from occy_fast.errors import BadManifest
 from occy_fast.spec.descriptor import check_spelling, plain_words
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.go_time import rewrite_time
-from occy_fast.spec.json import parse_json
-from occy_fast.spec.limits import LIMITS
+from occy_fast.spec.json import parse_again, parse_json
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.platform import Platform
 
 
@@ -53,13 +53,13 @@ class ImageConfig:
     env: tuple[str, ...] = ()
 
     @staticmethod
-    def parse(raw: bytes, where: str, limit: int = LIMITS.config, deepest: int = LIMITS.json_depth) -> ImageConfig:
+    def parse(raw: bytes, where: str, limits: Limits) -> ImageConfig:
         """Read an image config.
 
         Raises:
             BadManifest, BadDigest, BadJSON, DuplicateKey, ConfigTooLarge: it breaks the specification.
         """
-        document = parse_json(raw, where, limit, ConfigTooLarge, deepest)
+        document = parse_json(raw, where, limits, "config")
         if not isinstance(document, dict):
             raise BadManifest(where, "no JSON object, where the image config should be")
         check_config_spelling(document, where)
@@ -102,7 +102,7 @@ class ImageConfig:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
+        return cast("dict[str, Any]", parse_again(self.raw))
 
 
 def check_config_spelling(document: dict[str, Any], where: str) -> None:

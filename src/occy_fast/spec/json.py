@@ -9,14 +9,12 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, Final
 
-from occy_fast.errors import BadJSON, DuplicateKey, LimitError, ManifestTooLarge
-from occy_fast.spec.limits import LIMITS
+from occy_fast.errors import BadJSON, DuplicateKey
+from occy_fast.spec.limits import UNBOUNDED, DocumentLimit, Limits
 from occy_fast.words import printable
 
 _Path = tuple[()] | tuple["_Path", "str | int"]
 """The way from the root to a value, last step outermost: it is written out only where something is wrong."""
-
-LARGEST_DOCUMENT: Final = LIMITS.manifest
 
 # Values of these keys map words that people chose (label names, paths, ports), and those may differ in case. Keys of
 # every other object are field names, which Go matches without case: it would take one, and this library the other.
@@ -29,30 +27,22 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_json(
-    raw: bytes,
-    where: str,
-    limit: int = LARGEST_DOCUMENT,
-    limit_error: type[LimitError] = ManifestTooLarge,
-    deepest: int = LIMITS.json_depth,
-    *,
-    free_keys: bool = False,
-) -> Any:
+def parse_json(raw: bytes, where: str, limits: Limits, kind: DocumentLimit, *, free_keys: bool = False) -> Any:
     """Read one JSON document, and refuse what two readers could understand differently.  (RFC 8259, RFC 7493)
 
     Args:
         where: what the bytes are, for messages.
-        limit: the most bytes that are accepted; *limit_error* is raised beyond it.
-        deepest: how many objects and arrays may be inside one another.
+        kind: which of the *limits* its size is held to.
         free_keys: all keys are words that people chose, and may differ in case only.
 
     Raises:
         DuplicateKey: an object has a key twice, or two that differ in case only.
         BadJSON: no JSON, bad UTF-8, a byte order mark, a lone surrogate, NaN, Infinity, an integer beyond 64 bits, more
-            than *deepest* levels, or bytes after the value.
+            levels than allowed, or bytes after the value.
+        ManifestTooLarge, ConfigTooLarge: by *kind*, more bytes than allowed.
     """
-    if len(raw) > limit:
-        raise limit_error(where, "document size", limit, len(raw))
+    limits.check_document(kind, len(raw), where)
+    deepest = limits.json_depth
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -87,6 +77,11 @@ def parse_json(
     if _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value, where)
     return value
+
+
+def parse_again(raw: bytes) -> Any:
+    """Read a JSON document that was accepted before, by whatever limits: a value afresh, to be edited."""
+    return parse_json(raw, "", UNBOUNDED, "manifest")
 
 
 def format_json(value: Any) -> bytes:

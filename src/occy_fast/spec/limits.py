@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal
 
-from occy_fast.errors import UsageError
+from occy_fast.errors import ConfigTooLarge, LimitError, ManifestTooLarge, UsageError
+
+DocumentLimit = Literal["manifest", "docker_manifest", "config"]
+"""The limits that one document is read within."""
 
 LARGEST_NUMBER: Final = (1 << 63) - 1
 """What the kernels count bytes with."""
@@ -20,6 +23,12 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "link_count": (0, 40),
     "index_depth": (1, 64),
     "json_depth": (1, 256),
+}
+
+_TOO_LARGE: Final[dict[DocumentLimit, type[LimitError]]] = {
+    "manifest": ManifestTooLarge,
+    "docker_manifest": ManifestTooLarge,
+    "config": ConfigTooLarge,
 }
 
 
@@ -83,6 +92,16 @@ class Limits:
         for field in fields(self):
             check_limit(field.name, getattr(self, field.name), f"{field.name} limit")
 
+    def check_document(self, kind: DocumentLimit, size: int, where: str, called: str = "document size") -> None:
+        """Raise ManifestTooLarge or ConfigTooLarge for a document of *size* bytes that is larger than the limit *kind*.
+
+        Args:
+            where: the document, for messages, which say *called* of its size.
+        """
+        allowed: int = getattr(self, kind)
+        if size > allowed:
+            raise _TOO_LARGE[kind](where, called, allowed, size, (kind,))
+
 
 def check_limit(name: str, value: object, called: str) -> None:
     """Raise UsageError unless the limit *name* may have that *value*; *called* is what the message calls it."""
@@ -94,5 +113,20 @@ def check_limit(name: str, value: object, called: str) -> None:
         raise UsageError(f"the {called} is '{value}'", f"{remedy} that is a power of two")
 
 
+def check_written(kind: DocumentLimit, size: int, where: str) -> None:
+    """Raise ManifestTooLarge or ConfigTooLarge for a document to be written that is larger than every reader accepts.
+
+    What is written holds to the limits of those who are not told to accept more, whatever is accepted here.
+    """
+    allowed: int = getattr(LIMITS, kind)
+    if size > allowed:
+        raise _TOO_LARGE[kind](where, "size of a document to be written", allowed, size, ())
+
+
 LIMITS: Final = Limits()
 """What holds where nobody says otherwise."""
+
+UNBOUNDED: Final = Limits(
+    manifest=LARGEST_NUMBER, docker_manifest=LARGEST_NUMBER, config=LARGEST_NUMBER, json_depth=_RANGES["json_depth"][1]
+)
+"""For documents that were accepted before, by limits nobody remembers, or that are made here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, cast
 
 import msgspec
 
@@ -19,8 +19,8 @@ from occy_fast.spec.descriptor import (
     sorted_pairs,
 )
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.json import LARGEST_DOCUMENT, parse_json
-from occy_fast.spec.limits import LIMITS
+from occy_fast.spec.json import parse_again, parse_json
+from occy_fast.spec.limits import Limits
 from occy_fast.spec.media_type import (
     DOCKER_CONFIG,
     DOCKER_SCHEMA1,
@@ -39,8 +39,8 @@ _INSIDE_DESCRIPTOR: Final = re.compile(r" at \$\.(?:config|subject|(?:layers|man
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
-    """An image or artifact manifest: an OCI one, or Docker's schema 2.  (image-spec, "OCI Image Manifest")
+class _Document:
+    """What manifests and indexes have in common.
 
     Attributes:
         raw: the bytes received; the digest is theirs.
@@ -49,20 +49,35 @@ class Manifest:
 
     raw: bytes = field(repr=False)
     media_type: str
+    annotations: Annotations = field(default=(), kw_only=True)
+    subject: Descriptor | None = field(default=None, kw_only=True)
+    artifact_type: str | None = field(default=None, kw_only=True)
+
+    @property
+    def digest(self) -> Digest:
+        """The SHA-256 digest of the raw bytes."""
+        return Digest.sha256(self.raw)
+
+    @property
+    def family(self) -> str:
+        """``oci`` or ``docker``."""
+        described = describe(self.media_type)
+        return described.family if described is not None else "oci"
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
+        return cast("dict[str, Any]", parse_again(self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest(_Document):
+    """An image or artifact manifest: an OCI one, or Docker's schema 2.  (image-spec, "OCI Image Manifest")"""
+
     config: Descriptor
     layers: tuple[Descriptor, ...]
-    annotations: Annotations = ()
-    subject: Descriptor | None = None
-    artifact_type: str | None = None
 
     @staticmethod
-    def parse(
-        raw: bytes,
-        where: str,
-        media_type: str | None = None,
-        limit: int = LARGEST_DOCUMENT,
-        deepest: int = LIMITS.json_depth,
-    ) -> Manifest:
+    def parse(raw: bytes, where: str, limits: Limits, media_type: str | None = None) -> Manifest:
         """Read a manifest; *media_type* is what the descriptor or the registry calls it.
 
         Raises:
@@ -71,27 +86,9 @@ class Manifest:
             DigestMismatch, SizeMismatch: an embedded blob is not what it is said to be.
             UnsupportedFormat: Docker's schema 1.
         """
-        document = parse_json(raw, where, limit, deepest=deepest)
-        media_type, shape = _convert(document, _ManifestShape, "manifest", OCI_MANIFEST, where, media_type)
-        return Manifest(
-            bytes(raw),
-            media_type,
-            shape.config.value(f"{where} $.config"),
-            _values(shape.layers, where, "layers"),
-            sorted_pairs(shape.annotations or {}),
-            shape.subject.value(f"{where} $.subject") if shape.subject is not None else None,
-            shape.artifact_type or None,
-        )
-
-    @property
-    def digest(self) -> Digest:
-        """The SHA-256 digest of the raw bytes."""
-        return Digest.sha256(self.raw)
-
-    @property
-    def family(self) -> str:
-        """``oci`` or ``docker``."""
-        return _family(self.media_type)
+        shape, media_type = _parse(raw, where, limits, media_type, _ManifestShape)
+        config, layers = shape.config.value(f"{where} $.config"), _values(shape.layers, where, "layers")
+        return Manifest(bytes(raw), media_type, config, layers, **_common(shape, where))
 
     @property
     def artifact(self) -> bool:
@@ -100,58 +97,24 @@ class Manifest:
         # OCTETS: the config's type in manifests that Docker 1.10 pushed
         return self.config.media_type not in configs or not all(is_layer(layer.media_type) for layer in self.layers)
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
-
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class Index(_Document):
     """An image index, or Docker's manifest list.  (image-spec, "OCI Image Index")"""
 
-    raw: bytes = field(repr=False)
-    media_type: str
     manifests: tuple[Descriptor, ...]
-    annotations: Annotations = ()
-    subject: Descriptor | None = None
-    artifact_type: str | None = None
 
     @staticmethod
-    def parse(
-        raw: bytes,
-        where: str,
-        media_type: str | None = None,
-        limit: int = LARGEST_DOCUMENT,
-        deepest: int = LIMITS.json_depth,
-    ) -> Index:
+    def parse(raw: bytes, where: str, limits: Limits, media_type: str | None = None) -> Index:
         """Read an index; otherwise as `Manifest.parse`."""
-        document = parse_json(raw, where, limit, deepest=deepest)
-        media_type, shape = _convert(document, _IndexShape, "index", OCI_INDEX, where, media_type)
-        return Index(
-            bytes(raw),
-            media_type,
-            _values(shape.manifests, where, "manifests"),
-            sorted_pairs(shape.annotations or {}),
-            shape.subject.value(f"{where} $.subject") if shape.subject is not None else None,
-            shape.artifact_type or None,
-        )
-
-    @property
-    def digest(self) -> Digest:
-        """The SHA-256 digest of the raw bytes."""
-        return Digest.sha256(self.raw)
-
-    @property
-    def family(self) -> str:
-        """``oci`` or ``docker``."""
-        return _family(self.media_type)
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON object afresh, unknown fields and key order included, to be edited."""
-        return cast("dict[str, Any]", parse_json(self.raw, "", len(self.raw), deepest=len(self.raw)))
+        shape, media_type = _parse(raw, where, limits, media_type, _IndexShape)
+        return Index(bytes(raw), media_type, _values(shape.manifests, where, "manifests"), **_common(shape, where))
 
 
 class _DocumentShape(msgspec.Struct, rename="camel"):
+    kind: ClassVar[str]
+    usual_type: ClassVar[str]
+
     schema_version: int
     media_type: str | None = None
     artifact_type: str | None = None
@@ -160,30 +123,41 @@ class _DocumentShape(msgspec.Struct, rename="camel"):
 
 
 class _ManifestShape(_DocumentShape, kw_only=True, rename="camel"):
+    kind = "manifest"
+    usual_type = OCI_MANIFEST
+
     config: DescriptorShape
     layers: list[DescriptorShape] | None  # null is how Go writes an empty list
 
 
 class _IndexShape(_DocumentShape, kw_only=True, rename="camel"):
+    kind = "index"
+    usual_type = OCI_INDEX
+
     manifests: list[DescriptorShape] | None
-
-
-def _family(media_type: str) -> str:
-    described = describe(media_type)
-    return described.family if described is not None else "oci"
 
 
 def _values(shapes: list[DescriptorShape] | None, where: str, key: str) -> tuple[Descriptor, ...]:
     return tuple(shape.value(f"{where} $.{key}[{number}]") for number, shape in enumerate(shapes or ()))
 
 
-def _convert(
-    document: object, shape: type[Shape], kind: str, default: str, where: str, media_type: str | None
-) -> tuple[str, Shape]:
-    """Return the media type and the fields of *document*, once it can be nothing but a *kind*."""
+def _common(shape: _DocumentShape, where: str) -> dict[str, Any]:
+    """Return the fields of `_Document` that are the document's own, as keywords."""
+    return {
+        "annotations": sorted_pairs(shape.annotations or {}),
+        "subject": shape.subject.value(f"{where} $.subject") if shape.subject is not None else None,
+        "artifact_type": shape.artifact_type or None,
+    }
+
+
+def _parse(
+    raw: bytes, where: str, limits: Limits, media_type: str | None, shape: type[Shape]
+) -> tuple[Shape, str]:
+    """Return the fields and the media type of a document, once it can be nothing but what *shape* is for."""
+    document = parse_json(raw, where, limits, "manifest")
     if not isinstance(document, dict):
-        raise BadManifest(where, f"no JSON object, where the {kind} should be")
-    media_type = _agreed_type(document, kind, default, where, media_type)
+        raise BadManifest(where, f"no JSON object, where the {shape.kind} should be")
+    media_type = _agreed_type(document, shape, where, media_type)
     check_spelling(document, shape, where, BadManifest)
     for key in ("config", "subject"):
         check_descriptor_spelling(document.get(key), f"{where} $.{key}")
@@ -200,10 +174,12 @@ def _convert(
         raise BadManifest(where, f"schemaVersion is {fields.schema_version}, expected 2")
     if fields.artifact_type and not is_media_type(fields.artifact_type):
         raise BadManifest(where, f"artifactType '{fields.artifact_type}' is no media type")
-    return media_type, fields
+    return fields, media_type
 
 
-def _agreed_type(document: dict[str, Any], kind: str, default: str, where: str, media_type: str | None) -> str:
+def _agreed_type(
+    document: dict[str, Any], shape: type[_DocumentShape], where: str, media_type: str | None
+) -> str:
     """Return the one media type on which the document, its form and the one who names it agree.  (CVE-2021-41190)"""
     keys = {key.casefold() for key in document}
     stated = document.get("mediaType") or None
@@ -214,7 +190,7 @@ def _agreed_type(document: dict[str, Any], kind: str, default: str, where: str, 
         raise BadManifest(where, "mediaType is no string")
     if stated and media_type and stated != media_type:
         raise MediaTypeConflict(where, media_type, stated)
-    agreed = stated or media_type or default
+    agreed, kind = stated or media_type or shape.usual_type, shape.kind
     called = {"manifest": "a manifest", "index": "an index"}[kind]
     described = describe(agreed)
     if described is None:

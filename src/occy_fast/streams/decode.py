@@ -9,7 +9,7 @@ from typing import Protocol
 
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, OccyError
 from occy_fast.kernels import inflate, unzstd
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.layer_pass import RATIO_FLOOR
 
 STEP = 1 << 20
@@ -27,9 +27,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def decode_whole(
-    codec: str, source: Iterable[Buffer], where: str, limits: Limits = LIMITS
-) -> Iterator[Buffer]:
+def decode_whole(codec: str, source: Iterable[Buffer], where: str, limits: Limits) -> Iterator[Buffer]:
     """Yield what is inside a stream that nothing vouches for, in buffers that are good until the next is asked for.
 
     Args:
@@ -53,11 +51,11 @@ def decode_whole(
     if codec in ("gzip", "zstd"):
         decoded: Iterator[Buffer] = _decode_native(codec, counted(), where, limits)
     else:
-        decoded = decode_foreign(codec, map(bytes, counted()), where, limits.xz_memory)
+        decoded = decode_foreign(codec, map(bytes, counted()), where, limits)
     for piece in decoded:
         given += len(piece)
         if given > max(RATIO_FLOOR, limits.ratio * taken):
-            raise DecompressionBomb(where, "decompression ratio", limits.ratio, -(-given // max(taken, 1)))
+            raise DecompressionBomb(where, "decompression ratio", limits.ratio, -(-given // max(taken, 1)), ("ratio",))
         yield piece
 
 
@@ -82,15 +80,14 @@ def _decode_native(codec: str, source: Iterable[Buffer], where: str, limits: Lim
         raise (error if error.where else error.at(where)) from None
 
 
-def decode_foreign(
-    codec: str, source: Iterator[bytes], where: str, xz_memory: int = LIMITS.xz_memory
-) -> Iterator[bytes]:
+def decode_foreign(codec: str, source: Iterator[bytes], where: str, limits: Limits) -> Iterator[bytes]:
     """Yield the tar inside an xz or bzip2 stream, in steps of a mebibyte at most.
 
-    An xz stream may make its decoder allocate *xz_memory* bytes; xz -9 asks for 65 MiB.
+    What an xz stream may make its decoder allocate is one of the *limits*; xz -9 asks for 65 MiB.
     Several streams may follow one another, as `xz -d` and `bzip2 -d` read them; anything else behind one is an error,
     and so is an end inside one. Raises CorruptStream, LimitError.
     """
+    xz_memory = limits.xz_memory
     position = padding = 0
     rest = b""
     seen = False
@@ -114,7 +111,8 @@ def decode_foreign(
                 data = decompressor.decompress(rest, STEP)
             except lzma.LZMAError as error:
                 if "memory" in str(error).lower():
-                    raise LimitError(where, "memory of an xz decoder", xz_memory, xz_memory + 1) from None
+                    asked = xz_memory + 1           # at least: liblzma does not say how much
+                    raise LimitError(where, "memory of an xz decoder", xz_memory, asked, ("xz_memory",)) from None
                 raise CorruptStream(where, position, f"no xz: {error}") from None
             except (OSError, ValueError, EOFError) as error:
                 raise CorruptStream(where, position, f"no {codec}: {error}") from None

@@ -7,7 +7,7 @@ import select
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EAGAIN, EIO, ENOMEM
 from typing import Final
 
@@ -17,7 +17,7 @@ from occy_fast.kernels import layer_pass, zstd_blocks
 from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.streams.processors import default_workers
 
@@ -69,7 +69,7 @@ class LayerPass:
         copy_source: write the source's bytes as they are; what *decode* gives is digested on the way.
         sink: None: nothing is written.
         scan_tar: read the tar's headers on the way: None, ``lenient`` (as Go reads) or ``strict``.
-        max_tar: bytes of tar allowed; 0 for any.
+        max_tar: bytes of tar allowed; 0 for any, None for what *limits* grant a layer.
         bounded_ratio: hold to the ratio as well; for layers whose diff_id and size nobody declared.
         limits: what the decoders and the scan hold to, and the ratio.
         where: what messages call this layer.
@@ -81,9 +81,9 @@ class LayerPass:
     copy_source: bool = False
     sink: FdSink | DrainSink | None = None
     scan_tar: str | None = None
-    max_tar: int = LIMITS.layer
+    max_tar: int | None = None
     bounded_ratio: bool = False
-    limits: Limits = LIMITS
+    limits: Limits = field(kw_only=True)
     where: str = ""
 
 
@@ -179,7 +179,7 @@ def _options(job: LayerPass, identity: EncoderIdentity | None) -> PassOptions:
         sink_fd=sink.fd,
         sink_offset=sink.offset,
         scan_tar={None: 0, "lenient": 1, "strict": 2}[job.scan_tar],
-        max_tar=job.max_tar,
+        max_tar=limits.layer if job.max_tar is None else job.max_tar,
         max_ratio=limits.ratio if job.bounded_ratio else 0,
         ratio_floor=RATIO_FLOOR,
         window_log_max=limits.zstd_window.bit_length() - 1,

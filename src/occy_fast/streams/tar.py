@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from occy_fast.errors import TarError, TarHeaderError, TarTruncated
+from occy_fast.errors import TarError, TarTruncated
 from occy_fast.kernels import tar_scan
 from occy_fast.kernels.tar_records import TarFormat, TarRecord, merge_records
 from occy_fast.spec.limits import LIMITS, Limits
 
-WINDOW = 1 << 20
 # A region read for its headers alone: one header and the next ones where contents are small.
 HEADER_WINDOW = 1 << 14
 NO_END = "it stops without an end of archive (a block of zeros)"
 """What TarTruncated says where Go's reader, and all that is built on it, sees nothing wrong."""
-
-XATTR_PREFIX = b"SCHILY.xattr."
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Entry:
     """One entry of a tar, names as the bytes that stand there.  (POSIX pax, "ustar Interchange Format")
 
     Attributes:
-        name: never normalised; see is_local.
+        name: never normalised: it may be absolute, or climb.
         type: the typeflag, one byte; a header from before ustar has become b"0" or b"5".
         size: logical size, holes included; what the header claims, even for a type without content.
         mtime, atime, ctime: nanoseconds since the epoch; None where the tar has none.
@@ -73,37 +70,6 @@ class Entry:
     def is_link(self) -> bool:
         """Tell whether it is a hard or symbolic link to linkname."""
         return self.type in (b"1", b"2")
-
-    @property
-    def xattrs(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Return its extended attributes, sorted by name; one of empty value is none, as in Go."""
-        records = self.pax or ()
-        return tuple(
-            (key[len(XATTR_PREFIX) :], value) for key, value in records if value and key.startswith(XATTR_PREFIX)
-        )
-
-    @property
-    def is_local(self) -> bool:
-        """Tell whether the name stays below the directory it is taken from; see the function."""
-        return is_local(self.name)
-
-
-def is_local(name: bytes) -> bool:
-    """Tell whether *name* stays below the directory it is taken from: not empty, not absolute, not up and out.
-
-    Links are not looked at.
-    """
-    if not name or name.startswith(b"/"):
-        return False
-    depth = 0
-    for part in name.split(b"/"):
-        if part == b"..":
-            depth -= 1
-        elif part not in (b"", b"."):
-            depth += 1
-        if depth < 0:
-            return False
-    return True
 
 
 def entry_of(record: TarRecord) -> Entry:
@@ -158,32 +124,6 @@ def finish_scan(scan: tar_scan.TarScan, *, whole: bool) -> None:
         raise TarTruncated("", scan.offset, NO_END)
 
 
-def read_entries(
-    windows: Iterable[bytes | bytearray | memoryview],
-    *,
-    strict: bool = False,
-    where: str = "",
-    limits: Limits = LIMITS,
-) -> Iterator[Entry]:
-    """Yield the entries of a tar that passes by in *windows* of any size.
-
-    Args:
-        windows: the whole tar, in order; a window may be reused once the next is asked for.
-        strict: refuse what readers understand differently (TarAmbiguous).
-        where: what errors call the tar.
-    Raises:
-        TarError: after the entries that come before the error; TarLimitError where a header exceeds *limits*.
-    """
-    scan = new_scan(strict, limits)
-    try:
-        for window in windows:
-            for record in scan.feed(window):
-                yield entry_of(record)
-        scan.finish()
-    except TarError as error:
-        raise error.at(where) from None
-
-
 def begins_tar(head: bytes) -> bool:
     """Tell whether the first block of *head* is a header or zeros; false where there is no whole block."""
     if len(head) < 512:
@@ -202,8 +142,8 @@ def scan_region(
     *,
     strict: bool = False,
     whole: bool = False,
-    where: str = "",
-    limits: Limits = LIMITS,
+    where: str,
+    limits: Limits,
     window: int = HEADER_WINDOW,
 ) -> Iterator[Entry]:
     """Yield the entries of the tar that is *size* bytes of *fd* from *offset* on, without reading contents.
@@ -231,44 +171,3 @@ def scan_region(
         finish_scan(scan, whole=whole)
     except TarError as error:
         raise error.at(where) from None
-
-
-def read_content(fd: int, offset: int, entry: Entry, *, window: int = WINDOW) -> Iterator[bytes]:
-    """Yield the content of *entry* out of the tar at *offset* of *fd*, holes as zeros, in pieces of up to *window*.
-
-    A sparse entry of a few hundred bytes may have content of any length: the caller sets the limit.
-
-    Raises:
-        TarTruncated: the file ends inside the content.
-        TarHeaderError: after the content, where more is stored than the sparse map refers to.
-    """
-    at = offset + entry.data_offset
-    end = 0
-    regions = entry.sparse if entry.sparse is not None else ((0, entry.stored),)
-    for begin, length in regions:
-        yield from _zeros(begin - end, window)
-        yield from _stored(fd, at, length, window, entry)
-        at += length
-        end = begin + length
-    if entry.sparse is None:
-        return
-    yield from _zeros(entry.size - end, window)
-    if at < offset + entry.data_offset + entry.stored:
-        raise TarHeaderError("", entry.header_offset, "more content is stored than the sparse map refers to")
-
-
-def _zeros(count: int, window: int) -> Iterator[bytes]:
-    zeros = bytes(min(count, window))
-    while count > 0:
-        yield zeros[:count]
-        count -= len(zeros)
-
-
-def _stored(fd: int, at: int, count: int, window: int, entry: Entry) -> Iterator[bytes]:
-    while count > 0:
-        piece = os.pread(fd, min(count, window), at)
-        if not piece:
-            raise TarTruncated("", entry.data_offset, "the file ends inside an entry's content")
-        yield piece
-        at += len(piece)
-        count -= len(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from occy_fast.errors import TarError
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import Limits
 from occy_fast.streams.decode import Buffer
 from occy_fast.streams.tar import Entry, entry_of, finish_scan, new_scan
 
@@ -25,8 +25,8 @@ class TarStream:
         self,
         buffers: Iterable[Buffer],
         *,
-        where: str = "",
-        limits: Limits = LIMITS,
+        where: str,
+        limits: Limits,
         to_end: bool = True,
         whole: bool = False,
     ) -> None:

@@ -7,15 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from occy_fast.errors import (
-    ConfigTooLarge,
-    IntegrityError,
-    LimitError,
-    ManifestTooLarge,
-    MediaTypeConflict,
-    MissingBlob,
-    UnsupportedMediaType,
-)
+from occy_fast.errors import IntegrityError, LimitError, MediaTypeConflict, MissingBlob, UnsupportedMediaType
 from occy_fast.image.blob import Address, Blob, find_head, read_blob
 from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque
 from occy_fast.image.place import Part, Place, located
@@ -24,17 +16,13 @@ from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.json import parse_json
-from occy_fast.spec.limits import LIMITS, Limits
+from occy_fast.spec.limits import DocumentLimit, Limits
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import describe
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
-# What is written holds to what every reader accepts, whatever is accepted here.
-MANIFEST_LIMIT = LIMITS.manifest
-DOCKER_MANIFEST_LIMIT = LIMITS.docker_manifest
-
 Document = TypeVar("Document", Manifest, Index)
-Parse = Callable[[bytes, str, str | None, int, int], Document]
+Parse = Callable[[bytes, str, Limits, str | None], Document]
 
 
 class _Tree(NamedTuple):
@@ -91,12 +79,12 @@ class DocumentReader:
         return self._root(descriptor, required=False)
 
     def _check_unknown(self, blob: Blob, descriptor: Descriptor) -> None:
-        where = self._where(descriptor)
-        if blob.size > MANIFEST_LIMIT:
+        where, limits = self._where(descriptor), self._limits
+        if blob.size > limits.manifest:
             return
-        raw = read_blob(blob, MANIFEST_LIMIT, where)
+        raw = read_blob(blob, where, limits, "manifest")
         try:
-            document = parse_json(raw, where, MANIFEST_LIMIT)
+            document = parse_json(raw, where, limits, "manifest")
         except (IntegrityError, LimitError):         # no document at all, then
             return
         if isinstance(document, dict) and document.get("schemaVersion") == 2:
@@ -134,11 +122,11 @@ class DocumentReader:
         return tree._replace(node=_named(tree.node, descriptor))
 
     def _read_manifest(self, descriptor: Descriptor, *, required: bool) -> Leaf:
-        raw = self._document(descriptor, self._limits.manifest, ManifestTooLarge)
+        raw = self._document(descriptor, "manifest")
         manifest = self._parse(Manifest.parse, raw, self._where(descriptor), descriptor.media_type)
         if len(manifest.layers) > self._limits.layer_count:
             most = self._limits.layer_count
-            raise LimitError(self._where(descriptor), "number of layers", most, len(manifest.layers))
+            raise LimitError(self._where(descriptor), "number of layers", most, len(manifest.layers), ("layer_count",))
         if not required and self._is_absent(manifest.config):
             return Opaque(descriptor, None)
         return self._image(descriptor, manifest)
@@ -147,8 +135,8 @@ class DocumentReader:
         """Read an index; what is too deep or too much ends it before more is read."""
         where, deepest = self._where(descriptor), self._limits.index_depth
         if depth > deepest:
-            raise LimitError(where, "depth of nested indexes", deepest, depth)
-        raw = self._document(descriptor, self._limits.manifest, ManifestTooLarge)
+            raise LimitError(where, "depth of nested indexes", deepest, depth, ("index_depth",))
+        raw = self._document(descriptor, "manifest")
         index = self._parse(Index.parse, raw, where, descriptor.media_type)
         self._add(1, len(index.manifests))
         height, count = 1, 1
@@ -157,14 +145,14 @@ class DocumentReader:
             tree = self._read(child, depth + 1, required=False)
             height, count = max(height, tree.height + 1), self._add(count, tree.total)
             if height > deepest:                     # read before, where it was not so deep
-                raise LimitError(where, "depth of nested indexes", deepest, height)
+                raise LimitError(where, "depth of nested indexes", deepest, height, ("index_depth",))
             children.append(tree.node)
         return _Tree(ImageIndex(index, descriptor, tuple(children)), height, count)
 
     def _add(self, count: int, more: int) -> int:
         most = self._limits.manifest_count
         if count + more > most:
-            raise LimitError(self._locator, "number of manifests", most, count + more)
+            raise LimitError(self._locator, "number of manifests", most, count + more, ("manifest_count",))
         return count + more
 
     def _image(self, descriptor: Descriptor, manifest: Manifest) -> Image:
@@ -185,7 +173,7 @@ class DocumentReader:
         key = (descriptor.digest, descriptor.size)
         if key not in self._configs:
             with self._located("config", descriptor):
-                raw = self._document(descriptor, self._limits.config, ConfigTooLarge)
+                raw = self._document(descriptor, "config")
                 self._configs[key] = _parse_config(raw, self._where(descriptor), self._limits)
         return self._configs[key]
 
@@ -202,26 +190,24 @@ class DocumentReader:
             encoding = encoding if found.codec == "none" else found
         return Layer(blob, descriptor.media_type, encoding, diff_id, descriptor.annotations, descriptor.urls)
 
-    def _document(self, descriptor: Descriptor, limit: int, limit_error: type[LimitError]) -> bytes:
+    def _document(self, descriptor: Descriptor, kind: DocumentLimit) -> bytes:
         """Read and verify a document, whose size is refused before its absence or any difference is seen."""
         where = self._where(descriptor)
-        if descriptor.size > limit:
-            raise limit_error(where, "document size", limit, descriptor.size)
-        return read_blob(self._blob(descriptor), where=where, limit=limit, limit_error=limit_error)
+        self._limits.check_document(kind, descriptor.size, where)
+        return read_blob(self._blob(descriptor), where, self._limits, kind)
 
     def _parse(self, parse: Parse[Document], raw: bytes, where: str, media_type: str) -> Document:
         """Parse a document that its descriptor may call by the other family's word for the same kind.
 
         Layouts exist whose index says OCI of Docker's manifests, and nobody could take one for anything else.
         """
-        size, deepest = self._limits.manifest, self._limits.json_depth
         try:
-            return parse(raw, where, media_type, size, deepest)
+            return parse(raw, where, self._limits, media_type)
         except MediaTypeConflict as conflict:
             expected, found = describe(conflict.expected), describe(conflict.found)
             if expected is None or found is None or expected.kind != found.kind:
                 raise
-            return parse(raw, where, None, size, deepest)
+            return parse(raw, where, self._limits, None)
 
     def _is_absent(self, descriptor: Descriptor) -> bool:
         return descriptor.data is None and self._find(descriptor.digest) is None
@@ -245,8 +231,8 @@ def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
 
     Raises BadManifest for a rootfs in another spelling, which is one to readers written in Go.
     """
-    document = parse_json(raw, where, limits.config, ConfigTooLarge, limits.json_depth)
+    document = parse_json(raw, where, limits, "config")
     if isinstance(document, dict) and document.get("rootfs") is None:
         check_config_spelling(document, where)
         return None
-    return ImageConfig.parse(raw, where, limits.config, limits.json_depth)
+    return ImageConfig.parse(raw, where, limits)

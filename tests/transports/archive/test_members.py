@@ -11,8 +11,9 @@ import pytest
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError
 from occy_fast.image.blob import FileRegion, InlineBytes
 from occy_fast.spec.limits import LIMITS, Limits
-from occy_fast.streams.tar import Entry, read_entries, scan_region
+from occy_fast.streams.tar import Entry, scan_region
 from occy_fast.transports.archive.members import LONGEST_NAME, MemberTable, inside, leads_out
+from support.tar_reading import read_entries
 
 Written = tuple[str, bytes | str | None]
 
@@ -36,7 +37,7 @@ def table_of(tmp_path: Path, *written: Written, hard: bool = False, limits: Limi
             tar.addfile(member, io.BytesIO(content if isinstance(content, bytes) else b""))
     table = MemberTable("here", limits, place)
     with path.open("rb") as file:
-        for entry in scan_region(file.fileno(), 0, path.stat().st_size, limits=limits):
+        for entry in scan_region(file.fileno(), 0, path.stat().st_size, limits=limits, where="t"):
             table.add(entry)
     return table
 

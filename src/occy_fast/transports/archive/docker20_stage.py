@@ -10,7 +10,6 @@ from occy_fast.image.v1 import V1Layer, chain_of_config
 from occy_fast.spec.json import format_json
 from occy_fast.spec.reference import parse_reference
 from occy_fast.transports.archive.stage import DockerArchiveStage, archive_manifest
-from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT
 
 if TYPE_CHECKING:
     from occy_fast.image.publication import Publication
@@ -44,11 +43,11 @@ class Docker20Stage(DockerArchiveStage):
                 reference = parse_reference(name).with_default_tag()
                 assert reference.tag is not None
                 repositories.setdefault(reference.familiar_name(), {})[reference.tag] = chain[-1].id
-        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        self.check_size("manifest.json", manifest, "docker_manifest")
         documents = [("manifest.json", manifest)]
         if repositories:
             raw = format_json({name: dict(sorted(tags.items())) for name, tags in sorted(repositories.items())})
-            self.check_size("repositories", raw, DOCKER_MANIFEST_LIMIT)
+            self.check_size("repositories", raw, "docker_manifest")
             documents.append(("repositories", raw))
         return documents
 

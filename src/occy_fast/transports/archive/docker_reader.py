@@ -11,11 +11,9 @@ from occy_fast.errors import (
     BadArchive,
     BadManifest,
     BadReference,
-    ConfigTooLarge,
     DigestMismatch,
     LayerCountMismatch,
     LimitError,
-    ManifestTooLarge,
     MissingBlob,
     NotFound,
     UnsupportedFormat,
@@ -97,7 +95,7 @@ class DockerArchiveReader:
         for found, id_, (at, names) in zip(configs, ids, chosen, strict=True):
             where = f"{self.locator}: {id_}"
             with located(Place("image", name=id_), where):
-                config = ImageConfig.parse(found.config, where, self._limits.config, self._limits.json_depth)
+                config = ImageConfig.parse(found.config, where, self._limits)
             config_blob = Blob(config.digest, len(config.raw), DOCKER_CONFIG, InlineBytes(config.raw))
             for pair in found.layers:
                 if pair not in known:
@@ -113,10 +111,8 @@ class DockerArchiveReader:
         region = members.find("manifest.json", follow=False)
         if region is None:
             raise self._foreign(members)
-        limit = self._limits.docker_manifest
-        if region.size > limit:
-            raise ManifestTooLarge(where, "document size", limit, region.size)
-        items = parse_json(region.read(), where, limit, deepest=self._limits.json_depth)
+        self._limits.check_document("docker_manifest", region.size, where)
+        items = parse_json(region.read(), where, self._limits, "docker_manifest")
         if not isinstance(items, list):
             raise BadManifest(where, "a list of images is expected")
         if not items:
@@ -140,9 +136,8 @@ class DockerArchiveReader:
         where = f"{self.locator}: index.json"
         limits = self._limits
         with located(INDEX_FILE, where):
-            if region.size > limits.manifest:
-                raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
-            index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
+            limits.check_document("manifest", region.size, where)
+            index = Index.parse(region.read(), where, limits)
         reader = DocumentReader(
             lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
         )
@@ -164,8 +159,7 @@ class DockerArchiveReader:
         limits = self._limits
         config_where = f"{self.locator}: {config_name}"
         with located(Place("config", name=config_name), config_where):
-            if config_region.size > limits.config:
-                raise ConfigTooLarge(config_where, "document size", limits.config, config_region.size)
+            limits.check_document("config", config_region.size, config_where)
             raw = config_region.read()
             config_digest = Digest.sha256(raw)
             # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it.
@@ -173,9 +167,10 @@ class DockerArchiveReader:
             named = _BLOB_NAME.fullmatch(config_name)
             if named and named[2] != config_digest.hex:
                 raise DigestMismatch(config_where, Digest(named[1], named[2]), config_digest)
-            config = ImageConfig.parse(raw, config_where, limits.config, limits.json_depth)
+            config = ImageConfig.parse(raw, config_where, limits)
         if len(item.get("Layers") or ()) > limits.layer_count:
-            raise LimitError(where, "number of layers", limits.layer_count, len(item["Layers"]))
+            count = len(item["Layers"])
+            raise LimitError(where, "number of layers", limits.layer_count, count, ("layer_count",))
         paths = [self._clean(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))

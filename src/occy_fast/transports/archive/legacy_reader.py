@@ -11,9 +11,7 @@ from occy_fast.errors import (
     BadArchive,
     BadManifest,
     BadReference,
-    ConfigTooLarge,
     LimitError,
-    ManifestTooLarge,
     MissingBlob,
 )
 from occy_fast.image.place import Place, located
@@ -123,8 +121,7 @@ class LegacyArchive:
             history = [self._documents[below].history() for below in chain]
             config = config_of_chain(self._documents[id_], history, found)
             total += len(config)
-            if total > self._limits.legacy_documents:           # a long chain under many names is told many times
-                raise LimitError(self._locator, "bytes of configs", self._limits.legacy_documents, total)
+            self._check_total("bytes of configs", total)        # a long chain under many names is told many times
             addresses = [layers[_layer_of(below)] for below in chain]
             images.append(LegacyImage(config, tuple(zip(addresses, found, strict=True))))
         return images
@@ -140,13 +137,16 @@ class LegacyArchive:
                 region = self._members.find(f"{id_}/json")
                 if region is None:
                     raise BadArchive(where, "not there, and every directory of such an archive is an image")
-                if region.size > self._limits.config:
-                    raise ConfigTooLarge(where, "document size", self._limits.config, region.size)
+                self._limits.check_document("config", region.size, where)
                 total += region.size
-                if total > self._limits.legacy_documents:
-                    raise LimitError(self._locator, "bytes of v1 images", self._limits.legacy_documents, total)
+                self._check_total("bytes of v1 images", total)
                 documents[id_] = V1Document.parse(region.read(), where, self._limits)
         return documents
+
+    def _check_total(self, called: str, total: int) -> None:
+        most = self._limits.legacy_documents
+        if total > most:
+            raise LimitError(self._locator, called, most, total, ("legacy_documents",))
 
     def _check_parents(self) -> None:
         """Raise BadArchive where a chain does not end, and LimitError where it is too long."""
@@ -169,7 +169,8 @@ class LegacyArchive:
             for height, above in enumerate(reversed(path), heights[id_] + 1):
                 heights[above] = height
             if heights[top] > self._limits.layer_count:
-                raise LimitError(self._locator, "number of layers", self._limits.layer_count, heights[top])
+                most = self._limits.layer_count
+                raise LimitError(self._locator, "number of layers", most, heights[top], ("layer_count",))
 
     def _read_repositories(self) -> dict[str, tuple[str, ...]]:
         """Return the names of images by their ids; without the document no image has one."""
@@ -177,10 +178,8 @@ class LegacyArchive:
         region = self._members.find(REPOSITORIES, follow=False)
         if region is None:
             return {}
-        limit = self._limits.docker_manifest
-        if region.size > limit:
-            raise ManifestTooLarge(where, "document size", limit, region.size)
-        repositories = parse_json(region.read(), where, limit, deepest=self._limits.json_depth, free_keys=True)
+        self._limits.check_document("docker_manifest", region.size, where)
+        repositories = parse_json(region.read(), where, self._limits, "docker_manifest", free_keys=True)
         if not isinstance(repositories or {}, dict):
             raise BadManifest(where, "an object is expected")
         names: dict[str, list[str]] = {}

@@ -157,9 +157,10 @@ class MemberTable:
         directories = len(self._directories) + len(self._directories_beyond)
         found = max(members + directories, len(self._escaping))
         if found > limits.member_count:
-            raise LimitError(self._locator, "members of an archive", limits.member_count, found)
+            raise LimitError(self._locator, "members of an archive", limits.member_count, found, ("member_count",))
         if self._length > limits.member_names:
-            raise LimitError(self._locator, "bytes of names in an archive", limits.member_names, self._length)
+            most, found = limits.member_names, self._length
+            raise LimitError(self._locator, "bytes of names in an archive", most, found, ("member_names",))
 
     def clean_names(self) -> CleanNames:
         """Return the names as this library's readers look them up."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.archive.stage import ArchiveStage, notes_on
-from occy_fast.transports.documents import MANIFEST_LIMIT
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import merged_index
 
@@ -25,7 +24,7 @@ class OciArchiveStage(ArchiveStage):
 
     def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
         index = merged_index(None, publication)
-        self.check_size("index.json", index, MANIFEST_LIMIT)
+        self.check_size("index.json", index, "manifest")
         return [("index.json", index), ("oci-layout", LAYOUT_FILE)]
 
 

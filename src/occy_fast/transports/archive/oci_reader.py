@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import BadArchive, BadManifest, ManifestTooLarge, UnsupportedFormat
+from occy_fast.errors import BadArchive, BadManifest, UnsupportedFormat
 from occy_fast.image.place import Place, located
 from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
@@ -45,9 +45,8 @@ class OciArchiveReader:
             raise BadManifest(self.locator, "the layout has no index.json")
         limits = self._limits
         with located(INDEX_FILE, where):
-            if region.size > limits.manifest:
-                raise ManifestTooLarge(where, "document size", limits.manifest, region.size)
-            index = Index.parse(region.read(), where, None, limits.manifest, limits.json_depth)
+            limits.check_document("manifest", region.size, where)
+            index = Index.parse(region.read(), where, limits)
 
         def find(digest: Digest) -> Address | None:
             for name in ("blobs", f"blobs/{digest.algorithm}"):

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from occy_fast.closing import Closing
-from occy_fast.errors import DigestMismatch, ManifestTooLarge, MissingBlob, OccyError, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, MissingBlob, OccyError, SizeMismatch, Unsupported
 from occy_fast.files.adopt import copy_region
 from occy_fast.files.spool import StreamedFile, temporary_directory
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
@@ -21,12 +21,12 @@ from occy_fast.files.tar_writer import Region, TarOutput
 from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
+from occy_fast.spec.limits import LIMITS, DocumentLimit, check_written
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.decode import decode_whole
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.streams.tar import begins_tar
-from occy_fast.transports.documents import DOCKER_MANIFEST_LIMIT, MANIFEST_LIMIT
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import index_entries
 from occy_fast.transports.locator import STREAM
@@ -91,7 +91,7 @@ def _first_block(codec: str, head: bytes, file: RawIOBase) -> bytes:
     """Return the first 512 decoded bytes of *file*, of which *head* was read; fewer where it cannot be decoded."""
     block = b""
     pieces = chain([head], iter(lambda: file.read(_PIECE) or b"", b""))
-    with suppress(OccyError), closing(decode_whole(codec, pieces, "")) as decoded:  # type: ignore[type-var]
+    with suppress(OccyError), closing(decode_whole(codec, pieces, "", LIMITS)) as decoded:  # type: ignore[type-var]
         for piece in decoded:
             block += piece
             if len(block) >= SNIFF_SIZE:
@@ -213,10 +213,9 @@ class ArchiveStage(Closing, ABC):
                 self._tar.append(self._member_name(digest), data)
                 self._staged[digest] = len(data)
 
-    def check_size(self, name: str, document: bytes, limit: int) -> None:
+    def check_size(self, name: str, document: bytes, kind: DocumentLimit) -> None:
         """Raise ManifestTooLarge for a document that would not be read again."""
-        if len(document) > limit:
-            raise ManifestTooLarge(f"{self._locator}: {name}", "size of a document to be written", limit, len(document))
+        check_written(kind, len(document), f"{self._locator}: {name}")
 
     def _check_blobs(self, publication: Publication) -> None:
         for descriptor in publication.blobs():
@@ -267,8 +266,8 @@ class DockerArchiveStage(ArchiveStage):
     def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
         self.check_images(publication)
         index, manifest = archive_index(publication), archive_manifest(publication, _blob_names)
-        self.check_size("index.json", index, MANIFEST_LIMIT)
-        self.check_size("manifest.json", manifest, DOCKER_MANIFEST_LIMIT)
+        self.check_size("index.json", index, "manifest")
+        self.check_size("manifest.json", manifest, "docker_manifest")
         return [("index.json", index), ("manifest.json", manifest), ("oci-layout", LAYOUT_FILE)]
 
     def check_images(self, publication: Publication) -> None:

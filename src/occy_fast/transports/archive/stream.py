@@ -152,7 +152,8 @@ class ArchiveStream(Closing):
             else:
                 count += 1
                 if count > limits.stream_blob_count:
-                    raise LimitError(self.locator, "blobs that come by once", limits.stream_blob_count, count)
+                    most = limits.stream_blob_count
+                    raise LimitError(self.locator, "blobs that come by once", most, count, ("stream_blob_count",))
                 member.address = StreamedBytes(member.name, entry.stored, head)
                 yield StreamedBlob(member.name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()

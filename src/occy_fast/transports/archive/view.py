@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from occy_fast.errors import (
     BadReference,
-    ConfigTooLarge,
     CorruptStream,
-    LimitError,
-    ManifestTooLarge,
     OccyError,
     TarError,
     TarTruncated,
@@ -26,7 +23,7 @@ from occy_fast.streams.tar import NO_END
 from occy_fast.transports.archive.legacy_reader import sign_of_a_cut
 
 if TYPE_CHECKING:
-    from occy_fast.spec.limits import Limits
+    from occy_fast.spec.limits import DocumentLimit, Limits
     from occy_fast.transports.archive.members import LoaderNames
     from occy_fast.transports.locator import Locator
 
@@ -115,7 +112,7 @@ class _Documents:
 
     def images(self) -> tuple[ListedImage, ...] | None:
         """Read manifest.json; None where it is no list of images, () where it lists none."""
-        raw = self._read("manifest.json", self._limits.docker_manifest, ManifestTooLarge)
+        raw = self._read("manifest.json", "docker_manifest")
         if raw is None:
             return None
         try:
@@ -135,7 +132,7 @@ class _Documents:
         named = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
         path = item.get("config")
         config = path if isinstance(path, str) else ""
-        raw = self._read(config, self._limits.config, ConfigTooLarge)
+        raw = self._read(config, "config")
         if raw is None:
             present = self._names.follow(config)[0] is not None
             return ListedImage(named, config, layers, present=present, readable=False)
@@ -165,13 +162,12 @@ class _Documents:
         first = member.look()
         return ListedLayer(path, True, link, first.codec, first.skippable)
 
-    def _read(self, path: str, limit: int, too_large: type[LimitError]) -> bytes | None:
+    def _read(self, path: str, kind: DocumentLimit) -> bytes | None:
         """Return a document; None where there is none, or not in one piece. Raises LimitError, Unsupported."""
         member, _ = self._names.follow(path)
         if member is None or member.problem or member.address is None:
             return None
-        if member.address.size > limit:
-            raise too_large(f"{self._where}: {path}", "document size", limit, member.address.size)
+        self._limits.check_document(kind, member.address.size, f"{self._where}: {path}")
         if not isinstance(member.address, StreamedBytes):
             return member.address.read()
         if member.look().json:

@@ -69,10 +69,10 @@ class LayoutDirectory:
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
-        where, limit, deepest = f"{self.locator}: index.json", self._limits.manifest, self._limits.json_depth
+        where = f"{self.locator}: index.json"
         with located(INDEX_FILE, where):
-            raw = self.read("index.json", limit)
-            return None if raw is None else Index.parse(raw, where, None, limit, deepest)
+            raw = self.read("index.json", self._limits.manifest)
+            return None if raw is None else Index.parse(raw, where, self._limits)
 
     def find(self, digest: Digest) -> FileRegion | None:
         """Find a blob's file; None if it is not there. Raises BadArchive, InputError."""
@@ -111,7 +111,7 @@ class LayoutDirectory:
 def check_layout_file(raw: bytes, where: str, limits: Limits) -> None:
     """Check what oci-layout says. Raises UnsupportedFormat, BadJSON, BadManifest."""
     check_layout_size(len(raw), where)
-    document = parse_json(raw, where, LAYOUT_LIMIT, deepest=limits.json_depth)
+    document = parse_json(raw, where, limits, "manifest")
     version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
     if not isinstance(version, str):
         raise BadManifest(where, "imageLayoutVersion is no text")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from occy_fast.closing import Closing
 from occy_fast.errors import (
     DigestMismatch,
-    ManifestTooLarge,
     MissingBlob,
     OutputError,
     PlanStale,
@@ -31,7 +30,7 @@ from occy_fast.files.staged import (
     write_all,
 )
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.documents import MANIFEST_LIMIT
+from occy_fast.spec.limits import check_written
 from occy_fast.transports.layout.additions import Additions, exists_at
 from occy_fast.transports.layout.directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, algorithms_of, blob_name
 from occy_fast.transports.layout.index_file import merged_index
@@ -261,9 +260,7 @@ class OciLayoutStage(Closing):
     def _merged(self, index: Index | None, publication: Publication) -> bytes:
         """Make the new index.json. Raises ManifestTooLarge for one that nobody here would read again."""
         raw = merged_index(index, publication)
-        if len(raw) > MANIFEST_LIMIT:
-            where, limit = f"{self._locator}: index.json", "size of a document to be written"
-            raise ManifestTooLarge(where, limit, MANIFEST_LIMIT, len(raw))
+        check_written("manifest", len(raw), f"{self._locator}: index.json")
         return raw
 
     def _check_blobs(self, publication: Publication) -> None:
