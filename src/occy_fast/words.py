@@ -1,10 +1,11 @@
-"""Text fit to be read: what an image or a daemon says, with all that a terminal could act upon escaped."""
+"""Text fit to be read: what an image or a daemon says, without secrets, and with all that a terminal obeys escaped."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterable
+from typing import Any
 
 # C0, DEL, C1, line and paragraph separators, what reorders or hides text, and surrogates: a terminal obeys some of
 # them, and the others mislead a reader.
@@ -12,6 +13,10 @@ _UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     r"\u115f\u1160\u3164\uffa0\U000e0000-\U000e007f]"
 )
+# Compiled when a URL is first met, which few runs see: that takes longer than all else that an import does here.
+# A password may hold what should have been escaped: a slash behind `USER:` begins a path only where a port ends before.
+_USERINFO = r"(?<=://)(?:[^/?#\s]*@|(?!\[)[^/?#\s@]+:(?![0-9]*[/?#])[^\s@]*@)"
+_QUERY = r"(?<![^\s?#\"'<>])(?=[^\s?#\"'<>]*://)([^\s?#\"'<>]*)\?[^\s\"'<>]*"
 _NAMED = {0x07: "a", 0x08: "b", 0x09: "t", 0x0A: "n", 0x0B: "v", 0x0C: "f", 0x0D: "r", 0x27: "'", 0x5C: "\\"}
 
 
@@ -22,6 +27,23 @@ def printable(text: str | bytes, longest: int | None = None) -> str:
     if longest is not None and len(text) > longest:
         text = text[:longest] + "…"
     return _UNPRINTABLE.sub(_escape, text)
+
+
+def without_secrets(field: Any) -> Any:
+    """Drop user names, passwords and signed queries from the URLs in *field*, a string or a tuple of them.
+
+    A string may be a document of an image: the time grows with its length alone, whatever stands in it.
+    """
+    if isinstance(field, str) and "://" in field:
+        return re.sub(_QUERY, r"\1?…", re.sub(r"\S+", _without_login, field) if "@" in field else field)
+    if isinstance(field, tuple):
+        return tuple(without_secrets(item) for item in field)
+    return field
+
+
+def _without_login(word: re.Match[str]) -> str:
+    head, at, rest = word[0].rpartition("@")         # behind every place the pattern looks at, there is an @ to stop it
+    return re.sub(_USERINFO, "…@", head + at) + rest
 
 
 def shell_command(arguments: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ CLASSES = [
     if inspect.isclass(value) and issubclass(value, OccyError) and value is not OccyError
 ]
 SAMPLES = {"offset": 7, "errno": 28, "allowed": 4, "value": 5, "retryable": False, "status": 404}
-TUPLES = {"candidates", "known", "offered", "urls", "codes", "settings"}
+TUPLES = {"candidates", "known", "offered", "urls", "settings"}
 ADVISED = {"settings"}  # the remedy names them
 
 

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Self
 
-from occy_fast.errors import UsageError, without_secrets
+from occy_fast.errors import UsageError
+from occy_fast.words import without_secrets
 
 MOST_RETRIES = 100
 LONGEST_WAIT = 86_400.0
