@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import LimitError
 from occy_fast.image.blob import Blob
-from occy_fast.image.graph import post_order, walk
-from occy_fast.image.image import Image, ImageIndex, Node, Opaque
+from occy_fast.image.graph import images, layers, nodes, post_order, real_images, roots, walk
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Node, Opaque
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.json import format_json
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.spec.manifest import Index
 from occy_fast.spec.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from occy_fast.spec.platform import Platform
 
 
 def described(seed: str, kind: str = OCI_MANIFEST) -> Descriptor:
@@ -103,3 +107,44 @@ def test_walk_is_bounded() -> None:
         node = index(f"level {depth}", node)
     with pytest.raises(LimitError):
         list(walk(node, "here", LIMITS))
+
+
+# -------------------------------------------------------------------------------------------------- with their places
+
+
+def layer(seed: str) -> Layer:
+    return Layer(Blob(Digest.sha256(seed.encode()), 1, "", None), "", Encoding("gzip"), None)
+
+
+def contents(*shown: Node) -> Contents:
+    return Contents("oci:x", "oci", tuple(NamedImage(root) for root in shown))
+
+
+def test_each_image_has_its_place() -> None:
+    one = replace(image("one"), layers=(layer("a"), layer("b")), platform=Platform("linux", "arm64"))
+    two, thing = replace(image("two"), layers=(layer("c"),)), Opaque(described("thing"), None)
+    both = contents(index("root", one, thing), two)
+    assert [(str(place), root) for place, root in roots(both)] == [("@0 image", both.images[0].root), ("@1 image", two)]
+    assert [(str(place), node) for place, node in nodes(both)] == [
+        ("@0 linux/arm64 image", one),
+        (f"@0 {thing.digest} image", thing),
+        ("@1 image", two),
+    ]
+    assert [node for _, node in images(both)] == [one, two]
+    assert [(str(place), found.digest) for place, found in layers(both)] == [
+        ("@0 linux/arm64 layer 1", layer("a").digest),
+        ("@0 linux/arm64 layer 2", layer("b").digest),
+        ("@1 layer 1", layer("c").digest),
+    ]
+
+
+def test_one_image_needs_no_number() -> None:
+    assert [str(place) for place, _ in images(contents(image("one")))] == ["image"]
+    assert [str(place) for place, _ in nodes(contents(index("root", image("one"))))] == [f"{image('one').digest} image"]
+
+
+def test_what_a_user_calls_an_image() -> None:
+    one, artifact, absent = image("one"), replace(image("two"), artifact=True), Opaque(described("absent"), None)
+    unknown = Platform("unknown", "unknown")
+    attestation = replace(image("three"), descriptor=replace(described("three"), platform=unknown))
+    assert list(real_images(index("root", absent, attestation, index("inner", one), artifact))) == [one]

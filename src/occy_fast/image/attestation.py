@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeGuard
 
-from occy_fast.image.image import ImageIndex, Node, Opaque
+from occy_fast.image.image import Image, ImageIndex, Node, Opaque
 from occy_fast.spec.descriptor import Descriptor
 
 SUBJECTS: Final = ("vnd.docker.reference.digest", "io.containerd.manifest.subject")
@@ -22,6 +22,11 @@ def is_attestation(node: Node) -> bool:
     platform = descriptor.platform
     nowhere = platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown")
     return nowhere or any(descriptor.annotation(key) is not None for key in (_TYPE, SUBJECTS[1]))
+
+
+def is_real(node: Node) -> TypeGuard[Image]:
+    """Tell whether *node* is what a user calls an image: there, and not an attestation or artifact."""
+    return isinstance(node, Image) and not node.artifact and not is_attestation(node)
 
 
 def named_subject(descriptor: Descriptor) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from occy_fast.errors import LimitError
+from occy_fast.image.attestation import is_real
 from occy_fast.image.image import Contents, Image, ImageIndex, Layer, Leaf, Node
 from occy_fast.image.place import WHOLE_IMAGE, Place
 from occy_fast.spec.limits import Limits
@@ -101,6 +102,11 @@ def nodes(contents: Contents) -> Iterator[tuple[Place, Leaf]]:
 def images(contents: Contents) -> Iterator[tuple[Place, Image]]:
     """Yield every image and artifact with its place, as `nodes` does."""
     return ((place, node) for place, node in nodes(contents) if isinstance(node, Image))
+
+
+def real_images(root: Node) -> Iterator[Image]:
+    """Yield what a user calls an image of what is under *root*: no attestations, no artifacts, nothing absent."""
+    return filter(is_real, leaves(root))
 
 
 def layers(contents: Contents) -> Iterator[tuple[Place, Layer]]:

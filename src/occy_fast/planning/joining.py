@@ -10,6 +10,7 @@ from occy_fast.errors import AmbiguousReference, BadReference
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.image.graph import walk
 from occy_fast.image.image import Image, ImageIndex, NamedImage, Node
+from occy_fast.planning.choices import choose_one, selector
 from occy_fast.spec.descriptor import IMAGE_NAME, REF_NAME, Descriptor
 from occy_fast.spec.json import format_json
 from occy_fast.spec.limits import UNBOUNDED, check_written
@@ -200,28 +201,3 @@ def _ambiguous(
         remedy += f", or name a platform that one image is for, as --platform {alone[0]} does"
     candidates = tuple(selector(named, at) for at, named in enumerate(group))
     return AmbiguousReference(contents.locator, f"{len(group)} images are called '{name}'", candidates, remedy)
-
-
-def choose_one(contents: Contents, named: NamedImage) -> str:
-    """Say how one image of several is chosen, as *named* would be; with a locator where one can be written.
-
-    A daemon's images are chosen by name or id, and a path with a colon in it cannot stand in front of a selector.
-    """
-    path = contents.path
-    if not path:
-        return "choose one by its name or its id"
-    if named.position is None or ":" in path:
-        return "choose one by its name, or by :@INDEX behind a path without a colon"
-    return f"choose one, as {contents.kind}:{path}:@{named.position} does"
-
-
-def selector(named: NamedImage, at: int) -> str:
-    """Print what chooses an image, and what tells it from others: "@1 (app:1, linux/arm64, sha256:e692418e4cbe)"."""
-    node = named.root
-    what = "an index" if isinstance(node, ImageIndex) else "no image"
-    if isinstance(node, Image):
-        what = "an artifact" if node.artifact else str(node.platform or "platform unknown")
-    digest = digest_of(node) or (str(node.config_blob.digest) if isinstance(node, Image) else "")
-    name = ", ".join(named.names) or named.ref or ""
-    told = ", ".join(filter(None, [name, what, digest[:19]]))
-    return f"@{at if named.position is None else named.position} ({told})"

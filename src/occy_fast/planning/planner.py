@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import DigestMismatch, MediaTypeConflict, NotFound, Unsupported, UnsupportedMediaType
+from occy_fast.image.attestation import is_real
 from occy_fast.image.image import Image, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.demands import check_demands, refused_by_target
@@ -16,7 +17,7 @@ from occy_fast.planning.ladder import layer_step
 from occy_fast.planning.narrowing import fit_destination, fit_facts, fit_goal, fit_target, reads, surely_reads
 from occy_fast.planning.notes import name_destination, notes_of
 from occy_fast.planning.plan import Plan
-from occy_fast.planning.selection import ChosenIndex, ChosenNode, is_absent, is_real, place_of, select
+from occy_fast.planning.selection import ChosenIndex, ChosenNode, is_absent, select, where_of
 from occy_fast.planning.steps import (
     BlobPlan,
     ImagePlan,
@@ -160,7 +161,7 @@ class _Planner:
     # ------------------------------------------------------------------------------------------------- images
 
     def _image(self, image: Image) -> ImagePlan:
-        where = place_of(image, self.source)
+        where = where_of(image, self.source)
         for finding in validate(image, where, self.limits):
             if finding.error is not None and finding.severity == "error":
                 raise finding.error

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from occy_fast.errors import AmbiguousReference, BadReference, MissingPlatform, Unsupported
-from occy_fast.image.attestation import digest_of, is_attestation, subject_of, with_referrers
-from occy_fast.image.graph import leaves, walk
+from occy_fast.image.attestation import digest_of, is_attestation, is_real, subject_of, with_referrers
+from occy_fast.image.graph import leaves, real_images, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
-from occy_fast.planning.joining import choose_one, join, selector
+from occy_fast.planning.choices import choose_one, selector
+from occy_fast.planning.joining import join
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.reference import parse_reference
 
@@ -142,12 +143,7 @@ def is_absent(child: ChosenNode) -> bool:
     return isinstance(child, Opaque) and (child.blob is None or child.blob.address is None)
 
 
-def is_real(node: Node) -> bool:
-    """Tell whether *node* is what a user calls an image: there, and not an attestation or artifact."""
-    return isinstance(node, Image) and not node.artifact and not is_attestation(node)
-
-
-def place_of(node: Node, locator: str) -> str:
+def where_of(node: Node, locator: str) -> str:
     """Return what to call *node* of the source *locator* in a message."""
     platform = node.platform if isinstance(node, Image) else None
     return f"{locator}: {digest_of(node) or platform or 'image'}"
@@ -270,12 +266,12 @@ class _Selector:
             problem = "it cannot hold artifacts, only images with a root filesystem"
             raise Unsupported(self.destination, problem, remedy)
         if self._asks_to_change(root):
-            where = place_of(root, self.contents.locator)
+            where = where_of(root, self.contents.locator)
             raise Unsupported(where, "an artifact travels as it is", "name no compression or format")
 
     def _of_index(self, root: ImageIndex) -> tuple[ChosenNode, _Remarks]:
         """Choose of an index: all of it, some of its images, or one as a root of its own."""
-        images = tuple(_real_images(root))
+        images = tuple(real_images(root))
         offered = tuple(dict.fromkeys(map(_platform_of, images)))
         for wanted in self.goal.platforms:
             if not any(_is_for(image, wanted) for image in images):
@@ -335,7 +331,7 @@ class _Selector:
         unchanged = sum(self._asks_to_change(node) for node in own if isinstance(node, Opaque) or node.artifact)
         remarks.append(Extras("of the index", behind, dropped, unchanged))
         if index.descriptor is None:
-            images = (node for node in own if isinstance(node, Image) and is_real(node))
+            images = (node for node in own if is_real(node))
             remarks.append(Joined(tuple(map(_platform_of, images))))
         return ChosenIndex(index, tuple(kept.values()), tuple(kept)), tuple(remarks)
 
@@ -347,10 +343,10 @@ class _Selector:
 
     def _goes(self, leaf: Leaf, going: frozenset[str]) -> bool:
         """Tell an image by its platform, as one manifest may stand for several, and a referrer by its digest."""
-        return self._is_wanted(leaf) if isinstance(leaf, Image) and is_real(leaf) else digest_of(leaf) in going
+        return self._is_wanted(leaf) if is_real(leaf) else digest_of(leaf) in going
 
     def _others(self, index: ImageIndex) -> _Remarks:
-        others = tuple(_platform_of(image) for image in _real_images(index) if not self._is_wanted(image))
+        others = tuple(_platform_of(image) for image in real_images(index) if not self._is_wanted(image))
         return (OtherPlatforms(others),) if others else ()
 
     # ------------------------------------------------------------------------------------------------- one node
@@ -373,11 +369,6 @@ def _subjects(root: Node) -> frozenset[str]:
     if any(is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
         return frozenset()
     return frozenset(filter(None, map(subject_of, nodes)))
-
-
-def _real_images(index: ImageIndex) -> Iterator[Image]:
-    """Walk what a user calls the images of an index."""
-    return (leaf for leaf in leaves(index) if isinstance(leaf, Image) and is_real(leaf))
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:

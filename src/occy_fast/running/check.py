@@ -139,7 +139,7 @@ def check(
         limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
     )
     seen = call.retrying(lambda: examine(where, call, deep=deep))
-    found = list(_judged(wanted, where, seen, call.limits))
+    found = list(_judged(wanted, where, seen, call))
     return CheckReport(
         where.text,
         tuple(target.name for target in wanted),
@@ -151,12 +151,10 @@ def check(
     )
 
 
-def _judged(
-    targets: Iterable[Target], where: Locator, seen: Examination, limits: Limits
-) -> Iterator[TargetFinding]:
+def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: Call) -> Iterator[TargetFinding]:
     """Yield what each of *targets* makes of what was seen, one after the other."""
     view, contents, unread, report = seen
-    wrong = list(_broken(where.text, contents, unread, view, limits))
+    wrong = list(_broken(where.text, contents, unread, view, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
@@ -168,7 +166,7 @@ def _judged(
     held = view if view is not None or contents is None else loader_view_of(contents)
     for target in targets:
         traits = [*traits_of(held, contents, target, skippable), *wrong]
-        judged = judge(traits, target, fix_command(where, target, view, contents) if fixable else None)
+        judged = judge(traits, target, fix_command(where, target, view, contents, call) if fixable else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from occy_fast.files.space import _filesystem_type, free_space
 from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, find_head
-from occy_fast.image.graph import leaves
-from occy_fast.image.image import Image, Opaque
+from occy_fast.image.graph import images, nodes
+from occy_fast.image.image import Image
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.steps import layer_of
@@ -58,7 +58,7 @@ def probe(
         expected_diff_ids: of layers that are not among the contents yet.
     Raises UsageError, DaemonError.
     """
-    layers = {layer.digest: layer for layer in _layers(contents) if layer.digest is not None}
+    layers = {layer.digest: layer for layer in _blobs(contents) if layer.digest is not None}
     present = destination.present({*layers, *expected_diff_ids})
     directory = nearest_directory(destination.locator)
     whole: frozenset[Digest] = frozenset()
@@ -66,7 +66,8 @@ def probe(
         whole = frozenset(digest for digest, layer in layers.items() if _is_linkable(layer, directory))
     chains: frozenset[Digest] = frozenset()
     if isinstance(destination, UnpackingDestination):
-        chains = destination.chains((*_stacks(contents), expected_diff_ids))
+        stacks = (image.config.diff_ids for _, image in images(contents) if image.config is not None)
+        chains = destination.chains((*stacks, expected_diff_ids))
     skippable = skippable_layers(contents) if goal.target is not None else frozenset()
     return Facts(
         present=frozenset(
@@ -111,20 +112,13 @@ def nearest_directory(place: Locator) -> str | None:
     return path
 
 
-def _stacks(contents: Contents) -> Iterator[tuple[Digest, ...]]:
-    for named in contents.images:
-        for node in leaves(named.root):
-            if isinstance(node, Image) and node.config is not None:
-                yield node.config.diff_ids
-
-
-def _layers(contents: Contents) -> Iterator[Layer]:
-    for named in contents.images:
-        for node in leaves(named.root):
-            if isinstance(node, Image):
-                yield from node.layers
-            elif isinstance(node, Opaque) and node.blob is not None:
-                yield layer_of(node)
+def _blobs(contents: Contents) -> Iterator[Layer]:
+    """Yield all that is moved: layers, and what is neither an image nor an index."""
+    for _, node in nodes(contents):
+        if isinstance(node, Image):
+            yield from node.layers
+        elif node.blob is not None:
+            yield layer_of(node)
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:

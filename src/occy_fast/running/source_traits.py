@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from occy_fast.image.attestation import is_attestation
+from occy_fast.image.attestation import is_real
 from occy_fast.image.blob import find_head
-from occy_fast.image.graph import images
+from occy_fast.image.graph import images, layers
 from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.streams.sniff import begins_skippable
@@ -34,7 +34,7 @@ def traits_of(
         yield from contents_traits(contents, skippable)
     elif contents is not None:                       # manifest.json does not say what its layers are
         for within, image in images(contents):
-            if not image.artifact and not is_attestation(image):
+            if is_real(image):
                 yield from layer_type_traits(image, within)
 
 
@@ -74,10 +74,9 @@ def host_architecture() -> str:
 def skippable_layers(contents: Contents) -> frozenset[Digest]:
     """Return the zstd layers that begin with a frame that decoders skip."""
     found: set[Digest] = set()
-    for _, image in images(contents):
-        for layer in image.layers:
-            if layer.digest is not None and _begins_skippable(layer):
-                found.add(layer.digest)
+    for _, layer in layers(contents):
+        if layer.digest is not None and _begins_skippable(layer):
+            found.add(layer.digest)
     return frozenset(found)
 
 

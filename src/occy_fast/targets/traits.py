@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
-from occy_fast.image.graph import child_place, leaves, roots
+from occy_fast.image.graph import child_place, real_images, roots
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.place import Place
 from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
@@ -233,9 +233,8 @@ def node_traits(node: Node, within: Place, skippable: frozenset[Digest] = frozen
     """Yield the traits of one image, or of an index and all images in it; *within* is its place."""
     if isinstance(node, ImageIndex):
         yield from _index(node, within)
-        for leaf in leaves(node):
-            if isinstance(leaf, Image) and not leaf.artifact and not is_attestation(leaf):
-                yield from _manifest(leaf, child_place(within, leaf), skippable)
+        for image in real_images(node):
+            yield from _manifest(image, child_place(within, image), skippable)
     elif isinstance(node, Image) and not node.artifact:
         yield from _manifest(node, within, skippable)
 

@@ -19,7 +19,8 @@ from occy_fast.errors import (
     UnsupportedFormat,
 )
 from occy_fast.image.blob import Address, Blob, InlineBytes, find_head
-from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Node
+from occy_fast.image.graph import leaves
+from occy_fast.image.image import Contents, Image, Layer, NamedImage
 from occy_fast.image.place import Place, located
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
@@ -144,7 +145,8 @@ class DockerArchiveReader:
         stored: list[tuple[tuple[str, ...], Image]] = []
         for descriptor in index.manifests:
             node = reader.read_present(descriptor)
-            stored += [(names_of(descriptor), image) for image in _images_of(node)]
+            found = (leaf for leaf in leaves(node) if isinstance(leaf, Image))
+            stored += [(names_of(descriptor), image) for image in found]
         return stored
 
     def _clean(self, path: str, where: str) -> str:
@@ -258,14 +260,6 @@ def _layer(region: Address, diff_id: Digest) -> Layer:
     kind = media_type("docker", "layer", codec)
     digest = diff_id if codec == "none" else None
     return Layer(Blob(digest, region.size, kind, region), kind, encoding, diff_id)
-
-
-def _images_of(node: Node) -> Iterable[Image]:
-    if isinstance(node, Image):
-        yield node
-    elif isinstance(node, ImageIndex):
-        for child in node.children:
-            yield from _images_of(child)
 
 
 def _consistent(
