@@ -29,6 +29,7 @@ from occy_fast.errors import (
     unreadable,
     unwritable,
 )
+from occy_fast.image.place import Place
 from occy_fast.running.error_document import error_document
 from occy_fast.running.remedies import advice
 
@@ -93,7 +94,7 @@ def test_what_is_not_known_has_no_line() -> None:
         (ManifestTooLarge("oci:o: index.json", "words", 5, 6, ()), "fewer images"),
         (TarTruncated("a.tar", 7, "it stops"), "it is cut short"),
         (BadReference("Foo:1", "capitals"), "the repository in small letters"),
-        (BadReference("Foo:1", "capitals", "a.tar: manifest.json"), "--target NAME"),
+        (BadReference("Foo:1", "capitals", "a.tar: manifest.json").about(Place("manifest.json")), "--target NAME"),
         (UnknownTarget("x", ("y",)), "occy-fast targets"),
         (OutputError("/none/out", 2, "open"), "mkdir -p"),
         (OutputError("/file/out", 20, "open"), "a file is in the way"),

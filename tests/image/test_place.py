@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 from collections.abc import Callable
@@ -182,6 +183,7 @@ READ: dict[str, tuple[Damage, str]] = {
     "a stored index": (_archive(lambda members, _: members.update({"index.json": b"[]"}), "C"), "index"),
     "a v1 image": (_legacy_with(json=b"[]"), "member"),
     "repositories": (_legacy_with(repositories=b"[1]"), "repositories"),
+    "a v1 layer": (_legacy_with(tar=gzip.compress(make_layer("one"))[:-9]), "member"),
     "a parent": (_legacy_with(json=dumps({"id": sha256(b"one"), "parent": "b" * 64})), "member"),
 }
 
@@ -198,6 +200,16 @@ def test_what_cannot_be_read_has_its_place(tmp_path: Path, what: str) -> None:
     assert (error.place.part, error.where) == (part, f"{source}: {error.place}")
     [finding] = occy_fast.verify(source).findings
     assert (finding.place, finding.where) == (error.place, error.where)
+
+
+@pytest.mark.parametrize("what", [what for what, (damage, _) in READ.items() if "archive" in damage.__qualname__])
+def test_a_stream_says_the_same(tmp_path: Path, what: str) -> None:
+    archive = READ[what][0](tmp_path, make_image("one"))
+    with pytest.raises(OccyError) as at_rest, occy_fast.open_image(archive):
+        pass
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(archive.read_bytes()))
+    [finding] = occy_fast.verify(tmp_path / "a.tar.gz").findings
+    assert finding.place == at_rest.value.place
 
 
 def test_of_several_images_each_has_its_place(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from occy_fast.errors import (
     TransportError,
     UnknownTarget,
 )
-from occy_fast.transports.locator import DAEMONS
+from occy_fast.image.place import Place
 
 _AGAIN = "get it again from where it came: bytes were lost or changed on the way"
 
@@ -40,7 +40,7 @@ def advice(error: OccyError) -> str:
             return _AGAIN
         case UnknownTarget():
             return "occy-fast targets lists all of them"
-        case BadReference(where=place) if place and not _is_of_a_daemon(place):
+        case BadReference(place=Place()):                # in a document that was read, and not in the request
             return "--target NAME puts right what names loaders refuse, and leaves out what is none"
         case BadReference():
             return "a name is REPOSITORY[:TAG], the repository in small letters"
@@ -67,7 +67,3 @@ def advice(error: OccyError) -> str:
         case TransportError(retryable=True):
             return "the same again, or --retries N: it may pass"
     return ""
-
-
-def _is_of_a_daemon(place: str) -> bool:
-    return place.partition(":")[0] in DAEMONS

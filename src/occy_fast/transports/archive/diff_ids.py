@@ -10,6 +10,7 @@ from occy_fast.engine.layer_job import LayerJob, Proofs
 from occy_fast.errors import OccyError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes, read_head
 from occy_fast.image.image import Layer
+from occy_fast.image.place import Place
 from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
@@ -48,9 +49,10 @@ def diff_ids_of(
             continue
         proof = proofs.get(address.place)
         if isinstance(proof, OccyError):
-            raise proof
+            raise proof.about(Place("member", name=name))
         if proof is None or proof.diff_id is None:
-            raise Unsupported(f"{locator}: {name}", "its diff_id is known only from a look inside", SAVE_FIRST)
+            error = Unsupported(f"{locator}: {name}", "its diff_id is known only from a look inside", SAVE_FIRST)
+            raise error.about(Place("member", name=name))
         found[address] = proof.diff_id
     if names:
         found |= _read(names, locator, call)
@@ -67,8 +69,13 @@ def _read(names: Mapping[Address, str], locator: str, call: Call) -> dict[Addres
                 assert proof.diff_id is not None, "its tar was read"
                 found[address] = proof.diff_id
 
-            job = LayerJob(layer, f"{locator}: {names[address]}", read_tar=True, bounded_ratio=True)
-            in_flight.start(position, job, done)
+            place = Place("member", name=names[address])
+
+            def failed(error: OccyError, _: int, place: Place = place) -> None:
+                raise error.about(place)
+
+            job = LayerJob(layer, f"{locator}: {place}", read_tar=True, bounded_ratio=True)
+            in_flight.start(position, job, done, failed)
         in_flight.wait_all()
     return found
 
