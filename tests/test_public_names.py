@@ -91,6 +91,11 @@ def test_whatever_a_signature_mentions_can_be_imported() -> None:
     assert not missing, f"in no list of occy_fast, and mentioned by: {missing}"
 
 
+def test_no_class_is_exported_that_nobody_can_get() -> None:
+    exported = {name for name in occy_fast.__all__ if inspect.isclass(getattr(occy_fast, name))}
+    assert exported == {each.__name__ for each in reached()}
+
+
 def is_public(each: type) -> bool:
     return each.__name__ in occy_fast.__all__ and getattr(occy_fast, each.__name__) is each
 

@@ -120,6 +120,19 @@ def test_a_repr_holds_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
     assert repr(occy_fast.Encoding("\x1b")) == r"Encoding(\x1b)"
 
 
+def test_recompress_returns_a_result_like_the_others(tmp_path: Path) -> None:
+    tar = make_tar([("a", b"text" * 1000)])
+    result = occy_fast.recompress(tar, tmp_path / "out", "gzip:1")
+    assert result == occy_fast.recompress(tar, None, "gzip:1")
+    assert result.digest == "sha256:" + sha256((tmp_path / "out").read_bytes())
+    document = json.loads(json.dumps(result.to_json()))
+    assert document == result.to_json()
+    assert (document["diff_id"], document["bytes_tar"]) == ("sha256:" + sha256(tar), len(tar))
+    assert document["encoder"].startswith("gzip:1 by ")
+    numbers = r"[0-9.]+ k?B -> [0-9.]+ k?B, [0-9.]+ s"
+    assert re.fullmatch(rf"RecompressResult\({re.escape(result.digest.short)} {numbers}\)", repr(result))
+
+
 def test_ok_is_what_the_exit_code_says(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert occy_fast.verify("app.tar").ok
     assert main(["verify", "app.tar"]) == 0

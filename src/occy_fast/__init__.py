@@ -31,7 +31,6 @@ __all__ = [
     "Contents",
     "ConvertResult",
     "Copy",
-    "Counters",
     "Descriptor",
     "Digest",
     "EncoderFact",
@@ -63,12 +62,12 @@ __all__ = [
     "OccyError",
     "Opaque",
     "OpenRegion",
-    "PassResult",
     "Place",
     "Plan",
     "Platform",
     "Progress",
     "Recode",
+    "RecompressResult",
     "Rule",
     "Skip",
     "StreamPlan",
@@ -110,7 +109,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
     from occy_fast.running.check import CheckReport
     from occy_fast.running.inspect import InspectedManifest, InspectReport
-    from occy_fast.running.result import ConvertResult, LayerOutcome
+    from occy_fast.running.result import ConvertResult, LayerOutcome, RecompressResult
     from occy_fast.running.verify import VerifyReport
     from occy_fast.spec.config import History, ImageConfig
     from occy_fast.spec.descriptor import Descriptor
@@ -119,7 +118,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.manifest import Index, Manifest
     from occy_fast.spec.platform import Platform
-    from occy_fast.streams.layer_pass import Counters, PassResult
     from occy_fast.targets.judge import TargetFinding
     from occy_fast.targets.rules import TraitRule
     from occy_fast.targets.target import Support, Target
@@ -145,7 +143,7 @@ _NAMES = {
     "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",
     "running.check": "CheckReport",
     "running.inspect": "InspectReport InspectedManifest",
-    "running.result": "ConvertResult LayerOutcome",
+    "running.result": "ConvertResult LayerOutcome RecompressResult",
     "running.verify": "VerifyReport",
     "spec.config": "History ImageConfig",
     "spec.descriptor": "Descriptor",
@@ -154,7 +152,6 @@ _NAMES = {
     "spec.limits": "Limits",
     "spec.manifest": "Index Manifest",
     "spec.platform": "Platform",
-    "streams.layer_pass": "Counters PassResult",
     "targets.judge": "TargetFinding",
     "targets.rules": "TraitRule",
     "targets.target": "Support Target",

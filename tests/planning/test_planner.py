@@ -629,12 +629,12 @@ FAILURES: dict[str, tuple[Any, type[OccyError], str]] = {
     "docker's types and zstd layers": (
         lambda: plan_of(contents(image("a.zstd")), goal(format="docker")),
         Unsupported,
-        "name a compression",
+        "name an encoding",
     ),
     "docker's types and zstd layers, to be kept": (
         lambda: plan_of(contents(image("a.zstd")), goal("keep", format="docker")),
         Unsupported,
-        "name a compression",
+        "name an encoding",
     ),
     "an archive is to keep zstd": (
         lambda: plan_of(contents(image("a.zstd")), goal("keep"), archive=True),

@@ -42,11 +42,19 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
     help="Who is to read it, such as docker-20.10 or docker-20.10.24; may be repeated.",
 )
 @click.option("--deep", is_flag=True, help="Decode every layer as well, and compare its digest with the config's.")
-@click.option("-j", "--jobs", type=JobsType(), metavar="N", help="Workers for --deep. Default: every processor.")
+@click.option(
+    "-j",
+    "--jobs",
+    "--workers",
+    "workers",
+    type=JobsType(),
+    metavar="N",
+    help="Workers for --deep. Default: every processor.",
+)
 @reaching
 @output_options
 def check(
-    *, source: str, targets: tuple[str, ...], deep: bool, jobs: int | None, access: Access, mode: OutputMode
+    *, source: str, targets: tuple[str, ...], deep: bool, workers: int | None, access: Access, mode: OutputMode
 ) -> int:
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
@@ -58,7 +66,7 @@ def check(
     from occy_fast.cli.progress import Watch
 
     with Watch(mode, source) as watch:
-        checked = api.check(source, targets, deep=deep, workers=jobs, access=access, progress=watch.callback)
+        checked = api.check(source, targets, deep=deep, workers=workers, access=access, progress=watch.callback)
     if mode.json:
         print_json(checked.to_json())
     elif not mode.quiet:

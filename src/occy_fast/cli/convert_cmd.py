@@ -22,12 +22,13 @@ from occy_fast.cli.output import OutputMode, format_table, print_json, print_lin
 from occy_fast.errors import UsageError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from occy_fast.context.access import Access
-    from occy_fast.planning.goal import ArchiveLayout, Attestations, Format, Verify
+    from occy_fast.planning.goal_words import GoalWords
     from occy_fast.planning.plan import Plan
     from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.spec.encoding import Encoding
-    from occy_fast.spec.platform import Platform
 
 
 @click.command(
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 @click.option(
     "-c",
     "--compression",
+    "--encoding",
     "encoding",
     type=EncodingType(),
     help="What layers are to be: none, gzip, zstd, with a level as in zstd:9 made by our encoder; keep demands that"
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
 @click.option(
     "-f",
     "--format",
-    "family",
+    "format",
     type=Word(["oci", "docker", "keep"]),
     default="keep",
     show_default=True,
@@ -91,7 +93,13 @@ if TYPE_CHECKING:
 )
 @click.option("--link", is_flag=True, help="Blobs may be hard links to the source's files, and share their fate.")
 @click.option(
-    "-j", "--jobs", type=JobsType(), metavar="N", help="Workers. Default: the processors this process may use."
+    "-j",
+    "--jobs",
+    "--workers",
+    "workers",
+    type=JobsType(),
+    metavar="N",
+    help="Workers. Default: the processors this process may use.",
 )
 @click.option(
     "-p",
@@ -151,23 +159,14 @@ def convert(
     *,
     source: str,
     destination: str,
-    encoding: Encoding | str | None,
     level: int | None,
-    family: Format,
-    verify: Verify,
-    strict: bool,
-    link: bool,
-    jobs: int | None,
-    platforms: tuple[Platform | str, ...],
-    attestations: Attestations,
-    archive_layout: ArchiveLayout,
-    target: str | None,
-    tags: tuple[str, ...],
     repository_tags: tuple[str, ...],
+    workers: int | None,
     access: Access,
     dry_run: bool,
     digest_file: str | None,
     mode: OutputMode,
+    **words: Unpack[GoalWords],
 ) -> int:
     """Bring the image at SRC to DST, in another form if asked.
 
@@ -181,15 +180,10 @@ def convert(
     output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
     read once, without a copy.
     """
-    wanted = _with_level(encoding, level)
+    words["encoding"] = _with_level(words["encoding"], level)
+    words["tags"] = (*words["tags"], *map(repository_name, repository_tags))
     if digest_file is not None:
-        from occy_fast.cli.digest_file import check_digest_file
-
-        if dry_run:
-            raise UsageError(
-                "--dry-run publishes nothing whose digest --digest-file could hold", "leave one of them out"
-            )
-        check_digest_file(digest_file, source, destination)
+        _check_digest_file(digest_file, source, destination, dry_run)
 
     from occy_fast import api
     from occy_fast.cli.progress import Watch
@@ -197,22 +191,7 @@ def convert(
 
     aside = parse_locator(destination).path == STREAM
     with Watch(mode, source, destination):          # layers of old archives are hashed for the plan
-        plan = api.plan(
-            source,
-            destination,
-            encoding=wanted,
-            format=family,
-            platforms=platforms,
-            verify=verify,
-            link=link,
-            strict=strict,
-            attestations=attestations,
-            archive_layout=archive_layout,
-            target=target,
-            tags=(*tags, *map(repository_name, repository_tags)),
-            workers=jobs,
-            access=access,
-        )
+        plan = api.plan(source, destination, workers=workers, access=access, **words)
     if dry_run:
         if mode.json:
             print_json(plan.to_json(), aside=aside)
@@ -223,7 +202,7 @@ def convert(
         for note in plan.notes:
             print_note(f"note: {note}")
     with Watch(mode, source, destination) as watch:
-        result = api.execute(plan, workers=jobs, progress=watch.callback)
+        result = api.execute(plan, workers=workers, progress=watch.callback)
     if digest_file is not None:
         from occy_fast.cli.digest_file import write_digest_file
 
@@ -235,6 +214,14 @@ def convert(
     else:
         print_lines(*result_lines(result.plan, result), aside=aside)
     return 0
+
+
+def _check_digest_file(path: str, source: str, destination: str, dry_run: bool) -> None:
+    from occy_fast.cli.digest_file import check_digest_file
+
+    if dry_run:
+        raise UsageError("--dry-run publishes nothing whose digest --digest-file could hold", "leave one of them out")
+    check_digest_file(path, source, destination)
 
 
 def result_lines(plan: Plan, result: ConvertResult) -> list[str]:

@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 )
 @click.argument("source", metavar="SRC", type=LOCATOR)
 @click.option(
-    "-j", "--jobs", type=JobsType(), metavar="N", help="Workers. Default: the processors this process may use."
+    "-j",
+    "--jobs",
+    "--workers",
+    "workers",
+    type=JobsType(),
+    metavar="N",
+    help="Workers. Default: the processors this process may use.",
 )
 @click.option(
     "--strict/--no-strict",
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
 )
 @reaching
 @output_options
-def verify(*, source: str, jobs: int | None, strict: bool, access: Access, mode: OutputMode) -> int:
+def verify(*, source: str, workers: int | None, strict: bool, access: Access, mode: OutputMode) -> int:
     """Read everything at SRC and prove it: blobs, sizes, diff_ids, layer counts, JSON, platforms, tar headers.
 
     Every finding is told, not only the first; the exit code is the worst one's. With --quiet the exit code is all.
@@ -49,7 +55,7 @@ def verify(*, source: str, jobs: int | None, strict: bool, access: Access, mode:
     from occy_fast.cli.progress import Watch
 
     with Watch(mode, source) as watch:
-        report = api.verify(source, workers=jobs, strict=strict, access=access, progress=watch.callback)
+        report = api.verify(source, workers=workers, strict=strict, access=access, progress=watch.callback)
     if mode.json:
         print_json(report.to_json())
     elif not mode.quiet:

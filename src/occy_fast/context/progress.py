@@ -17,7 +17,7 @@ class LayerProgress:
     """How far one layer is; sizes are bytes.
 
     Attributes:
-        kind: "skip", "adopt", "copy", "recode", or "verify".
+        kind: "skip", "adopt", "copy", "recode", or "verify"; "read" while planning, for a diff_id nobody names.
         source: read so far, of layer.size.
         written: output so far.
     """

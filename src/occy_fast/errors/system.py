@@ -11,9 +11,9 @@ from typing import Final, Self
 from occy_fast.errors.base import OccyError, shown, with_fields
 from occy_fast.errors.request import MissingFile
 
-LESS_MEMORY: Final = "fewer workers (--jobs), a lower level, or more memory (ulimit -v, the container's limit)"
+LESS_MEMORY: Final = "fewer workers, a lower level, or more memory (ulimit -v, the container's limit)"
 MORE_THREADS: Final = (
-    "fewer workers (--jobs), a higher limit (ulimit -u, the container's pids limit), or more memory for their stacks"
+    "fewer workers, a higher limit (ulimit -u, the container's pids limit), or more memory for their stacks"
 )
 MORE_FILES: Final = "allow more open files (ulimit -n)"
 _NO_FILES: Final = frozenset({EMFILE, ENFILE})

@@ -117,13 +117,13 @@ def fit_destination(
     if isinstance(goal.encoding, Encoding):
         if goal.target is not None and not reads(goal.target, goal.encoding.codec, family, capabilities.read_by):
             problem = f"{goal.target.name} reads no {goal.encoding.codec} layers in {family} manifests"
-            raise Unsupported(destination, problem, "leave the compression to --target")
+            raise Unsupported(destination, problem, "leave the encoding to the target")
         return goal
     if goal.format == "docker" and codec == "zstd" and codec in capabilities.encodings:
         raise Unsupported(
             destination,
             f"{f'layer {name}' if name else 'a layer'} is zstd, which hardly anything reads under Docker's media types",
-            "name a compression: gzip, or zstd if that is what you want",
+            "name an encoding: gzip, or zstd if that is what you want",
         )
     readable = reads(goal.target, codec, family, capabilities.read_by)
     if codec in capabilities.encodings and _has_word_for(family, codec) and readable:

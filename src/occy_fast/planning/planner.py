@@ -258,7 +258,7 @@ class _Planner:
     def _unread(self, layer: Layer, place: str) -> LayerStep:
         """Plan a layer whose tar nobody here can read. Raises UnsupportedMediaType where it would have to be."""
         if isinstance(self.goal.encoding, Encoding):
-            remedy = "such a layer cannot be recoded; keep the compression"
+            remedy = "such a layer cannot be recoded; keep its encoding"
             raise UnsupportedMediaType(place, layer.described_type, remedy)
         if (self.goal.proves_layers or self.goal.strict) and layer.diff_id is not None:
             remedy = "the tar inside cannot be read: --verify blobs, and no --strict"

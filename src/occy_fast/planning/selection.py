@@ -267,7 +267,7 @@ class _Selector:
             raise Unsupported(self.destination, problem, remedy)
         if self._asks_to_change(root):
             where = where_of(root, self.contents.locator)
-            raise Unsupported(where, "an artifact travels as it is", "name no compression or format")
+            raise Unsupported(where, "an artifact travels as it is", "name no encoding or format")
 
     def _of_index(self, root: ImageIndex) -> tuple[ChosenNode, _Remarks]:
         """Choose of an index: all of it, some of its images, or one as a root of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,9 +18,10 @@ from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, 
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
+from occy_fast.running.result import RecompressResult
 from occy_fast.spec.encoding import Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
-from occy_fast.streams.layer_pass import FdSource, PassResult
+from occy_fast.streams.layer_pass import FdSource
 from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff
 
 if TYPE_CHECKING:
@@ -40,13 +42,13 @@ def recompress(
     destination: Writable,
     encoding: Encoding | str,
     *,
-    workers: int | None = None,
-    max_layer: int | None = None,
-    limits: Limits | None = None,
     trusted: bool = False,
+    limits: Limits | None = None,
+    max_layer: int | None = None,
+    workers: int | None = None,
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
-) -> PassResult:
+) -> RecompressResult:
     """Decode a layer, whatever its encoding is, and encode it again; the same tar and encoding give the same bytes.
 
     Args:
@@ -54,17 +56,11 @@ def recompress(
         destination: a path (replaced when all is well, else left as it was), an open descriptor (written from where it
             stands), a binary file object, or None to make the digests and sizes only.
         encoding: ``none``, ``gzip``, ``zstd``, or with a level as in ``zstd:3``.
-        workers: threads; None takes the processors this process may use.
-        max_layer: bytes of tar allowed, in place of what *limits* say.
-        limits: what the layer may ask for; None takes the defaults, and what OCCY_FAST_MAX_... variables set.
         trusted: allow more than 1000 bytes of tar for each byte of source, as long runs of zeros honestly give.
-        progress: called a few times a second, by the calling thread; the source of one layer is all there is, and its
-            size is 0 where nobody knows it.
-        cancel: once set, the call ends with Cancelled.
-
+        limits, max_layer, workers, progress, cancel: as the package describes them; a Progress has one layer, whose
+            size is 0 where nobody knows it, as of a pipe.
     Returns:
-        diff_id, digest, the sizes in bytes and who encoded.
-
+        A RecompressResult: digests, sizes, who encoded, and in how many seconds.
     Raises:
         CorruptStream: the source is broken or ends before its verified end.
         DecompressionBomb: there is more tar than *max_layer*, or more than 1000 times the source of a layer
@@ -74,14 +70,25 @@ def recompress(
         InputError: the source is there, and cannot be read.
         Unsupported: the encoding is not offered, or a device or pipe stands where a file is to be replaced.
         UsageError: a path is a directory, or so many workers, or such a limit, cannot be.
+        ResourceError: memory, threads or descriptors ran out.
+        Cancelled: as the caller asked.
     """
     wanted = (parse_encoding(encoding) if isinstance(encoding, str) else encoding).check_level()
     call = Call.of(limits=limits, max_layer=max_layer, workers=workers, cancel=cancel, progress=progress)
+    began = time.monotonic()
     with ExitStack() as open_files:
         proof = _run(source, destination, wanted, call, open_files, bounded_ratio=not trusted)
     assert proof.diff_id is not None, "its tar was read"
-    sizes = proof.size_in, proof.size_tar, proof.size_out
-    return PassResult(proof.diff_id, proof.source_digest, proof.digest, *sizes, proof.identity)
+    return RecompressResult(
+        diff_id=proof.diff_id,
+        source_digest=proof.source_digest,
+        digest=proof.digest,
+        size_in=proof.size_in,
+        size_tar=proof.size_tar,
+        size_out=proof.size_out,
+        identity=proof.identity,
+        seconds=time.monotonic() - began,
+    )
 
 
 def _run(

@@ -1,8 +1,8 @@
-"""What running a plan came to."""
+"""What running a plan, or recoding one layer, came to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from occy_fast import schema
@@ -114,3 +114,44 @@ class ConvertResult:
         sizes = f"{format_size(self.size_in)} -> {format_size(self.size_out)}"
         layers, seconds = format_count(len(self.layers), "layer"), format_seconds(self.seconds)
         return f"ConvertResult({self.digest.short} {layers}, {sizes}, {seconds})"
+
+
+@dataclass(frozen=True, slots=True)
+class RecompressResult:
+    """What recompress made; sizes are bytes.
+
+    Attributes:
+        diff_id: of the tar.
+        source_digest: of the bytes that were read.
+        digest: of the bytes that were written, or would have been where there is no destination.
+        size_tar: of the tar inside.
+        identity: who encoded; None for a plain tar.
+        seconds: from the first read to the last write; it does not count when results are compared.
+    """
+
+    diff_id: Digest
+    source_digest: Digest
+    digest: Digest
+    size_in: int
+    size_tar: int
+    size_out: int
+    identity: EncoderIdentity | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same as plain JSON values."""
+        return {
+            "schema": schema.RECOMPRESS,
+            "diff_id": str(self.diff_id),
+            "source_digest": str(self.source_digest),
+            "digest": str(self.digest),
+            "bytes_read": self.size_in,
+            "bytes_tar": self.size_tar,
+            "bytes_written": self.size_out,
+            "encoder": text_or_none(self.identity),
+            "seconds": round(self.seconds, 6),
+        }
+
+    def __repr__(self) -> str:
+        sizes = f"{format_size(self.size_in)} -> {format_size(self.size_out)}"
+        return f"RecompressResult({self.digest.short} {sizes}, {format_seconds(self.seconds)})"

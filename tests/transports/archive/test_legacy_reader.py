@@ -6,7 +6,9 @@ import bz2
 import gzip
 import json
 import lzma
+import shutil
 import tarfile
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from typing import Any
 import pytest
 import zstandard
 
+import occy_fast
 from occy_fast import api, errors
+from occy_fast.context.progress import Progress
 from occy_fast.engine import in_flight
 from occy_fast.image.blob import Address, FileRegion
 from occy_fast.image.image import Contents, Image
@@ -361,6 +365,45 @@ def test_more_layers_than_are_under_way_at_once(tmp_path: Path, monkeypatch: pyt
     image = named.root
     assert isinstance(image, Image)
     assert [str(layer.diff_id) for layer in image.layers] == [f"sha256:{sha256(make_layer(name))}" for name in names]
+
+
+def contents_of(source: Path, **more: Any) -> Contents:
+    with occy_fast.open_image(source, **more) as contents:
+        return contents
+
+
+WATCHED: dict[str, Callable[..., Any]] = {
+    "open_image": contents_of,
+    "inspect": occy_fast.inspect,
+    "plan": lambda source, **more: occy_fast.plan(source, f"oci:{source}.out", **more),
+    "convert": lambda source, **more: occy_fast.convert(source, f"oci:{source}.out", **more),
+}
+
+
+@pytest.mark.parametrize("function", WATCHED)
+def test_what_is_decoded_for_a_plan_is_watched_and_can_be_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    monkeypatch.setattr(in_flight, "MOST", 2)
+    names = [f"n{number}" for number in range(7)]
+    groups = [directory(name, parent, "gzip") for name, parent in zip(names, ["", *names], strict=False)]
+    path = write(tmp_path / "a.tar", *groups)
+    seen: list[Progress] = []
+    assert WATCHED[function](path, progress=seen.append)
+    planned = [progress for progress in seen if progress.layers[0].kind == "read"]
+    assert {layer.state for layer in planned[-1].layers} == {"done"}
+    assert planned[-1].source == planned[-1].total > 0
+    cancel, stopped = threading.Event(), []
+
+    def stop(progress: Progress) -> None:
+        stopped.append(progress)
+        cancel.set()
+
+    shutil.rmtree(f"{path}.out", ignore_errors=True)
+    with pytest.raises(errors.Cancelled):
+        WATCHED[function](path, progress=stop, cancel=cancel)
+    assert "waiting" in {layer.state for layer in stopped[-1].layers}
+    assert [name.name for name in tmp_path.iterdir()] == ["a.tar"]
 
 
 def test_an_image_may_have_several_names(tmp_path: Path) -> None:
