@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from occy_fast.engine.in_flight import InFlight
 from occy_fast.engine.layer_job import NATIVE, LayerJob
@@ -128,6 +128,8 @@ class _Execution:
                 self._read(position, step, self._stage.open_blob(layer.size))
             case Recode():
                 self._read(position, step, self._stage.open_blob(None))
+            case _:
+                assert_never(step)
 
     def _prove_there(self, position: int, step: Skip) -> None:
         """Start reading the destination's blob; where it is damaged, the plan's other step replaces it."""
