@@ -27,7 +27,7 @@ from occy_fast.running.inspect import inspect
 from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
-from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import parse_locator, working_directory
 from occy_fast.transports.opening import check_access, open_destination, open_source
 
@@ -134,7 +134,7 @@ def _plan_once(where_from: Locator, where_to: Locator, goal: Goal, call: Call) -
     place = open_destination(where_to, goal.archive_layout, call)
     source, destination = where_from.text, where_to.text
     with open_source(where_from, call, lenient=goal.target is not None) as opened:
-        if isinstance(opened, ArchiveStream):
+        if is_stream(opened):
             expected = opened.expected_diff_ids()
             view = opened.loader_view() if goal.target is not None else None
             facts = probe(Contents(source, "", ()), view, place, goal, call, expected)

@@ -27,6 +27,7 @@ from occy_fast.errors import (
     MissingBlob,
     OccyError,
     OutputError,
+    PlanStale,
     TarTruncated,
     Unsupported,
 )
@@ -406,3 +407,13 @@ def test_an_artifact_that_comes_by_is_no_tar(tmp_path: Path) -> None:
             else:
                 api.convert(f"oci-archive:{pipe}", f"oci:{tmp_path}/out:thing")
     assert api.convert(f"oci-archive:{tmp_path}/in.tar", f"oci:{tmp_path}/strict:thing", strict=True).digest
+
+
+def test_a_plan_of_rules_is_stale_for_an_archive_that_is_compressed_no_more(tmp_path: Path) -> None:
+    raw = docker_archive(tmp_path / "plain", [make_image()]).read_bytes()
+    (tmp_path / "a.tar").write_bytes(gzip.compress(raw))
+    plan = api.plan(str(tmp_path / "a.tar"), f"oci:{tmp_path}/out")
+    (tmp_path / "a.tar").write_bytes(raw)
+    with pytest.raises(PlanStale, match="is a plain archive now"):
+        api.execute(plan)
+    assert not (tmp_path / "out").exists()

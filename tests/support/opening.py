@@ -9,7 +9,7 @@ from occy_fast.context.call import Call
 from occy_fast.planning.goal import ArchiveLayout
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports import opening
-from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.archive.streamed import StreamedArchive
 from occy_fast.transports.base import Destination, Source
 from occy_fast.transports.locator import parse_locator
 
@@ -28,9 +28,9 @@ def open_source(text: str, limits: Limits = LIMITS, *, lenient: bool = False, fo
 
 def open_stream(
     text: str, limits: Limits = LIMITS, cancel: threading.Event | None = None, *, for_loaders: bool = False
-) -> ArchiveStream:
+) -> StreamedArchive:
     """Return the archive that *text* names as a stream."""
-    return ArchiveStream(parse_locator(text), call_of(limits, cancel=cancel), for_loaders=for_loaders)
+    return StreamedArchive(parse_locator(text), call_of(limits, cancel=cancel), for_loaders=for_loaders)
 
 
 def open_destination(text: str, archive_layout: ArchiveLayout = "universal") -> Destination:

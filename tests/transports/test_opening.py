@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from occy_fast.errors import BadReference, InputError, NotFound, UnsupportedFormat, UsageError
-from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.archive.streamed import StreamedArchive
 from occy_fast.transports.locator import STREAM, parse_locator
 from support.image_builders import docker_archive, make_image, oci_archive, oci_layout
 from support.opening import open_destination, open_source
@@ -19,7 +19,7 @@ from support.opening import open_destination, open_source
 def test_standard_input_is_a_source(text: str) -> None:
     assert parse_locator(text).path == STREAM
     with open_source(text) as source:
-        assert isinstance(source, ArchiveStream)
+        assert isinstance(source, StreamedArchive)
 
 
 @pytest.mark.parametrize("text", ["oci:-", "oci:-:app"])

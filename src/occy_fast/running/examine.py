@@ -20,7 +20,7 @@ from occy_fast.errors import (
     UsageError,
 )
 from occy_fast.running.verify import read_stream, verify_contents
-from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.base import is_stream
 from occy_fast.transports.opening import open_source
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
     from occy_fast.running.verify import VerifyReport
-    from occy_fast.transports.base import Source
+    from occy_fast.transports.base import Source, StreamSource
     from occy_fast.transports.locator import Locator
 
 _INNOCENT = (NotFound, InputError, UsageError, LimitError, TransportError, ResourceError, Cancelled)
@@ -59,7 +59,7 @@ def examine(where: Locator, call: Call, *, deep: bool) -> Examination:
         UsageError, NotFound, InputError, Unsupported, LimitError, Cancelled, TransportError.
     """
     with open_source(where, call, lenient=True, for_loaders=True) as source:
-        if isinstance(source, ArchiveStream):
+        if is_stream(source):
             return _stream(source, where, call, deep=deep)
         return _in_place(source, where, call, deep=deep)
 
@@ -75,7 +75,7 @@ def _in_place(source: Source, where: Locator, call: Call, *, deep: bool) -> Exam
     return _verified(view, contents, {}, call) if deep else Examination(view, contents)
 
 
-def _stream(source: ArchiveStream, where: Locator, call: Call, *, deep: bool) -> Examination:
+def _stream(source: StreamSource, where: Locator, call: Call, *, deep: bool) -> Examination:
     proofs: Proofs = NO_PROOFS
     try:
         if deep:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from occy_fast.engine.in_flight import InFlight
 from occy_fast.engine.layer_job import NATIVE, LayerJob, check_claims
 from occy_fast.engine.sinks import StreamSink
-from occy_fast.errors import IntegrityError, LimitError, OccyError, TarError, Unsupported
+from occy_fast.errors import IntegrityError, LimitError, OccyError, PlanStale, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes
 from occy_fast.image.image import Layer
 from occy_fast.log import log
@@ -20,8 +20,8 @@ from occy_fast.running.probe import probe_passed
 from occy_fast.running.result import LayerOutcome
 from occy_fast.running.steps_run import publish, run_steps
 from occy_fast.spec.encoding import Encoding
-from occy_fast.transports.archive.stream import ArchiveStream
-from occy_fast.transports.locator import DAEMONS, Locator
+from occy_fast.transports.base import is_stream
+from occy_fast.transports.locator import Locator, is_pipe
 from occy_fast.transports.opening import open_destination, open_source
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from occy_fast.running.result import ConvertResult
     from occy_fast.running.steps_run import Outcomes
     from occy_fast.spec.limits import Limits
-    from occy_fast.transports.archive.stream import StreamedBlob
-    from occy_fast.transports.base import Stage
+    from occy_fast.transports.base import Stage, StreamedBlob, StreamSource
 
 
 class StreamRun:
@@ -47,14 +46,14 @@ class StreamRun:
         rules: what was done with it; None where nothing was to be written.
     """
 
-    def __init__(self, source: ArchiveStream, in_flight: InFlight, scan: Scan) -> None:
+    def __init__(self, source: StreamSource, in_flight: InFlight, scan: Scan) -> None:
         """Read *source*, the headers of its tars as LayerJob.scan says."""
         self._source, self._in_flight, self._scan = source, in_flight, scan
         self.proofs: dict[str, LayerProof | OccyError] = {}
         self.rules: dict[str, Rule | None] = {}
 
     def read(self) -> None:
-        """Read the archive to its end, and write nothing. Raises what ArchiveStream.blobs does."""
+        """Read the archive to its end, and write nothing. Raises what StreamSource.blobs does."""
         for blob in self._source.blobs():
             self._in_flight.check_cancelled()
             self._start(blob, None, None, "")
@@ -63,7 +62,7 @@ class StreamRun:
     def write(self, plan: StreamPlan, stage: Stage, destination: str) -> None:
         """Write to *stage* what the rules of *plan* say; *destination* is its path, for messages.
 
-        Raises what ArchiveStream.blobs does, and OutputError.
+        Raises what StreamSource.blobs does, and OutputError.
         """
         is_held = plan.held()
         for blob in self._source.blobs():
@@ -119,7 +118,7 @@ class StreamRun:
 def execute_stream(plan: StreamPlan, source: Locator, destination: Locator, call: Call) -> ConvertResult:
     """Run a plan of rules, from *source* to *destination*, which are its own.
 
-    Only a daemon makes its archive anew when it is asked again.
+    What came through a pipe is gone, and is not asked for again.
     """
     began = time.monotonic()
 
@@ -130,7 +129,7 @@ def execute_stream(plan: StreamPlan, source: Locator, destination: Locator, call
             log.warning("%s; once more, with every layer taken as it comes", misled)
             return _execute_once(replace(plan, expected_diff_ids=()), source, destination, call, began)
 
-    return call.retrying(attempt) if source.transport in DAEMONS else attempt()
+    return attempt() if is_pipe(source) else call.retrying(attempt)
 
 
 def _execute_once(
@@ -138,9 +137,9 @@ def _execute_once(
 ) -> ConvertResult:
     place = open_destination(destination, plan.goal.archive_layout, call)
     log.info("%s -> %s: by rules", plan.source, plan.destination)
-    opened = open_source(source, call, lenient=plan.goal.target is not None)
-    assert isinstance(opened, ArchiveStream), "rules are for what comes by once"
-    with opened, place.stage() as stage:
+    with open_source(source, call, lenient=plan.goal.target is not None) as opened, place.stage() as stage:
+        if not is_stream(opened):
+            raise PlanStale(plan.source, "it was a pipe, or compressed as a whole, and is a plain archive now")
         with InFlight(call) as in_flight:
             run = StreamRun(opened, in_flight, "strict" if plan.goal.strict else "no")
             run.write(plan, stage, destination.path)

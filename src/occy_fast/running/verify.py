@@ -38,7 +38,7 @@ from occy_fast.planning.steps import is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
 from occy_fast.spec.encoding import Encoding
-from occy_fast.transports.archive.stream import ArchiveStream
+from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import Locator, parse_locator
 from occy_fast.transports.opening import check_access, open_source
 from occy_fast.words import format_count, format_size, printable
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from occy_fast.engine.layer_job import LayerProof, Scan
     from occy_fast.image.image import Contents, Leaf
     from occy_fast.spec.limits import Limits
+    from occy_fast.transports.base import StreamSource
 
 # What is worst first: wrong bytes, missing ones, then what could not be looked at.
 _WORST_FIRST = (4, 3, 11, 6, 5, 7, 1)
@@ -148,7 +149,7 @@ def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> 
     with open_source(where, call, lenient=lenient) as source:
         proofs: Proofs = NO_PROOFS
         try:
-            if isinstance(source, ArchiveStream):
+            if is_stream(source):
                 proofs = read_stream(source, call, strict=strict)
                 contents = source.contents(proofs)
             else:
@@ -175,7 +176,7 @@ def verify_contents(
     return VerifyReport(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
 
 
-def read_stream(source: ArchiveStream, call: Call, *, strict: bool) -> Proofs:
+def read_stream(source: StreamSource, call: Call, *, strict: bool) -> Proofs:
     """Read a stream to its end, and return by name what was found of everything that was not kept."""
     with InFlight(call) as in_flight:
         run = StreamRun(source, in_flight, "strict" if strict else "lenient")

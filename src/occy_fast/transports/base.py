@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 from occy_fast.closing import Closable
+from occy_fast.engine.layer_job import Proofs
 from occy_fast.engine.sinks import Sink, StreamSink
+from occy_fast.errors import OccyError
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents
 from occy_fast.image.loader_view import LoaderView
@@ -25,11 +28,82 @@ class Source(Closable, Protocol):
     def locator(self) -> str:
         """Return the locator as the caller wrote it."""
 
+    @property
+    def is_stream(self) -> bool:
+        """Return whether it is a StreamSource, which shows its images only once it has been read to its end."""
+
     def read(self) -> Contents:
         """Read the metadata of every image the locator selects; no layer is read but its first bytes."""
 
     def loader_view(self) -> LoaderView | None:
         """Return how a loader meets the images; None where there is nothing to load, as in a daemon's store."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBlob:
+    """What may be a layer, or is too large to be kept.
+
+    Attributes:
+        name: of the archive's member, clean.
+        kind: how it is encoded; "none" is a plain tar, "other" nothing that is known.
+        head: its first bytes.
+        buffers: all of them, once, and only until the next blob; each is good until the next is asked for.
+    """
+
+    name: str
+    size: int
+    kind: str
+    head: bytes
+    buffers: Iterator[memoryview]
+
+
+class StreamSource(Source, Protocol):
+    """A source that can be read only once, from its start to its end, and says last what its blobs are.
+
+    Use blobs to its end, then contents; read does both, and lets the blobs go.
+    """
+
+    def expected_diff_ids(self) -> tuple[Digest, ...]:
+        """Return the diff_ids the image is said to have, before any of it comes; none where nobody says.
+
+        Raises NotFound, TransportError.
+        """
+
+    def blobs(self) -> Iterator[StreamedBlob]:
+        """Yield what may be a layer; what a caller leaves of it is passed over. Small documents are kept on the way.
+
+        Raises:
+            NotFound: there is no such source.
+            InputError, TransportError: it cannot be read.
+            UsageError: standard input is a terminal.
+            TarError, CorruptStream, LimitError: the archive is broken, or ends early: also between two members.
+            Cancelled: the caller asked for it.
+        """
+
+    def contents(self, proofs: Proofs) -> Contents:
+        """Read what the documents say, once all has come by.
+
+        Args:
+            proofs: by name, what became of the blobs; without one, nobody knows more of it than its first bytes.
+        Raises what reading the same archive from a file does, and Unsupported where a document was not kept.
+        """
+
+    def loader_view(self, error: OccyError | None = None) -> LoaderView | None:
+        """Return how a loader meets what has come by, if that was to be asked for.
+
+        Before it has come, a file's compression is all there is to see, and of a pipe there is nothing: None.
+
+        Args:
+            error: what reading the blobs raised.
+        Raises:
+            LimitError, InputError: as reading the same archive from a file does.
+            Unsupported: a document was not kept, of which nobody can say then what a loader makes of it.
+        """
+
+
+def is_stream(source: Source) -> TypeGuard[StreamSource]:
+    """Tell whether a source is a StreamSource, for a type checker too."""
+    return source.is_stream
 
 
 class Stage(Closable, Protocol):

@@ -50,10 +50,10 @@ def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_load
         from occy_fast.transports.layout.source import OciLayoutSource
 
         return OciLayoutSource(locator, call.limits)
-    from occy_fast.transports.archive.stream import ArchiveStream, is_stream
+    from occy_fast.transports.archive.streamed import StreamedArchive, is_streamed
 
-    if is_stream(locator):
-        return ArchiveStream(locator, call, lenient=lenient, for_loaders=for_loaders)
+    if is_streamed(locator):
+        return StreamedArchive(locator, call, lenient=lenient, for_loaders=for_loaders)
     from occy_fast.transports.archive.file import ArchiveFile
 
     return ArchiveFile(locator, call, lenient=lenient)

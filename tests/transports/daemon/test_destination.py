@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import pickle
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from occy_fast.planning.steps import Copy, Skip
 from support.daemon_images import BRIEF, image_id, layout
 from support.fake_daemon import FAULTS, FakeDaemon, hang_up
 from support.image_builders import docker_archive, make_image, make_layer, sha256
+from support.piping import piped
 
 
 @pytest.mark.parametrize("transport", ["docker-daemon", "podman"])
@@ -80,8 +82,6 @@ def test_a_layer_that_is_gone_since_the_plan(daemon: FakeDaemon, tmp_path: Path)
 
 
 def test_an_archive_that_comes_by_once(daemon: FakeDaemon, tmp_path: Path) -> None:
-    import gzip
-
     image = make_image("a", "b", codec=["gzip", "zstd"])
     whole = tmp_path / "a.tar.gz"
     whole.write_bytes(gzip.compress(docker_archive(tmp_path / "a.tar", [image]).read_bytes()))
@@ -131,6 +131,26 @@ def test_what_fails_in_passing_is_tried_again(daemon: FakeDaemon, tmp_path: Path
     occy_fast.convert(source, "docker-daemon:app:1", access=Access(retries=2, retry_delay=0))
     assert daemon.names() == {"app:1": image_id(image)}
     assert daemon.requests.count("POST /images/load") == 4
+
+
+@pytest.mark.parametrize("piped_in", [False, True])
+def test_a_compressed_archive_can_be_read_again_and_a_pipe_cannot(
+    daemon: FakeDaemon, tmp_path: Path, piped_in: bool
+) -> None:
+    image, failures = make_image(), [hang_up]
+    daemon.faults.append(
+        lambda fake, asked: asked.path.endswith("/load") and bool(failures) and failures.pop()(fake, asked)
+    )
+    raw = gzip.compress(docker_archive(tmp_path / "a.tar", [image]).read_bytes())
+    (tmp_path / "a.tar.gz").write_bytes(raw)
+    access = Access(retries=2, retry_delay=0)
+    if piped_in:
+        with piped(tmp_path / "pipe", raw) as pipe, pytest.raises(DaemonError):
+            occy_fast.convert(str(pipe), "docker-daemon:app:1", access=access)
+        assert daemon.requests.count("POST /images/load") == 1
+    else:
+        occy_fast.convert(str(tmp_path / "a.tar.gz"), "docker-daemon:app:1", access=access)
+        assert daemon.names() == {"app:1": image_id(image)}
 
 
 def test_an_old_daemon(daemon: FakeDaemon, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from occy_fast.closing import Closing
 from occy_fast.errors import LimitError, TarError, UnsupportedFormat, read_errors
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 class ArchiveFile(Closing):
     """Reads images from an archive in a regular file, whose headers are scanned once, when somebody first asks."""
+
+    is_stream: Final = False
 
     def __init__(self, locator: Locator, call: Call, *, lenient: bool = False) -> None:
         """Open the file; the arguments are DockerArchiveReader's. Raises MissingFile, InputError, UnsupportedFormat."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from occy_fast.closing import Closing
 from occy_fast.errors import BadManifest, NotFound, UnsupportedFormat, unreadable
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 class OciLayoutSource(Closing):
     """Reads images from a layout."""
+
+    is_stream: Final = False
 
     def __init__(self, locator: Locator, limits: Limits) -> None:
         """Open the directory. Raises MissingFile, InputError, UnsupportedFormat."""
