@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOTDIR
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from occy_fast.errors.base import OccyError, shown, with_fields
 from occy_fast.errors.request import MissingFile
@@ -19,13 +19,21 @@ MORE_FILES: Final = "allow more open files (ulimit -n)"
 _NO_FILES: Final = frozenset({EMFILE, ENFILE})
 _UNMAPPED: Final = "failed to map segment"           # a library that a module needs, as the dynamic loader says it
 
+Side = Literal["source", "destination"]
+
 
 @with_fields
 class TransportError(OccyError):
-    """A registry or daemon failed; *status* is its answer's, *retryable* whether asking again can help."""
+    """A registry or daemon failed.
+
+    Attributes:
+        side: where it stands in what was asked for.
+        status: of its answer.
+        retryable: whether asking again can help.
+    """
 
     exit_code = 7
-    side: str
+    side: Side
     where: str
     status: int | None
     problem: str

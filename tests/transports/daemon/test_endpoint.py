@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from occy_fast import api
 from occy_fast.errors import DaemonError, Unsupported, UsageError
 from occy_fast.transports.daemon.endpoint import Endpoint, find_endpoint, parse_endpoint
+from support.image_builders import make_image, oci_layout
 
 
 @pytest.mark.parametrize(
@@ -47,17 +49,34 @@ def test_the_caller_goes_before_the_environment_and_that_before_the_usual_places
     usual.parent.mkdir()
     usual.touch()
     environ = {"DOCKER_HOST": "unix:///d", "CONTAINER_HOST": "unix:///c", "XDG_RUNTIME_DIR": str(tmp_path)}
-    assert find_endpoint("docker-daemon", "/own", environ).path == "/own"
-    assert find_endpoint("docker-daemon", None, environ).path == "/d"
-    assert find_endpoint("podman", None, environ).path == "/c"
+    assert find_endpoint("docker-daemon", "source", "/own", environ).path == "/own"
+    assert find_endpoint("docker-daemon", "source", None, environ).path == "/d"
+    assert find_endpoint("podman", "source", None, environ).path == "/c"
     environ["DOCKER_HOST"] = ""
     (tmp_path / "docker.sock").touch()
-    assert find_endpoint("docker-daemon", None, environ).path in ("/var/run/docker.sock", f"{tmp_path}/docker.sock")
+    usual = ("/var/run/docker.sock", f"{tmp_path}/docker.sock")
+    assert find_endpoint("docker-daemon", "source", None, environ).path in usual
 
 
 def test_no_socket_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.exists", lambda path: False)
     with pytest.raises(DaemonError) as caught:
-        find_endpoint("docker-daemon", None, {})
+        find_endpoint("docker-daemon", "source", None, {})
     assert "/var/run/docker.sock" in str(caught.value)
     assert "DOCKER_HOST" in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["unix://nowhere.sock", ""])
+def test_an_error_says_which_side_the_daemon_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr("occy_fast.transports.daemon.endpoint._usual_places", lambda engine, environ: ["/no/socket"])
+    monkeypatch.setenv("DOCKER_HOST", host)
+    layout = oci_layout(tmp_path / "in", [make_image("a")])
+    with pytest.raises(DaemonError) as read:
+        api.inspect("docker-daemon:app")
+    with pytest.raises(DaemonError) as written:
+        api.convert(f"oci:{layout}", "docker-daemon:app")
+    assert (read.value.side, written.value.side) == ("source", "destination")
+    assert ": source: " in str(read.value)
+    assert ": destination: " in str(written.value)

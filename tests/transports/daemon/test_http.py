@@ -53,8 +53,8 @@ def test_small_pieces_come_as_few(daemon: FakeDaemon) -> None:
         return True
 
     daemon.faults.append(dribble)
-    endpoint = find_endpoint("docker-daemon", daemon.path)
-    with DaemonClient(endpoint, "docker-daemon:app:1", 5.0) as client:
+    endpoint = find_endpoint("docker-daemon", "source", daemon.path)
+    with DaemonClient(endpoint, "source", "docker-daemon:app:1", 5.0) as client:
         came, buffers = b"", 0
         for buffer in client.open_save("app:1"):
             came += buffer

@@ -21,6 +21,7 @@ from occy_fast.words import printable
 if TYPE_CHECKING:
     import http.client
 
+    from occy_fast.errors import Side
     from occy_fast.transports.daemon.endpoint import Endpoint
 
 
@@ -80,17 +81,17 @@ class DaemonKind:
 class DaemonClient(Closing):
     """Asks one daemon; used by one thread at a time, and closed by leaving the context."""
 
-    def __init__(self, endpoint: Endpoint, where: str, timeout: float) -> None:
-        """Name the daemon; the first question connects. *where* is what errors call it."""
-        self.connection = DaemonConnection(endpoint, where, timeout)
+    def __init__(self, endpoint: Endpoint, side: Side, where: str, timeout: float) -> None:
+        """Name the daemon; the first question connects. *side* and *where* are what errors call it."""
+        self.connection = DaemonConnection(endpoint, side, where, timeout)
         self._where, self._timeout = where, timeout
         self._kind: DaemonKind | None = None
         self._prefix = ""
 
     def another(self, patience: float | None = None) -> DaemonClient:
         """Return a client of the same daemon with a connection of its own, and *patience* seconds if that is less."""
-        endpoint, timeout = self.connection.endpoint, self._timeout
-        client = DaemonClient(endpoint, self._where, timeout if patience is None else min(timeout, patience))
+        timeout = self._timeout if patience is None else min(self._timeout, patience)
+        client = DaemonClient(self.connection.endpoint, self.connection.side, self._where, timeout)
         client._kind, client._prefix = self._kind, self._prefix
         return client
 

@@ -24,7 +24,7 @@ class DaemonDestination:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
         self.locator = locator
         self.reference = locator.reference
-        self._endpoint = find_endpoint(locator.transport, access.socket)
+        self._endpoint = find_endpoint(locator.transport, "destination", access.socket)
         self._timeout = access.timeout
         self._client = self._open()
 
@@ -68,4 +68,4 @@ class DaemonDestination:
         return DaemonStage(self._open(), self.locator.text)
 
     def _open(self) -> DaemonClient:
-        return DaemonClient(self._endpoint, self.locator.text, self._timeout)
+        return DaemonClient(self._endpoint, "destination", self.locator.text, self._timeout)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from occy_fast.context.access import check_no_secret
-from occy_fast.errors import DaemonError, Unsupported, UsageError
+from occy_fast.errors import DaemonError, Side, Unsupported, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _VARIABLES = {"docker-daemon": "DOCKER_HOST", "podman": "CONTAINER_HOST"}
@@ -40,10 +40,13 @@ class Endpoint:
         return f"{'https' if self.tls else 'tcp'}://{host}:{self.port}"
 
 
-def find_endpoint(engine: str, socket: str | None, environ: Mapping[str, str] = os.environ) -> Endpoint:
+def find_endpoint(
+    engine: str, side: Side, socket: str | None, environ: Mapping[str, str] = os.environ
+) -> Endpoint:
     """Find where *engine* listens: "docker-daemon" or "podman".
 
     Args:
+        side: what its images are for whoever asks.
         socket: a path or URL that goes before all else.
         environ: DOCKER_HOST or CONTAINER_HOST, and what Docker's client reads for TLS: DOCKER_TLS_VERIFY and
             DOCKER_CERT_PATH.
@@ -61,7 +64,7 @@ def find_endpoint(engine: str, socket: str | None, environ: Mapping[str, str] = 
             return Endpoint(path=path)
     looked = " or ".join(places)
     problem = f"no socket at {looked}: is the daemon running? --socket or {_VARIABLES[engine]} names another"
-    raise DaemonError("daemon", engine, None, problem)
+    raise DaemonError(side, engine, None, problem)
 
 
 def parse_endpoint(text: str, environ: Mapping[str, str]) -> Endpoint:

@@ -24,6 +24,7 @@ from occy_fast.errors import Cancelled, DaemonError, exhausted
 from occy_fast.streams.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
+    from occy_fast.errors import Side
     from occy_fast.transports.daemon.endpoint import Endpoint
 
 MOST_ANSWER = 64 << 20
@@ -56,9 +57,9 @@ class _UnixConnection(HTTPConnection):
 class DaemonConnection(Closing):
     """One connection, used by one thread at a time; leaving the context closes it."""
 
-    def __init__(self, endpoint: Endpoint, where: str, timeout: float) -> None:
-        """Name the daemon; it is connected by the first request. *where* is what errors call it."""
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, side: Side, where: str, timeout: float) -> None:
+        """Name the daemon; it is connected by the first request. *side* and *where* are what errors call it."""
+        self.endpoint, self.side = endpoint, side
         self._where = f"{where} ({endpoint})"
         self._timeout = timeout
         self._connection: HTTPConnection | None = None
@@ -72,7 +73,7 @@ class DaemonConnection(Closing):
 
     def failure(self, problem: str, status: int | None = None, *, retryable: bool = False) -> DaemonError:
         """Make the error that says *problem* of this daemon."""
-        return DaemonError("daemon", self._where, status, problem, retryable)
+        return DaemonError(self.side, self._where, status, problem, retryable)
 
     def request(self, method: str, path: str, **query: str) -> tuple[int, dict[str, str], bytes]:
         """Send a request without body; return status, headers (names in lower case) and the whole answer.

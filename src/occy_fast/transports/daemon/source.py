@@ -37,9 +37,8 @@ class DaemonSource(Closing):
         self._kind, self._name = locator.transport, locator.reference
         self._written = locator.text.partition(":")[2]
         self._cancel = call.cancel
-        self._client = DaemonClient(
-            find_endpoint(locator.transport, call.access.socket), locator.text, call.access.timeout
-        )
+        endpoint = find_endpoint(locator.transport, "source", call.access.socket)
+        self._client = DaemonClient(endpoint, "source", locator.text, call.access.timeout)
         # the archive has the one image that was asked for, under the name it was asked for by, or none; it is not read
         # to its end, as dockerd removes a copy of the image first: 0.2 s for 1 GB
         self._stream = ArchiveStream(replace(locator, reference=None), call, self._open_tar, to_end=False)
