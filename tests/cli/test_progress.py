@@ -38,7 +38,7 @@ class GoneTerminal(Terminal):
         raise OSError(5, "Input/output error")
 
 
-def snapshot(*states: tuple[str, str, int]) -> Any:
+def snapshot(*states: tuple[str, str, int], phase: str = "layers", waits_for: tuple[str, ...] = ()) -> Any:
     """Build what the library reports: for each layer its kind, its state, and the bytes read of 10 MB."""
     layers = tuple(
         SimpleNamespace(
@@ -50,7 +50,8 @@ def snapshot(*states: tuple[str, str, int]) -> Any:
         )
         for number, (kind, state, source) in enumerate(states)
     )
-    return SimpleNamespace(layers=layers, source=sum(s[2] for s in states), total=10_000_000 * len(layers))
+    read, total = sum(state[2] for state in states), 10_000_000 * len(layers)
+    return SimpleNamespace(layers=layers, source=read, total=total, phase=phase, waits_for=waits_for)
 
 
 @pytest.fixture
@@ -156,24 +157,31 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "phase", "told"),
     [
-        ("docker-daemon:app:1", "waiting for docker-daemon:app:1"),
-        ("app.tar", "reading app.tar"),
-        ("-", "reading standard input"),
-        ("docker-archive:-", "reading standard input"),
-        ("a\x1b[2Jb.tar", "reading a\\x1b[2Jb.tar"),
+        ("docker-daemon:app:1", snapshot(phase="connect", waits_for=("source",)), "waiting for docker-daemon:app:1"),
+        ("app.tar", None, "reading app.tar"),
+        ("app.tar", snapshot(phase="probe"), "reading app.tar"),
+        ("-", snapshot(phase="read", waits_for=("source",)), "reading standard input"),
+        ("docker-archive:-", snapshot(phase="read", waits_for=("source",)), "reading standard input"),
+        ("a\x1b[2Jb.tar", None, "reading a\\x1b[2Jb.tar"),
     ],
 )
 def test_what_is_waited_for_is_told(
-    at_once: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str, told: str
+    at_once: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    phase: Any,
+    told: str,
 ) -> None:
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with nothing_left(), Watch(OutputMode(), source) as watch:
-        wait_for(lambda: told in terminal.getvalue())
         assert watch.callback is not None
-        watch.callback(snapshot())
+        if phase is not None:
+            watch.callback(phase)
+        wait_for(lambda: told in terminal.getvalue())
         before = terminal.getvalue()
         watch.callback(snapshot(("copy", "running", 5_000_000)))
         assert "5.0/10.0 MB" in terminal.getvalue()[len(before) :]
@@ -193,7 +201,7 @@ def test_what_is_waited_for_is_told(
         ("convert docker-daemon:app:1 oci:{}/out", "/get", "waiting for docker-daemon:app:1"),
         ("convert docker-daemon:app:1 oci:{}/out --dry-run", "app:1/json", "waiting for docker-daemon:app:1"),
         ("convert {}/a.tar docker-daemon:b:1", "/info", "waiting for docker-daemon:b:1"),
-        ("convert docker-daemon:app:1 docker-daemon:b:1", "/get", "docker-daemon:app:1 and docker-daemon:b:1"),
+        ("convert docker-daemon:app:1 docker-daemon:b:1", "/get", "waiting for docker-daemon:app:1"),
     ],
 )
 def test_every_command_tells_whom_it_waits_for(
@@ -227,7 +235,9 @@ def test_of_a_pipe_one_line_is_never_redrawn(
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with Watch(OutputMode(), source.format(tmp_path), *destination):
+    with Watch(OutputMode(), source.format(tmp_path), *destination) as watch:
+        assert watch.callback is not None
+        watch.callback(snapshot(phase="read", waits_for=("source",)))
         wait_for(lambda: terminal.getvalue() != "")
         time.sleep(0.1)                                  # ten times longer than from one picture to the next
     assert terminal.getvalue().startswith("reading ")
@@ -247,31 +257,40 @@ def test_nothing_is_told_of_what_is_there_soon(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("locators", "told"),
+    ("locators", "phase", "waits_for", "told"),
     [
-        (("docker-daemon:app:1",), "waiting for docker-daemon:app:1"),
-        (("a.tar", "podman:b:2"), "waiting for podman:b:2"),
-        (("docker-daemon:app:1", "podman:b:2"), "waiting for docker-daemon:app:1 and podman:b:2"),
-        (("-", "oci:out"), "waiting for standard input"),
-        (("-", "podman:b:2"), "waiting for standard input and podman:b:2"),
-        (("a.tar", "docker-archive:-"), "writing standard output"),
-        (("a.tar", "oci:out"), "writing oci:out"),
-        (("a.tar",), "reading a.tar"),
+        (("docker-daemon:app:1",), "layers", ("source",), "waiting for docker-daemon:app:1"),
+        (("a.tar", "podman:b:2"), "publish", ("destination",), "waiting for podman:b:2"),
+        (("-", "podman:b:2"), "layers", ("source", "destination"), "waiting for standard input and podman:b:2"),
+        (("-", "oci:out"), "layers", ("source",), "waiting for standard input"),
+        (("a.tar", "docker-archive:-"), "layers", (), "writing standard output"),
+        (("a.tar", "oci:out"), "publish", (), "writing oci:out"),
+        (("a.tar", "oci:out"), "read", (), "reading a.tar"),
+        (("a.tar",), "layers", (), "reading a.tar"),
     ],
 )
 def test_a_silence_is_told(
-    at_once: None, monkeypatch: pytest.MonkeyPatch, locators: tuple[str, ...], told: str
+    at_once: None,
+    monkeypatch: pytest.MonkeyPatch,
+    locators: tuple[str, ...],
+    phase: str,
+    waits_for: tuple[str, ...],
+    told: str,
 ) -> None:
     """A daemon may take longer to unpack what it has than it took to get it."""
     monkeypatch.setattr(module, "_SILENT", 0.05)
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+
+    def report(done: int) -> Any:
+        return snapshot(("copy", "done", 10_000_000), ("copy", "running", done), phase=phase, waits_for=waits_for)
+
     with nothing_left(), Watch(OutputMode(), *locators) as watch:
         assert watch.callback is not None
         for _ in range(2):
-            watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 5_000_000)))
+            watch.callback(report(5_000_000))
             before = len(terminal.getvalue())
             wait_for(lambda start=before: f"{told}, " in terminal.getvalue()[start:])  # type: ignore[misc]
-            watch.callback(snapshot(("copy", "done", 10_000_000), ("copy", "running", 6_000_000)))
+            watch.callback(report(6_000_000))
             assert "1 of 2 layers" in terminal.getvalue()[before:]
 
 
@@ -282,7 +301,7 @@ def test_a_silence_after_layers_that_were_quick(at_once: None, monkeypatch: pyte
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     with nothing_left(), Watch(OutputMode(), "a.tar", "podman:b:2") as watch:
         assert watch.callback is not None
-        watch.callback(snapshot(("copy", "done", 10_000_000)))
+        watch.callback(snapshot(("copy", "done", 10_000_000), phase="publish", waits_for=("destination",)))
         wait_for(lambda: "waiting for podman:b:2" in terminal.getvalue())
     assert "layers" not in terminal.getvalue()
 

@@ -190,8 +190,8 @@ def convert(
     from occy_fast.transports.locator import STREAM, parse_locator
 
     aside = parse_locator(destination).path == STREAM
-    with Watch(mode, source, destination):          # layers of old archives are hashed for the plan
-        plan = api.plan(source, destination, workers=workers, access=access, **words)
+    with Watch(mode, source, destination) as watch:  # layers of old archives are hashed for the plan
+        plan = api.plan(source, destination, workers=workers, access=access, progress=watch.callback, **words)
     if dry_run:
         if mode.json:
             print_json(plan.to_json(), aside=aside)

@@ -42,8 +42,8 @@ def inspect(*, source: str, access: Access, mode: OutputMode) -> int:
     from occy_fast import api
     from occy_fast.cli.progress import Watch
 
-    with Watch(mode, source):
-        report = api.inspect(source, access=access)
+    with Watch(mode, source) as watch:
+        report = api.inspect(source, access=access, progress=watch.callback)
     if mode.json:
         print_json(report.to_json())
     elif mode.quiet:

@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.cli.output import OutputMode, print_note
-from occy_fast.transports.locator import DAEMONS, STREAM, is_pipe, parse_locator
+from occy_fast.transports.locator import STREAM, parse_locator
 from occy_fast.words import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import ProgressColumn, TaskID
 
-    from occy_fast.context.progress import LayerProgress, Progress
-    from occy_fast.transports.locator import Locator
+    from occy_fast.context.progress import LayerProgress, Party, Progress
+    from occy_fast.image.image import Layer
 
 _SOON = 0.4  # seconds: what is done by then needs no bars
 _QUIET = 2.0  # seconds from the begin, without a layer from a pipe: a person may wonder by then
@@ -38,14 +38,15 @@ class Watch:
     else, so that it takes the interpreter from nobody who needs it.
     """
 
-    def __init__(self, mode: OutputMode, *locators: str) -> None:
-        """Watch what is done with *locators*: a source, and where it goes."""
+    def __init__(self, mode: OutputMode, source: str, destination: str = "") -> None:
+        """Watch what is done with *source*, and where it goes, if anywhere."""
         self.callback: Callable[[Progress], None] | None = None
         self._ticker: threading.Thread | None = None
         if not mode.quiet and _is_terminal():
             self.callback = self._show
             self._ticker = threading.Thread(target=self._tick, name="occy-fast progress", daemon=True)
-        self._locators = tuple(map(parse_locator, locators))
+        self._names: dict[Party, str] = {"source": _name(source, "input"), "destination": _name(destination, "output")}
+        self._last: Progress | None = None           # what the library said last
         self._lock = threading.Lock()                # of what is drawn
         self._over = threading.Event()
         self._spinner: Bars | None = None
@@ -53,6 +54,7 @@ class Watch:
         self._bars: Bars | None = None
         self._total: TaskID | None = None
         self._tasks: list[TaskID] = []
+        self._watched: list[tuple[str, Layer]] = []  # what each of them shows
         self._finished: set[TaskID] = set()
         self._started = self._shown = time.monotonic()
         self._reported: float | None = None
@@ -75,7 +77,8 @@ class Watch:
                 _stop(self._bars)
 
     def _show(self, progress: Progress) -> None:
-        if not progress.layers:                      # of an archive that comes by, nobody knows any at its begin
+        self._last = progress
+        if not progress.layers:                      # of a stream, nobody knows any before they come
             return
         now = time.monotonic()
         with self._lock:
@@ -103,11 +106,11 @@ class Watch:
 
     def _tell_silence(self, now: float) -> None:
         """Say what is waited for, if the library has not reported for too long."""
-        if self._reported is None and is_pipe(self._locators[0]):
+        if self._reported is None and self._reads_a_pipe():
             # sudo may ask for a password at the other end: one line, and nothing is redrawn
             if now - self._started >= _QUIET and not self._note_printed:
                 self._note_printed = True
-                print_note(f"reading {_name(self._locators[0])}")
+                print_note(f"reading {self._names['source']}")
             return
         silence = now - (self._started if self._reported is None else self._reported)
         if silence < (_SOON if self._reported is None else _SILENT):
@@ -119,17 +122,17 @@ class Watch:
             self._bars.update(self._total, description=f"{self._awaited()}, {silence:.0f} s")
             self._bars.refresh()
 
+    def _reads_a_pipe(self) -> bool:
+        return self._last is not None and self._last.phase == "read" and "source" in self._last.waits_for
+
     def _awaited(self) -> str:
-        """Say who is waited for: what others give or take, else what is read at the begin, and written at the end."""
-        source, *rest = self._locators
-        others = [place for place in self._locators if place.transport in DAEMONS]
-        if is_pipe(source):
-            others.insert(0, source)
-        if others:
-            return f"waiting for {' and '.join(map(_name, others))}"
-        if rest and self._reported is not None:
-            return f"writing {'standard output' if rest[0].path == STREAM else _name(rest[0])}"
-        return f"reading {_name(source)}"
+        """Say who is waited for: what others give or take, else what is read first, and written last."""
+        last = self._last
+        if last is not None and last.waits_for:
+            return f"waiting for {' and '.join(self._names[party] for party in last.waits_for)}"
+        if last is not None and last.phase in ("layers", "documents", "publish") and self._names["destination"]:
+            return f"writing {self._names['destination']}"
+        return f"reading {self._names['source']}"
 
     def _spin(self) -> None:
         if self._spinner is None:
@@ -142,8 +145,9 @@ class Watch:
             self._spinner = Bars(
                 *columns, console=console, auto_refresh=False, transient=True, redirect_stdout=False
             )
-            self._spinner.add_task(self._awaited(), total=None)
+            self._spinner.add_task("", total=None)
             self._spinner.start()
+        self._spinner.update(self._spinner.task_ids[0], description=self._awaited())
         self._spinner.refresh()
 
     def _end_spinner(self) -> None:
@@ -173,10 +177,12 @@ class Watch:
         assert bars is not None
         assert self._total is not None
         all_fit = len(progress.layers) + 2 <= bars.console.height
-        if len(progress.layers) < len(self._tasks):  # a retry begins again; an archive has more than one of its images
+        watched = [(state.kind, state.layer) for state in progress.layers]
+        if watched[: len(self._watched)] != self._watched:  # a retry starts again; what was read to plan, is written
             for task in self._tasks:
                 bars.remove_task(task)
             self._tasks, self._finished = [], set()
+        self._watched = watched
         self._tasks += [                             # of an archive in a pipe, nobody knows how many will come
             bars.add_task(f"{state.kind} {_label(state)}", total=max(state.layer.size, 1), visible=False)
             for state in progress.layers[len(self._tasks) :]
@@ -204,8 +210,9 @@ def _stop(drawn: Bars | None) -> None:
             drawn.stop()
 
 
-def _name(place: Locator) -> str:
-    return "standard input" if place.path == STREAM else printable(place.text)
+def _name(text: str, pipe: str) -> str:
+    """Return what to call an end of the work; *pipe* is which of the standard streams it would be."""
+    return f"standard {pipe}" if text and parse_locator(text).path == STREAM else printable(text)
 
 
 def _columns(width: int) -> list[ProgressColumn]:

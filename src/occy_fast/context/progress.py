@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "done"]
 
+Phase = Literal["connect", "read", "probe", "layers", "documents", "publish"]
+"""What a call is at: reaching a daemon or registry, reading documents, asking what is there already, moving layers,
+writing documents, and giving the result its name."""
+
+Party = Literal["source", "destination"]
+
 
 @dataclass(frozen=True, slots=True)
 class LayerProgress:
@@ -31,9 +37,15 @@ class LayerProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far all layers are, each distinct one once."""
+    """How far all layers are, each distinct one once; a report of a new phase repeats what was last said of them.
+
+    Attributes:
+        waits_for: who gives or takes at a pace of their own: a pipe, a daemon.
+    """
 
     layers: tuple[LayerProgress, ...]
+    phase: Phase = "layers"
+    waits_for: tuple[Party, ...] = ()
 
     @property
     def source(self) -> int:
@@ -55,13 +67,23 @@ class Reporter:
     def __init__(self, callback: ProgressCallback | None) -> None:
         """Call *callback* with each Progress; None where nobody watches."""
         self._callback = callback
+        self._last = Progress((), "read")
 
     @property
     def is_watched(self) -> bool:
         """Tell whether anybody wants to know, and the states of layers are worth collecting."""
         return self._callback is not None
 
+    def phase(self, phase: Phase, *waits_for: Party) -> None:
+        """Tell what comes next, and who is waited for in it."""
+        if (phase, waits_for) != (self._last.phase, self._last.waits_for) or not self._last.layers:
+            self._tell(Progress(self._last.layers, phase, waits_for))
+
     def layers(self, layers: tuple[LayerProgress, ...]) -> None:
-        """Tell how far each layer is."""
+        """Tell how far each layer is, in the phase that was told last."""
+        self._tell(Progress(layers, self._last.phase, self._last.waits_for))
+
+    def _tell(self, progress: Progress) -> None:
+        self._last = progress
         if self._callback is not None:
-            self._callback(Progress(layers))
+            self._callback(progress)

@@ -36,19 +36,18 @@ class InFlight(Closing):
 
     Earlier ones go first, so waiting for the oldest keeps every worker busy. Leaving the context joins the workers, and
     then drops what has not ended: nothing reads or writes any more by then.
+
+    Attributes:
+        call: whose workers they are.
     """
 
     def __init__(self, call: Call, layers: Iterable[tuple[Layer, str]] = ()) -> None:
         """Watch *layers*, each with the name of what is done to it, by their positions."""
-        self._call = call
+        self.call = call
         self._layers = list(layers)
         self._pool = WorkerPool(call.workers)
         self._active: deque[_Flight] = deque()
         self._done: dict[int, tuple[int, int]] = {}
-
-    def check_cancelled(self) -> None:
-        """Raise Cancelled if the caller asked for it."""
-        self._call.check_cancelled()
 
     def watch(self, layer: Layer, kind: str) -> int:
         """Watch one more layer, and return its position."""
@@ -71,7 +70,7 @@ class InFlight(Closing):
         Raises:
             OccyError: it cannot be started; *failed* is not told. Also what earlier ones come to.
         """
-        started = StartedJob(job, self._pool, self._call.limits)
+        started = StartedJob(job, self._pool, self.call.limits)
         self._done.pop(position, None)
         self._active.append(_Flight(position, started, done, failed))
         while len(self._active) >= MOST:
@@ -80,7 +79,7 @@ class InFlight(Closing):
     def wait_fed(self) -> None:
         """Wait until the job started last has taken all of its source."""
         if self._active:
-            self._active[-1].started.run.hand_over(self._watch, self._call.cancel.is_set)
+            self._active[-1].started.run.hand_over(self._watch, self.call.cancel.is_set)
 
     def finish(self, position: int, size: int = 0, written: int = 0) -> None:
         """Count a layer as done, of which nothing is to be read."""
@@ -90,14 +89,14 @@ class InFlight(Closing):
         """Wait until nothing is in flight."""
         while self._active:
             self._end_oldest()
-        self._call.check_cancelled()
+        self.call.check_cancelled()
         self._report()
 
     def _end_oldest(self) -> None:
         oldest = self._active[0]
-        self._call.check_cancelled()
+        self.call.check_cancelled()
         try:
-            proof = oldest.started.finish(oldest.started.run.wait(self._watch, self._call.cancel.is_set))
+            proof = oldest.started.finish(oldest.started.run.wait(self._watch, self.call.cancel.is_set))
             oldest.done(proof)
             self.finish(oldest.position, proof.size_in, proof.size_out)
         except Cancelled:
@@ -122,7 +121,7 @@ class InFlight(Closing):
         self._report()
 
     def _report(self) -> None:
-        if not self._call.report.is_watched:
+        if not self.call.report.is_watched:
             return
         running = {flight.position: flight.started.run.counters for flight in self._active}
         states = []
@@ -135,7 +134,7 @@ class InFlight(Closing):
                 states.append(LayerProgress(layer, kind, "running", counters.source, counters.output))
             else:
                 states.append(LayerProgress(layer, kind, "waiting", 0, 0))
-        self._call.report.layers(tuple(states))
+        self.call.report.layers(tuple(states))
 
     def close(self) -> None:
         """Join the workers, and drop what has not ended."""

@@ -72,7 +72,7 @@ def execute(
     def attempt() -> ConvertResult:
         with open_destination(destination, plan.goal.archive_layout, call).stage() as stage:
             outcomes = run_steps(plan, stage, destination, call)
-            return publish(plan, stage, outcomes, call.limits, began)
+            return publish(plan, stage, outcomes, call, began)
 
     return call.retrying(attempt)
 

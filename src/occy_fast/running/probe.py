@@ -58,6 +58,7 @@ def probe(
         expected_diff_ids: of layers that are not among the contents yet.
     Raises UsageError, DaemonError.
     """
+    call.report.phase("probe")
     layers = {layer.digest: layer for layer in _blobs(contents) if layer.digest is not None}
     present = destination.present({*layers, *expected_diff_ids})
     directory = nearest_directory(destination.locator)

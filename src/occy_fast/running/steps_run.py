@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from occy_fast.context.call import Call
+    from occy_fast.context.progress import Party
     from occy_fast.engine.layer_job import LayerProof
     from occy_fast.engine.sinks import Sink, StreamSink
     from occy_fast.image.image import Layer
     from occy_fast.image.publication import Publication, Published
-    from occy_fast.planning.plan import Plan
+    from occy_fast.planning.plan import Plan, StreamPlan
     from occy_fast.planning.steps import LayerStep
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
@@ -53,13 +54,21 @@ Outcomes = dict[WorkKey, LayerOutcome]
 def run_steps(plan: Plan, stage: Stage, destination: Locator, call: Call) -> Outcomes:
     """Stage what the plan's steps make at *destination*, and return what became of each different work."""
     watched: list[tuple[Layer, str]] = [(step.layer, step.kind) for step in plan.steps]
+    call.report.phase("layers", *takers(plan))
     with InFlight(call, watched) as in_flight:
         return _Execution(plan, stage, destination, in_flight).run()
 
 
-def publish(plan: Plan, stage: Stage, outcomes: Outcomes, limits: Limits, began: float) -> ConvertResult:
+def takers(plan: Plan | StreamPlan) -> tuple[Party, ...]:
+    """Return who takes what is written at a pace of their own."""
+    return ("destination",) if plan.writes == "one after another" else ()
+
+
+def publish(plan: Plan, stage: Stage, outcomes: Outcomes, call: Call, began: float) -> ConvertResult:
     """Make the plan's documents, publish all of it, and say what it came to since *began*."""
-    publication = rebuild(plan, lambda step: outcomes[step.work_key], lambda each: _config_bytes(each, limits))
+    call.report.phase("documents", *takers(plan))
+    publication = rebuild(plan, lambda step: outcomes[step.work_key], lambda each: _config_bytes(each, call.limits))
+    call.report.phase("publish", *takers(plan))
     stage.publish(publication)
     layers = tuple(
         replace(outcomes[step.work_key], step=step, size_in=step.layer.size)
@@ -97,7 +106,7 @@ class _Execution:
 
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
-            self._in_flight.check_cancelled()
+            self._in_flight.call.check_cancelled()
             alone = (self._plan.writes == "one of unknown size" and step.is_encoded) or (
                 self._plan.writes == "one after another" and step.kind == "copy"
             )

@@ -18,7 +18,7 @@ from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Skip, is_tar
 from occy_fast.running.probe import probe_passed
 from occy_fast.running.result import LayerOutcome
-from occy_fast.running.steps_run import publish, run_steps
+from occy_fast.running.steps_run import publish, run_steps, takers
 from occy_fast.spec.encoding import Encoding
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import Locator, is_pipe
@@ -27,6 +27,7 @@ from occy_fast.transports.opening import open_destination, open_source
 if TYPE_CHECKING:
 
     from occy_fast.context.call import Call
+    from occy_fast.context.progress import Party
     from occy_fast.engine.layer_job import LayerProof, Scan
     from occy_fast.engine.sinks import Sink
     from occy_fast.image.image import Contents
@@ -46,16 +47,17 @@ class StreamRun:
         rules: what was done with it; None where nothing was to be written.
     """
 
-    def __init__(self, source: StreamSource, in_flight: InFlight, scan: Scan) -> None:
-        """Read *source*, the headers of its tars as LayerJob.scan says."""
+    def __init__(self, source: StreamSource, in_flight: InFlight, scan: Scan, *takers: Party) -> None:
+        """Read *source*, the headers of its tars as LayerJob.scan says; *takers* are waited for as well."""
         self._source, self._in_flight, self._scan = source, in_flight, scan
+        self._waits_for: tuple[Party, ...] = (*(("source",) if source.is_awaited else ()), *takers)
         self.proofs: dict[str, LayerProof | OccyError] = {}
         self.rules: dict[str, Rule | None] = {}
 
     def read(self) -> None:
         """Read the archive to its end, and write nothing. Raises what StreamSource.blobs does."""
         for blob in self._source.blobs():
-            self._in_flight.check_cancelled()
+            self._in_flight.call.check_cancelled()
             self._start(blob, None, None, "")
         self._in_flight.wait_all()
 
@@ -66,7 +68,7 @@ class StreamRun:
         """
         is_held = plan.held()
         for blob in self._source.blobs():
-            self._in_flight.check_cancelled()
+            self._in_flight.call.check_cancelled()
             rule = plan.rule_for(blob.kind)
             if blob.kind == "none" and is_held(blob.name):
                 rule = Rule("none", "skip")
@@ -108,6 +110,8 @@ class StreamRun:
             output=destination,
             bounded_ratio=True,
         )
+        if not self.rules:
+            self._in_flight.call.report.phase("layers", *self._waits_for)
         self.rules[blob.name] = rule
         self._in_flight.start(
             self._in_flight.watch(job.layer, "verify" if rule is None else rule.act), job, done, failed
@@ -141,7 +145,7 @@ def _execute_once(
         if not is_stream(opened):
             raise PlanStale(plan.source, "it was a pipe, or compressed as a whole, and is a plain archive now")
         with InFlight(call) as in_flight:
-            run = StreamRun(opened, in_flight, "strict" if plan.goal.strict else "no")
+            run = StreamRun(opened, in_flight, "strict" if plan.goal.strict else "no", *takers(plan))
             run.write(plan, stage, destination.path)
         contents = opened.contents(run.proofs)
         final = replan(plan, contents, call.limits)
@@ -150,7 +154,7 @@ def _execute_once(
         kept = replace(final, steps=tuple(step for step in final.steps if step.work_key not in outcomes))
         if kept.steps:
             outcomes |= run_steps(kept, stage, destination, call)
-        return publish(final, stage, outcomes, call.limits, began)
+        return publish(final, stage, outcomes, call, began)
 
 
 def replan(plan: StreamPlan, contents: Contents, limits: Limits) -> Plan:

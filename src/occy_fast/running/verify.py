@@ -169,6 +169,7 @@ def verify_contents(
     check = _Verification(contents, strict, call.limits, proofs)
     check.look_at_documents()
     layers = check.distinct_layers()
+    call.report.phase("layers")
     with InFlight(call, [(layer, "verify") for layer in layers]) as in_flight:
         for position, layer in enumerate(layers):
             check.start(in_flight, position, layer, scan=True)

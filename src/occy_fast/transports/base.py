@@ -63,6 +63,10 @@ class StreamSource(Source, Protocol):
     Use blobs to its end, then contents; read does both, and lets the blobs go.
     """
 
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether it gives at a pace of somebody else's: a pipe, a daemon."""
+
     def expected_diff_ids(self) -> tuple[Digest, ...]:
         """Return the diff_ids the image is said to have, before any of it comes; none where nobody says.
 

@@ -109,7 +109,7 @@ def open_destination(locator: Locator, archive_layout: ArchiveLayout, call: Call
     if locator.transport in DAEMONS:
         from occy_fast.transports.daemon.destination import DaemonDestination
 
-        return DaemonDestination(locator, call.access)
+        return DaemonDestination(locator, call)
     if locator.transport == "oci":
         from occy_fast.transports.layout.destination import OciLayoutDestination
 

@@ -18,7 +18,7 @@ from occy_fast.streams.pipe import read_descriptor
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.stream import ArchiveStream
 from occy_fast.transports.archive.view import broken_view, loader_view
-from occy_fast.transports.locator import STREAM
+from occy_fast.transports.locator import STREAM, is_pipe
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
@@ -76,6 +76,10 @@ class StreamedArchive(Closing):
         self.codec = ""
         self._fd = -1
 
+    @property
+    def is_awaited(self) -> bool:
+        return is_pipe(self._wanted)
+
     def expected_diff_ids(self) -> tuple[Digest, ...]:
         """Return none: nobody says."""
         return ()
@@ -112,6 +116,8 @@ class StreamedArchive(Closing):
             self._fd = -1
 
     def _decoded(self) -> Generator[Buffer]:
+        if self.is_awaited:
+            self._call.report.phase("read", "source")
         buffers = self._buffers(self._open())
         with closing(buffers):
             head = b""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.daemon.client import READS_ZSTD, DaemonClient
 from occy_fast.transports.daemon.endpoint import find_endpoint
 from occy_fast.transports.daemon.stage import DaemonStage
 
 if TYPE_CHECKING:
+    from occy_fast.context.call import Call
     from occy_fast.image.blob import FileRegion
     from occy_fast.spec.digest import Digest
     from occy_fast.transports.locator import Locator
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 class DaemonDestination:
     """Loads images into a daemon."""
 
-    def __init__(self, locator: Locator, access: Access = USUAL_ACCESS) -> None:
+    def __init__(self, locator: Locator, call: Call) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
         self.locator = locator
         self.reference = locator.reference
-        self._endpoint = find_endpoint(locator.transport, "destination", access.socket)
-        self._timeout = access.timeout
+        self._endpoint = find_endpoint(locator.transport, "destination", call.access.socket)
+        self._call = call
         self._client = self._open()
 
     def capabilities(self) -> Capabilities:
         """Say what this daemon can load. Raises DaemonError, Unsupported."""
+        self._call.report.phase("connect", "destination")
         with self._client:
             kind = self._client.kind
         reads_zstd = kind.podman or kind.api >= READS_ZSTD
@@ -60,6 +61,7 @@ class DaemonDestination:
 
     def chains(self, stacks: Iterable[tuple[Digest, ...]]) -> frozenset[Digest]:
         """Find which chain_ids of *stacks* of diff_ids are there. Raises DaemonError, Unsupported."""
+        self._call.report.phase("connect", "destination")
         with self._client:
             return self._client.held_chains(stacks, (self.reference,) if self.reference else ())
 
@@ -68,4 +70,4 @@ class DaemonDestination:
         return DaemonStage(self._open(), self.locator.text)
 
     def _open(self) -> DaemonClient:
-        return DaemonClient(self._endpoint, "destination", self.locator.text, self._timeout)
+        return DaemonClient(self._endpoint, "destination", self.locator.text, self._call.access.timeout)

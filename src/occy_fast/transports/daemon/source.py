@@ -28,6 +28,7 @@ class DaemonSource(Closing):
     """Reads an image from a daemon in one pass, a StreamSource; what the daemon says of it is known before."""
 
     is_stream: Final = True
+    is_awaited: Final = True
 
     def __init__(self, locator: Locator, call: Call) -> None:
         """Find the daemon's address; it is asked nothing yet. Raises DaemonError, UsageError, Unsupported."""
@@ -36,7 +37,7 @@ class DaemonSource(Closing):
         self.locator = locator.text
         self._kind, self._name = locator.transport, locator.reference
         self._written = locator.text.partition(":")[2]
-        self._cancel = call.cancel
+        self._call = call
         endpoint = find_endpoint(locator.transport, "source", call.access.socket)
         self._client = DaemonClient(endpoint, "source", locator.text, call.access.timeout)
         # the archive has the one image that was asked for, under the name it was asked for by, or none; it is not read
@@ -73,6 +74,7 @@ class DaemonSource(Closing):
 
     def _resolve(self) -> None:
         """Find out what is asked for; where there is no such id, a daemon would call that a fault of its own."""
+        self._call.report.phase("connect", "source")
         self._name = self._client.resolve(self._name, self._written)
         if self._name.startswith("sha256:") and self._client.find(self._name) is None:
             raise NotFound(self.locator, f"image {self._name}")
@@ -80,4 +82,4 @@ class DaemonSource(Closing):
     def _open_tar(self) -> Generator[Buffer]:
         """Yield the archive, which no daemon compresses as a whole. Raises DaemonError, NotFound, Cancelled."""
         self._resolve()
-        yield from self._client.open_save(self._name, self._cancel)
+        yield from self._client.open_save(self._name, self._call.cancel)
