@@ -16,7 +16,7 @@ try:
             raise
         os.write(2, f"occy-fast: not enough {found.resource} to begin with\n".encode())
         os._exit(1)
-except MemoryError:
+except (MemoryError, SystemError):                   # CPython 3.11 loses some of the former: "without exception set"
     os.write(2, b"occy-fast: not enough memory to begin with\n")
     os._exit(1)
 
