@@ -47,7 +47,7 @@ def test_of_what_is_not_fatal_somebody_may_have_an_answer() -> None:
 
 
 def test_nothing_else_writes_the_name_of_a_rule() -> None:
-    names = {rule.id for rule in table()} - {"windows", "subject"}   # words for other things as well
+    names = {rule.id for rule in table()} - {"windows", "subject", "unreadable"}   # words for other things as well
     for path in PACKAGE.rglob("*.py"):
         if path != Path(rules.__file__):
             texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
