@@ -313,6 +313,33 @@ def test_public_names_resolve() -> None:
         assert inspect.getdoc(getattr(package, name)), f"occy_fast.{name} says nothing about itself"
 
 
+# Whose test has another name, by the beginnings of their paths.
+TESTED_BY = {
+    "kernels/pure/build_facts.py": "test_build.py",
+    "kernels/pure/": "kernels/",                     # both twins by the same tests
+    "errors/": "test_errors.py",                     # of one tree
+}
+
+
+def has_code(path: Path) -> bool:
+    """Tell whether *path* does anything: a table, a value of fields or a protocol has no test of its own."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return any(not isinstance(node.body[-1], ast.Expr) for node in functions)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_a_module_has_its_test_under_its_name(path: Path) -> None:
+    place = path.relative_to(PACKAGE)
+    if path.stem.startswith("__") or not has_code(path):
+        return
+    named = str(place.with_name(f"test_{place.name}"))
+    for begin, instead in TESTED_BY.items():
+        if str(place).startswith(begin):
+            named = f"{instead}test_{place.name}" if instead.endswith("/") else instead
+            break
+    assert (ROOT / "tests" / named).exists(), f"tests/{named} is not there"
+
+
 # Beside tests there are only what they share and programs: `make faults`, `make damage`, what a test runs by its path.
 TEST_FILE = re.compile(r"test_\w+\.py|conftest\.py|architecture_test\.py|support/\w+\.py")
 
