@@ -91,6 +91,7 @@ class StreamRun:
 
         def done(proof: LayerProof) -> None:
             self.proofs[blob.name] = proof
+            log.debug("%s: %s, %s", job.where, rule.act if rule else "read", proof.source_digest)
 
         def failed(error: OccyError, _: int) -> None:
             if isinstance(sink, StreamSink) or not isinstance(error, IntegrityError | LimitError):
