@@ -14,3 +14,4 @@ INSPECT: Final = 1
 VERIFY: Final = 1
 CHECK: Final = 1
 TARGETS: Final = 1
+COMPLETION: Final = 1

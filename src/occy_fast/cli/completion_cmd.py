@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from occy_fast import schema
 from occy_fast.cli.options import ExampleCommand, Word, output_options
 from occy_fast.cli.output import OutputMode, print_json, print_script
 
@@ -30,7 +31,7 @@ def completion(ctx: click.Context, *, shell: str, mode: OutputMode) -> int:
 
     script = completion_script(ctx.find_root().command, shell)
     if mode.json:
-        print_json({"schema": 1, "shell": shell, "script": script})
+        print_json({"schema": schema.COMPLETION, "shell": shell, "script": script})
     else:
         print_script(script)
     return 0
