@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from occy_fast.cli.daemon_options import reaching, repository_name
+from occy_fast.cli.build_names import repository_name
+from occy_fast.cli.daemon_options import reaching
 from occy_fast.cli.options import (
     LOCATOR,
     EncodingType,

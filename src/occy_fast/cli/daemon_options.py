@@ -1,10 +1,9 @@
-"""Options that say how a daemon is reached, and what a build's environment calls its images."""
+"""Options that say how a daemon is reached."""
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
@@ -12,9 +11,6 @@ import click
 from occy_fast.context.access import USUAL_ACCESS, Access
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-DEFAULT_REGISTRY, DEFAULT_REPOSITORY = "ghcr.io", "local/nanna-coder"
-"""What images are called where CONTAINER_REGISTRY and GITHUB_REPOSITORY say nothing, as in nanna-coder's own build."""
 
 
 def reaching(command: Function) -> Function:
@@ -60,14 +56,3 @@ def reaching(command: Function) -> Function:
         return command(*args, access=Access(socket, timeout, retries, retry_delay), **options)
 
     return with_access  # type: ignore[return-value]  # functools.wraps keeps the signature click reads
-
-
-def repository_name(name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return what a build on GitHub calls the image *name*: CONTAINER_REGISTRY/GITHUB_REPOSITORY/NAME.
-
-    A fork's build has its own in the environment. The repository is in lower case, as image references are; an empty
-    variable is one that is not set.
-    """
-    registry = environ.get("CONTAINER_REGISTRY") or DEFAULT_REGISTRY
-    repository = environ.get("GITHUB_REPOSITORY") or DEFAULT_REPOSITORY
-    return f"{registry}/{repository.lower()}/{name}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from occy_fast.cli.build_names import is_verbose
 from occy_fast.cli.failure import nearest_words, spelling
 from occy_fast.cli.output import OutputMode, print_lines
 from occy_fast.errors import UsageError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:  # generic since click 8.2, and only to type checkers
 else:
     _Type = click.ParamType
     _Choice = click.Choice
-
-_VERBOSE = "CONTAINER_LOAD_VERBOSE"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -195,7 +194,7 @@ def output_options(command: Function) -> Function:
     def with_output_mode(*args: Any, as_json: bool, quiet: bool, verbose: bool, **options: Any) -> Any:
         if quiet and verbose:
             raise UsageError("--quiet and --verbose exclude each other", "leave one of them out")
-        verbose = verbose or (not quiet and os.environ.get(_VERBOSE) == "true")
+        verbose = verbose or (not quiet and is_verbose())
         mode = OutputMode(as_json, quiet, verbose)
         from occy_fast.cli.logs import logged_to_stderr
 
