@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.image.saved_names import saved_names, v1_ids
+from occy_fast.image.saved_names import saved_names
+from occy_fast.image.v1 import v1_ids
 from occy_fast.spec.digest import Digest
 
 ARCHIVES = [

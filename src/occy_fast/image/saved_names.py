@@ -6,32 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from occy_fast.spec.config import chain_ids
+from occy_fast.image.v1 import v1_ids
 from occy_fast.spec.digest import Digest
 
-# What Docker 1.10 to 24 takes all layers but the top one for: a container's configuration with nothing in it.
-_NO_CONFIG: Final = (
-    '{"Hostname":"","Domainname":"","User":"","AttachStdin":false,"AttachStdout":false,"AttachStderr":false,'
-    '"Tty":false,"OpenStdin":false,"StdinOnce":false,"Env":null,"Cmd":null,"Image":"","Volumes":null,'
-    '"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null}'
-)
 _V1_DIRECTORY: Final = re.compile(r"([0-9a-f]{64})/layer\.tar")
 _NAMED_BY_DIFF_ID: Final = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.tar)?")
-
-
-def v1_ids(diff_ids: tuple[Digest, ...]) -> tuple[str, ...]:
-    """Return the directories of all layers but the top one, as Docker 1.10 to 24 saves them.
-
-    They are v1 image ids, which depend on nothing but the layers; the top one's depends on the whole config.
-    """
-    ids: list[str] = []
-    for chain in chain_ids(diff_ids[:-1]):
-        parent = f',"parent":"sha256:{ids[-1]}"' if ids else ""
-        document = (
-            f'{{"container_config":{_NO_CONFIG},"created":"1970-01-01T00:00:00Z","layer_id":"{chain}"{parent}}}'
-        )
-        ids.append(Digest.sha256(document.encode()).hex)
-    return tuple(ids)
 
 
 def saved_names(diff_ids: tuple[Digest, ...]) -> Callable[[str], Digest | None]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from occy_fast.errors import BadManifest
+from occy_fast.image.go_json import format_go_json, join_go_object, split_go_object
+from occy_fast.image.v1_image import V1Image, read_v1_image
+from occy_fast.spec.config import chain_ids
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.go_json import format_go_json, join_go_object, split_go_object
 from occy_fast.spec.json import parse_again, parse_json
 from occy_fast.spec.limits import Limits
-from occy_fast.spec.v1_image import V1Image, read_v1_image
 
 _NOT_IN_A_CONFIG: Final = ("id", "parent", "Size", "parent_id", "layer_id", "throwaway")
 _KEPT_AS_WRITTEN_FROM: Final = (1, 8, 3)
@@ -88,11 +89,22 @@ class V1Layer:
     json: bytes
 
 
+def v1_ids(diff_ids: Sequence[Digest]) -> tuple[str, ...]:
+    """Return the ids of all v1 images but the top one, the lowest first, as Docker 1.10 to 24 save them.
+
+    They depend on nothing but the layers; the top one's depends on the whole config.
+    """
+    ids: list[str] = []
+    members = _below()
+    for chain_id in chain_ids(diff_ids[:-1]):
+        ids.append(_id_of(members, chain_id, ids[-1] if ids else ""))
+    return tuple(ids)
+
+
 def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> tuple[V1Layer, ...]:
     """Return the chain of v1 images that `docker save` of 20.10 makes of a config, the lowest layer first.
 
-    The ids are a pure function of the config: of all but the top one, of its diff_ids alone.
-    (moby, image/tarexport/save.go, image/v1/imagev1.go)
+    The ids are a pure function of the config.  (moby, image/tarexport/save.go, image/v1/imagev1.go)
 
     Args:
         raw: a config that was read before, within whatever limits.
@@ -101,13 +113,13 @@ def chain_of_config(raw: bytes, diff_ids: Sequence[Digest], where: str = "") -> 
     """
     document: Mapping[str, Any] = parse_again(raw)
     own = _without(read_v1_image(document, where), "id", "parent")
-    below = _without(read_v1_image(_EPOCH, where))
     layers: list[V1Layer] = []
-    chain_id = parent = ""
-    for number, diff_id in enumerate(diff_ids, 1):
-        members = own if number == len(diff_ids) else below
-        chain_id = _next_chain_id(chain_id, diff_id)
-        found = _id_of(members, chain_id, parent)
+    ids = v1_ids(diff_ids)
+    if diff_ids:
+        ids += (_id_of(own, chain_ids(diff_ids)[-1], ids[-1] if ids else ""),)
+    below, parent = _below(), ""
+    for number, found in enumerate(ids, 1):
+        members = own if number == len(ids) else below
         written = {"id": format_go_json(found)}
         if parent:
             written["parent"] = format_go_json(parent)
@@ -129,9 +141,8 @@ def is_saved_chain(chain: Sequence[tuple[str, V1Image]], diff_ids: Sequence[Dige
     Args:
         chain: ids and v1 images, the lowest first, and *diff_ids* their layers'.
     """
-    chain_id = parent = ""
-    for (id_, image), diff_id in zip(chain, diff_ids, strict=True):
-        chain_id = _next_chain_id(chain_id, diff_id)
+    parent = ""
+    for (id_, image), chain_id in zip(chain, chain_ids(diff_ids), strict=True):
         members = _without(image, "id", "parent")
         # `os` is written below the top one too, and is no part of those ids
         if id_ in {_id_of(members, chain_id, parent), _id_of(_without(image, "id", "parent", "os"), chain_id, parent)}:
@@ -140,12 +151,13 @@ def is_saved_chain(chain: Sequence[tuple[str, V1Image]], diff_ids: Sequence[Dige
     return False
 
 
-def _next_chain_id(chain_id: str, diff_id: Digest) -> str:
-    return str(Digest.sha256(f"{chain_id} {diff_id}".encode())) if chain_id else str(diff_id)
+def _below() -> dict[str, str]:
+    """Return what Docker takes every layer but the top one for: an image with nothing in it, of the year 1970."""
+    return _without(read_v1_image(_EPOCH, ""))
 
 
-def _id_of(members: dict[str, str], chain_id: str, parent: str) -> str:
-    named = {**members, "layer_id": format_go_json(chain_id)}
+def _id_of(members: dict[str, str], chain_id: Digest, parent: str) -> str:
+    named = {**members, "layer_id": format_go_json(str(chain_id))}
     if parent:
         named["parent"] = format_go_json(f"sha256:{parent}")
     return hashlib.sha256(join_go_object(named).encode("utf-8")).hexdigest()

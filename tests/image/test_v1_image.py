@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from occy_fast.errors import BadManifest
-from occy_fast.spec.v1_image import read_v1_image
+from occy_fast.image.v1_image import read_v1_image
 
 
 def test_names_in_any_case_and_null_is_as_if_it_were_not_there() -> None:

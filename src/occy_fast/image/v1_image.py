@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from occy_fast.errors import BadManifest
-from occy_fast.spec.go_json import format_go_json
+from occy_fast.image.go_json import format_go_json
 from occy_fast.spec.go_time import A_TIME, GO_ZERO_TIME, rewrite_time
 
 _INT64: Final = range(-(1 << 63), 1 << 63)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occy_fast.spec.go_json import format_go_json, join_go_object, split_go_object
+from occy_fast.image.go_json import format_go_json, join_go_object, split_go_object
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 values = st.recursive(
