@@ -201,6 +201,42 @@ def test_every_native_kernel_is_in_the_table() -> None:
     assert sorted(kernels.KERNELS) == NATIVE
 
 
+# What both twins of a kernel offer, and tests alone ask for: the parts that vectors of other projects are about.
+OF_KERNELS = {"parse_number", "parse_time", "JOBS"}
+
+
+def test_nothing_is_kept_that_nothing_uses() -> None:
+    """A name at the top of a module is used somewhere in src besides its own body, or is in the table of public names.
+
+    What only tests use belongs to them.
+    """
+    defined: dict[str, str] = {}
+    used: set[str] = set(OF_KERNELS)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names = {target.id for target in targets if isinstance(target, ast.Name)}
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names = {node.name}
+            defined |= dict.fromkeys(names, f"{path.relative_to(PACKAGE)}")
+            if names != {"__all__"} or path.parent == PACKAGE:
+                used |= set(words_in(node)) - names
+    unused = sorted(f"{place}: {name}" for name, place in defined.items() if name not in used)
+    assert not [name for name in unused if not re.search(": __", name)]
+
+
+def words_in(node: ast.AST) -> Iterator[str]:
+    """Yield every name, attribute and word of a string in *node*, docstrings and what is only imported aside."""
+    prose = {id(inner.value) for inner in ast.walk(node) if isinstance(inner, ast.Expr)}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+            yield inner.id
+        elif isinstance(inner, ast.Attribute):
+            yield inner.attr
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and id(inner) not in prose:
+            yield from re.findall(r"\w+", inner.value)
+
+
 # Larger than the rest, with the reason.
 LARGE_MODULES: dict[str, str] = {}
 LONG_FUNCTIONS = {

@@ -6,18 +6,34 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import BadDescriptor, BadDigest, DigestMismatch, IntegrityError, SizeMismatch
-from occy_fast.spec.descriptor import Descriptor, parse_descriptor, sorted_pairs
+from occy_fast.spec.descriptor import (
+    Descriptor,
+    DescriptorShape,
+    check_descriptor_spelling,
+    plain_words,
+    sorted_pairs,
+)
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import LIMITS
 from support.descriptor_strategies import descriptors, texts
 
 PLAIN: dict[str, Any] = {"mediaType": "a/b", "digest": f"sha256:{'0' * 64}", "size": 1}
+
+
+def parse_descriptor(fields: object, where: str) -> Descriptor:
+    """Do what a manifest does with each descriptor in it."""
+    check_descriptor_spelling(fields, where)
+    try:
+        return msgspec.convert(fields, DescriptorShape).value(where)
+    except msgspec.ValidationError as error:
+        raise BadDescriptor(where, plain_words(error)) from None
 
 
 @given(descriptors)

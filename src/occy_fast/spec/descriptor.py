@@ -138,19 +138,6 @@ class DescriptorShape(msgspec.Struct, rename="camel"):
         )
 
 
-def parse_descriptor(fields: object, where: str) -> Descriptor:
-    """Make a descriptor of a JSON object.
-
-    Raises:
-        BadDescriptor, BadDigest, DigestMismatch, SizeMismatch: the object breaks the specification.
-    """
-    check_descriptor_spelling(fields, where)
-    try:
-        return msgspec.convert(fields, DescriptorShape).value(where)
-    except msgspec.ValidationError as error:
-        raise BadDescriptor(where, plain_words(error)) from None
-
-
 def check_descriptor_spelling(fields: object, where: str) -> None:
     """Refuse a descriptor with a field in another spelling, as `check_spelling` does."""
     check_spelling(fields, DescriptorShape, where, BadDescriptor)

@@ -116,10 +116,6 @@ class Stage(Closable, Protocol):
     Its methods may be called from several threads.
     """
 
-    @property
-    def concurrent_unknown(self) -> bool:
-        """Return whether several Sinks of unknown size may be open at the same time."""
-
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Tell whether the blob need not be written: staged before, or at the destination already.
 

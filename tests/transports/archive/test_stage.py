@@ -146,7 +146,6 @@ def test_golden_bytes(tmp_path: Path) -> None:
 
 def test_while_a_blob_of_unknown_size_is_open_no_other_is_opened(tmp_path: Path) -> None:
     with stage(tmp_path / "a.tar") as opened:
-        assert not opened.concurrent_unknown
         sink = opened.open_blob(None)
         with pytest.raises(RuntimeError, match="unknown size"):
             opened.open_blob(10)

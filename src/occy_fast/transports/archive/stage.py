@@ -109,7 +109,6 @@ class ArchiveStage(Closing, ABC):
         directories: entries in front of everything.
     """
 
-    concurrent_unknown = False
     holds: ClassVar[str]
     directories: ClassVar[tuple[str, ...]] = ("blobs/", "blobs/sha256/")
 

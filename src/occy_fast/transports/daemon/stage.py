@@ -95,8 +95,6 @@ class DaemonStage(Closing):
     without publish hangs up inside the archive, of which the daemon keeps nothing.
     """
 
-    concurrent_unknown = True
-
     def __init__(self, client: DaemonClient, locator: str) -> None:
         self.locator = locator
         self._client = client

@@ -76,8 +76,6 @@ class OciLayoutStage(Closing):
     which the next one removes.
     """
 
-    concurrent_unknown = True
-
     def __init__(self, path: str, locator: str, limits: Limits) -> None:
         """Stage into the layout at *path*, named *locator* in messages; its documents are read within *limits*."""
         self._limits = limits
