@@ -140,6 +140,21 @@ def test_nobody_takes_the_usual_limits_for_want_of_others(path: Path) -> None:
     assert not found, f"{path}: lines {found}"
 
 
+# What others know of transports: the protocols, locators, and the table that opens them.
+TRANSPORTS_SHOW = {"base", "locator", "opening"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path))
+def test_no_transport_is_known_outside_its_room(path: Path) -> None:
+    """A registry is a row in the table and a folder, as nobody else asks which transport a locator names."""
+    if part_of(name_of(path)) == "transports":
+        return
+    rooms = {module.split(".")[2] for module in imports_of(path) if module.startswith("occy_fast.transports.")}
+    assert rooms <= TRANSPORTS_SHOW, f"{path}: {sorted(rooms - TRANSPORTS_SHOW)}"
+    asked = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+    assert not any(node.attr == "transport" for node in asked), f"{path} asks a locator for its transport"
+
+
 def test_every_part_exists() -> None:
     parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert parts - {"__init__", "__main__"} == set(ORDER)

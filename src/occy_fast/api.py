@@ -28,8 +28,8 @@ from occy_fast.running.probe import probe
 from occy_fast.running.recompress import recompress
 from occy_fast.running.verify import verify
 from occy_fast.transports.base import is_stream
-from occy_fast.transports.locator import parse_locator, working_directory
-from occy_fast.transports.opening import check_access, open_destination, open_source
+from occy_fast.transports.locator import working_directory
+from occy_fast.transports.opening import check_access, open_destination, open_source, parse_locator
 
 if TYPE_CHECKING:
     from os import PathLike

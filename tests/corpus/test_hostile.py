@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import occy_fast
-from occy_fast.transports.locator import TRANSPORTS
+from occy_fast.transports.opening import TRANSPORTS
 
 RUNNER = Path(__file__).with_name("hostile_runner.py")
 SOURCES = Path(occy_fast.__file__).resolve().parent.parent

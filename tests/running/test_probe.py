@@ -13,7 +13,7 @@ from occy_fast.planning.facts import Facts
 from occy_fast.planning.goal_words import make_goal
 from occy_fast.running.probe import nearest_directory, probe
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.locator import parse_locator
+from occy_fast.transports.opening import parse_locator
 from support import image_builders
 from support.image_builders import docker_archive, make_image, oci_layout, sha256
 from support.opening import call_of, open_destination, open_source

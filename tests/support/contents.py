@@ -19,7 +19,7 @@ from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.media_type import media_type
 from occy_fast.spec.platform import Platform
-from occy_fast.transports.locator import parse_locator
+from occy_fast.transports.opening import parse_locator
 
 LAYOUT = Capabilities(
     kind="oci",

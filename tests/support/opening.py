@@ -11,7 +11,7 @@ from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.transports import opening
 from occy_fast.transports.archive.streamed import StreamedArchive
 from occy_fast.transports.base import Destination, Source
-from occy_fast.transports.locator import parse_locator
+from occy_fast.transports.opening import parse_locator
 
 
 def call_of(

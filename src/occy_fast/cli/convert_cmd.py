@@ -188,7 +188,8 @@ def convert(
 
     from occy_fast import api
     from occy_fast.cli.progress import Watch
-    from occy_fast.transports.locator import STREAM, parse_locator
+    from occy_fast.transports.locator import STREAM
+    from occy_fast.transports.opening import parse_locator
 
     aside = parse_locator(destination).path == STREAM
     with Watch(mode, source, destination) as watch:  # layers of old archives are hashed for the plan

@@ -16,7 +16,8 @@ from occy_fast.files.staged import (
     write_all,
 )
 from occy_fast.spec.digest import Digest
-from occy_fast.transports.locator import STREAM, parse_locator
+from occy_fast.transports.locator import STREAM
+from occy_fast.transports.opening import parse_locator
 
 _OPERATION = "write the digest"
 

@@ -77,12 +77,12 @@ class LocatorType(_Type):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the transports, and leave paths to the shell; after "transport:" list them, as no shell knows to."""
-        from occy_fast.transports.locator import DAEMONS, TRANSPORTS
+        from occy_fast.transports.opening import TRANSPORTS
 
-        transport, colon, path = incomplete.partition(":")
-        if colon and transport in TRANSPORTS:
-            return [CompletionItem(f"{transport}:{found}") for found in _paths_like(path)]
-        named = [CompletionItem(f"{name}:") for name in (*TRANSPORTS, *DAEMONS) if name.startswith(incomplete)]
+        word, colon, path = incomplete.partition(":")
+        if colon and word in TRANSPORTS and TRANSPORTS[word].has_path:
+            return [CompletionItem(f"{word}:{found}") for found in _paths_like(path)]
+        named = [CompletionItem(f"{name}:") for name in TRANSPORTS if name.startswith(incomplete)]
         return named if named and incomplete else [*named, CompletionItem(incomplete, type="file")]
 
 

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from occy_fast.cli.output import OutputMode, print_note
-from occy_fast.transports.locator import STREAM, parse_locator
+from occy_fast.transports.locator import STREAM
+from occy_fast.transports.opening import parse_locator
 from occy_fast.words import printable
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from occy_fast.targets.catalog import find_target
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.rules import BROKEN_IMAGE, CORRUPT_LAYER, DIFF_ID_MISMATCH, DIGEST_MISMATCH, UNREADABLE
 from occy_fast.targets.traits import Trait
-from occy_fast.transports.locator import parse_locator
-from occy_fast.transports.opening import check_access
+from occy_fast.transports.opening import check_access, parse_locator
 from occy_fast.words import format_count, printable
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from occy_fast.errors import (
 )
 from occy_fast.running.verify import read_stream, verify_contents
 from occy_fast.transports.base import is_stream
-from occy_fast.transports.opening import open_source
+from occy_fast.transports.opening import names_layout, open_source
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
@@ -109,7 +109,7 @@ def _verified(view: LoaderView | None, contents: Contents, proofs: Proofs, call:
 
 def _unread(view: LoaderView | None, error: OccyError, where: Locator) -> Examination:
     """Return that the images cannot be read; raise what they are not guilty of, as that there is something else."""
-    if isinstance(error, UnsupportedFormat) and where.transport in ("oci", "oci-archive"):
+    if isinstance(error, UnsupportedFormat) and names_layout(where):
         raise error
     return Examination(view, unread=_of_the_image(error))
 

@@ -19,8 +19,8 @@ from occy_fast.running.probe import nearest_directory
 from occy_fast.running.result import ConvertResult
 from occy_fast.running.steps_run import publish, run_steps
 from occy_fast.running.stream_run import execute_stream
-from occy_fast.transports.locator import Locator, parse_locator, working_directory
-from occy_fast.transports.opening import open_destination
+from occy_fast.transports.locator import Locator, working_directory
+from occy_fast.transports.opening import open_destination, parse_locator
 from occy_fast.words import format_size
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from occy_fast.planning.goal import Goal
 from occy_fast.planning.narrowing import fit_target
 from occy_fast.running.source_traits import host_architecture
 from occy_fast.spec.platform import Platform
-from occy_fast.transports.locator import STREAM, is_pipe, parse_locator
-from occy_fast.transports.opening import check_destination, open_destination
+from occy_fast.transports.locator import STREAM, is_pipe
+from occy_fast.transports.opening import check_destination, open_destination, parse_locator
 from occy_fast.words import shell_command
 
 if TYPE_CHECKING:

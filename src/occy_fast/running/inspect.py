@@ -13,8 +13,7 @@ from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call
 from occy_fast.errors import resource_errors
 from occy_fast.image.image import Image, ImageIndex, Opaque
-from occy_fast.transports.locator import parse_locator
-from occy_fast.transports.opening import check_access, open_source
+from occy_fast.transports.opening import check_access, open_source, parse_locator
 from occy_fast.words import format_count, printable, text_or_none
 
 if TYPE_CHECKING:

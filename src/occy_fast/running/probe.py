@@ -21,7 +21,7 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.judge import refused
 from occy_fast.transports.base import UnpackingDestination
-from occy_fast.transports.locator import DAEMONS, STREAM, Locator
+from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
@@ -105,7 +105,7 @@ def probe_passed(contents: Contents, facts: Facts, goal: Goal) -> Facts:
 
 def nearest_directory(place: Locator) -> str | None:
     """Return the existing directory that what *place* names is in, or will be; None for what is in no directory."""
-    if place.transport in DAEMONS:
+    if not place.has_path:
         return None
     path = os.path.realpath(place.path if place.path != STREAM else temporary_directory())
     while not os.path.isdir(path):

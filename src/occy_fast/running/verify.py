@@ -39,8 +39,8 @@ from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
 from occy_fast.spec.encoding import Encoding
 from occy_fast.transports.base import is_stream
-from occy_fast.transports.locator import Locator, parse_locator
-from occy_fast.transports.opening import check_access, open_source
+from occy_fast.transports.locator import Locator
+from occy_fast.transports.opening import check_access, open_source, parse_locator
 from occy_fast.words import format_count, format_size, printable
 
 if TYPE_CHECKING:

@@ -1,46 +1,22 @@
-"""Locators: text such as "oci:/path:tag", and what each part of one names."""
+"""Locators such as "oci:/path:tag" as values, and the grammar of what chooses an image; opens nothing."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from occy_fast.errors import BadReference, Unsupported, UsageError
+from occy_fast.errors import BadReference
 from occy_fast.spec.reference import parse_reference
-
-TRANSPORTS = ("docker-archive", "oci", "oci-archive")
-
-
-DAEMONS = ("docker-daemon", "podman")
-"""Transports without a path: all that stands behind the first colon is the name of an image."""
-
 
 STREAM = "-"
 """The path that stands for standard input, or standard output."""
 
-
-_LATER = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})
-
-
-_WORD = re.compile(r"[a-z][a-z0-9-]*")
-
-
-_IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-
-
 SHORT_ID = re.compile(r"(?:sha256:)?([0-9a-f]{12,63})")   # as docker images prints them
 
-
-_INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
-
-
-_GRAMMAR = {
-    "docker-archive": "docker-archive:PATH[:NAME:TAG|:@INDEX]",
-    "oci": "oci:DIR[:REF|:@INDEX]",
-    "oci-archive": "oci-archive:PATH[:REF|:@INDEX]",
-}
+_IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +25,9 @@ class Locator:
 
     Attributes:
         text: as the caller wrote it.
-        transport: one of TRANSPORTS; empty where it is to be detected.
-        path: file or directory.
-        reference: NAME:TAG of a docker-archive, REF of a layout.
+        transport: the word of a Transport; empty where it is to be detected.
+        path: file or directory; empty where images are asked for over a connection.
+        reference: NAME:TAG of a docker-archive, REF of a layout, a daemon's name or id.
         index: which image, counted from 0 in the order of manifest.json or index.json.
     """
 
@@ -60,6 +36,11 @@ class Locator:
     path: str
     reference: str | None = None
     index: int | None = None
+
+    @property
+    def has_path(self) -> bool:
+        """Tell whether it names a file or directory, and nothing that is reached over a connection."""
+        return bool(self.path)
 
     @property
     def is_relative(self) -> bool:
@@ -75,64 +56,6 @@ def working_directory() -> str:
         return ""
 
 
-def parse_locator(locator: str | os.PathLike[str], directory: str = "") -> Locator:
-    """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
-
-    A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
-    such a file exists. The path ends at the first colon behind it; "-" is standard input or output. An os.PathLike is
-    a path whatever is in it.
-
-    Args:
-        directory: where a relative path starts, which is absolute then; empty leaves it to the working directory.
-    Raises:
-        UsageError, BadReference, Unsupported.
-    """
-    text = _path_text(os.fspath(locator)) if isinstance(locator, os.PathLike) else locator
-    if not isinstance(text, str):
-        raise UsageError(f"{locator!r} is no locator", "a locator is text, such as 'docker-archive:' and a path")
-    parsed = _parse(text, directory)
-    return replace(parsed, path=os.path.join(directory, parsed.path)) if parsed.is_relative else parsed
-
-
-def _parse(text: str, directory: str) -> Locator:
-    if not text or "\0" in text:
-        raise UsageError("a locator is empty or has a NUL in it", _remedy())
-    word, colon, rest = text.partition(":")
-    if not colon or not _WORD.fullmatch(word):
-        return Locator(text, "", text)
-    if word in DAEMONS:
-        return Locator(text, word, "", _parse_name(rest, text))
-    if word in TRANSPORTS:
-        path, colon, selector = rest.partition(":")
-        if not path:
-            raise UsageError(f"'{text}' has no path", _remedy())
-        if path == STREAM and word == "oci":
-            raise UsageError(f"'{text}': a layout is a directory, and goes through no pipe", "oci:./- is a directory")
-        if not colon:
-            return Locator(text, word, path)
-        if not selector:
-            raise UsageError(f"'{text}' ends in a colon", f"the form is {_GRAMMAR[word]}")
-        if selector.startswith("@"):
-            found = _INDEX.fullmatch(selector)
-            if not found:
-                raise UsageError(f"'{selector}' in '{text}' is no index", f"the form is {_GRAMMAR[word]}")
-            return Locator(text, word, path, index=int(found[1]))
-        return Locator(text, word, path, _parse_selector(word, selector, text))
-    if word in _LATER:
-        raise Unsupported(text, f"the transport '{word}' is not available", _remedy())
-    if os.path.lexists(os.path.join(directory, text)):
-        return Locator(text, "", text)
-    problem = f"'{word}' in '{text}' is no transport, and there is no file of that name"
-    raise UsageError(problem, _whole_path(text) or _remedy())
-
-
-def _path_text(path: str | bytes) -> str | bytes:
-    """Return a path as a locator that cannot be taken for anything else; bytes stay what they are, which is none."""
-    if isinstance(path, str) and (path == STREAM or (_WORD.fullmatch(path.partition(":")[0]) and ":" in path)):
-        return f"./{path}"
-    return path
-
-
 def is_pipe(locator: Locator) -> bool:
     """Tell whether a locator names standard input, standard output or a FIFO."""
     if locator.path == STREAM:
@@ -143,8 +66,8 @@ def is_pipe(locator: Locator) -> bool:
         return False
 
 
-def _parse_name(name: str, text: str) -> str | None:
-    """Return the name of an image as a daemon knows it, or its id; None for no name."""
+def parse_name(name: str, text: str) -> str | None:
+    """Return the name of an image as a daemon knows it, or its id; None for no name. Raises BadReference."""
     if not name:
         return None
     if image_id := _IMAGE_ID.fullmatch(name):
@@ -155,25 +78,31 @@ def _parse_name(name: str, text: str) -> str | None:
     return reference.with_default_tag().full()
 
 
-def _parse_selector(transport: str, selector: str, text: str) -> str:
-    if transport == "docker-archive":
-        reference = parse_reference(selector)
-        if reference.digest is not None:
-            raise BadReference(selector, "an archive knows its images by NAME:TAG, not by digest", text)
-        return reference.with_default_tag().full()
-    return selector                                  # a layout may have any; what is written is checked
+def parse_tag(selector: str, text: str) -> str:
+    """Return the name of an image as a docker-archive knows it. Raises BadReference."""
+    reference = parse_reference(selector)
+    if reference.digest is not None:
+        raise BadReference(selector, "an archive knows its images by NAME:TAG, not by digest", text)
+    return reference.with_default_tag().full()
 
 
-def _whole_path(path: str) -> str | None:
-    """Say how an image in an archive is named, where a mere path looks as if that was meant."""
-    before, colon, selector = path.partition(":")
-    if not colon or not os.path.exists(before):
-        return None
-    transport = "oci" if os.path.isdir(before) else "docker-archive"
-    other = "" if transport == "oci" else f" (or oci-archive:{before}:{selector})"
-    return f"a mere path is taken whole; {transport}:{before}:{selector}{other} names an image in {before}"
+def parse_ref(selector: str, text: str) -> str:  # noqa: ARG001
+    """Return the ref name of an image in a layout: any that is there; what is written, check_ref checks."""
+    return selector
 
 
-def _remedy() -> str:
-    *first, last = (_GRAMMAR[word] for word in (*TRANSPORTS, *DAEMONS))
-    return f"available are {', '.join(first)} and {last}"
+def check_ref(locator: Locator) -> None:
+    """Raise BadReference where nothing is to be called that in a layout.  (image-spec, "Annotations")"""
+    if locator.reference is not None and not _REF.fullmatch(locator.reference):
+        problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
+        raise BadReference(locator.reference, problem, locator.text)
+
+
+def check_loaded_name(locator: Locator) -> None:
+    """Raise BadReference where a daemon can call nothing that."""
+    name = locator.reference
+    if name is not None and (_IMAGE_ID.fullmatch(name) or "@" in name):
+        raise BadReference(name, "what is loaded gets names, and its id of itself", locator.text)
+    written = locator.text.partition(":")[2]
+    if SHORT_ID.fullmatch(written):
+        raise BadReference(written, "it looks like an id, and is a name only with a tag", locator.text)

@@ -1,24 +1,24 @@
-"""Locators: text such as "oci:/path:tag", and the transport each one means."""
+"""The table of transports: what their locators look like, and what opens them."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.errors import BadReference, UnsupportedFormat, UsageError, unreadable
+from occy_fast.errors import Unsupported, UnsupportedFormat, UsageError, unreadable
 from occy_fast.transports.locator import (
-    _GRAMMAR,
-    _IMAGE_ID,
-    DAEMONS,
-    SHORT_ID,
     STREAM,
     Locator,
-    _remedy,
-    _whole_path,
+    check_loaded_name,
+    check_ref,
+    parse_name,
+    parse_ref,
+    parse_tag,
 )
 
 if TYPE_CHECKING:
@@ -26,49 +26,225 @@ if TYPE_CHECKING:
     from occy_fast.planning.goal import ArchiveLayout
     from occy_fast.transports.base import Destination, Source
 
-
-_REF = re.compile(r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*")
-
-
-_GRAMMAR |= {word: f"{word}:NAME[:TAG]" for word in DAEMONS}
+_WORD = re.compile(r"[a-z][a-z0-9-]*")
+_INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 
 
-def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_loaders: bool = False) -> Source:
-    """Open what a locator names for reading; the caller closes it.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source is to be read.
 
-    Args:
+    Attributes:
         lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
         for_loaders: of a stream, keep also what only a loader finds, for its view.
-    Raises:
-        NotFound, InputError, UnsupportedFormat.
     """
-    if locator.transport in DAEMONS:
-        from occy_fast.transports.daemon.source import DaemonSource
 
-        return DaemonSource(locator, call)
-    if locator.transport == "oci" or (not locator.transport and _is_layout(locator)):
-        from occy_fast.transports.layout.source import OciLayoutSource
+    lenient: bool = False
+    for_loaders: bool = False
 
-        return OciLayoutSource(locator, call.limits)
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """A kind of place where images are.
+
+    Attributes:
+        form: what its locators look like.
+        parse_reference: makes of the text that chooses an image, and of the whole locator for messages, what images are
+            called there; None for no name. Raises BadReference.
+        check_name: refuses what nothing can be called that is written there.
+        source, destination: open one.
+        has_path: behind the word is a file or directory, and behind that what chooses an image; otherwise it is all for
+            choosing, and the place is reached as an Access says.
+        has_pipe: the path may be "-".
+        is_layout: an OCI layout is there, and nothing else is taken for one.
+        archive_layouts: how it can be built.
+    """
+
+    form: str
+    parse_reference: Callable[[str, str], str | None]
+    source: Callable[[Locator, Call, Reading], Source]
+    destination: Callable[[Locator, ArchiveLayout, Call], Destination]
+    check_name: Callable[[Locator], None] | None = None
+    has_path: bool = True
+    has_pipe: bool = True
+    is_layout: bool = False
+    archive_layouts: tuple[ArchiveLayout, ...] = ("universal",)
+
+
+def _read_archive(locator: Locator, call: Call, reading: Reading) -> Source:
+    from occy_fast.transports.archive.file import ArchiveFile
     from occy_fast.transports.archive.streamed import StreamedArchive, is_streamed
 
     if is_streamed(locator):
-        return StreamedArchive(locator, call, lenient=lenient, for_loaders=for_loaders)
-    from occy_fast.transports.archive.file import ArchiveFile
+        return StreamedArchive(locator, call, lenient=reading.lenient, for_loaders=reading.for_loaders)
+    return ArchiveFile(locator, call, lenient=reading.lenient)
 
-    return ArchiveFile(locator, call, lenient=lenient)
+
+def _write_docker_archive(locator: Locator, archive_layout: ArchiveLayout, _: Call) -> Destination:
+    from occy_fast.transports.archive.docker_destination import DockerArchiveDestination
+
+    return DockerArchiveDestination(locator, archive_layout)
+
+
+def _write_oci_archive(locator: Locator, _: ArchiveLayout, __: Call) -> Destination:
+    from occy_fast.transports.archive.oci_destination import OciArchiveDestination
+
+    return OciArchiveDestination(locator)
+
+
+def _read_layout(locator: Locator, call: Call, _: Reading) -> Source:
+    from occy_fast.transports.layout.source import OciLayoutSource
+
+    return OciLayoutSource(locator, call.limits)
+
+
+def _write_layout(locator: Locator, _: ArchiveLayout, call: Call) -> Destination:
+    from occy_fast.transports.layout.destination import OciLayoutDestination
+
+    return OciLayoutDestination(locator, call.limits)
+
+
+def _read_daemon(locator: Locator, call: Call, _: Reading) -> Source:
+    from occy_fast.transports.daemon.source import DaemonSource
+
+    return DaemonSource(locator, call)
+
+
+def _write_daemon(locator: Locator, _: ArchiveLayout, call: Call) -> Destination:
+    from occy_fast.transports.daemon.destination import DaemonDestination
+
+    return DaemonDestination(locator, call)
+
+
+TRANSPORTS = {
+    "docker-archive": Transport(
+        "docker-archive:PATH[:NAME:TAG|:@INDEX]",
+        parse_tag,
+        _read_archive,
+        _write_docker_archive,
+        archive_layouts=("universal", "docker-20.10"),
+    ),
+    "oci": Transport(
+        "oci:DIR[:REF|:@INDEX]", parse_ref, _read_layout, _write_layout, check_ref, has_pipe=False, is_layout=True
+    ),
+    "oci-archive": Transport(
+        "oci-archive:PATH[:REF|:@INDEX]", parse_ref, _read_archive, _write_oci_archive, check_ref, is_layout=True
+    ),
+    "docker-daemon": Transport(
+        "docker-daemon:NAME[:TAG]", parse_name, _read_daemon, _write_daemon, check_loaded_name, has_path=False
+    ),
+    "podman": Transport(
+        "podman:NAME[:TAG]", parse_name, _read_daemon, _write_daemon, check_loaded_name, has_path=False
+    ),
+}
+"""By the word that locators begin with, in the order in which people are told of them."""
+
+_RESERVED = frozenset({"docker", "nix", "ostree", "rootfs", "bundle"})      # no file of such a name is meant by them
+
+
+def parse_locator(locator: str | os.PathLike[str], directory: str = "") -> Locator:
+    """Parse a locator: TRANSPORT:PATH[:SELECTOR], or a path.  (skopeo's grammar)
+
+    A word before the first colon is a transport; "./a:b" is a path; so is "a:b" where no transport has that name and
+    such a file exists. The path ends at the first colon behind it; "-" is standard input or output. An os.PathLike is
+    a path whatever is in it.
+
+    Args:
+        directory: where a relative path starts, which is absolute then; empty leaves it to the working directory.
+    Raises:
+        UsageError, BadReference, Unsupported.
+    """
+    text = _path_text(os.fspath(locator)) if isinstance(locator, os.PathLike) else locator
+    if not isinstance(text, str):
+        raise UsageError(f"{locator!r} is no locator", "a locator is text, such as 'docker-archive:' and a path")
+    parsed = _parse(text, directory)
+    return replace(parsed, path=os.path.join(directory, parsed.path)) if parsed.is_relative else parsed
+
+
+def _parse(text: str, directory: str) -> Locator:
+    if not text or "\0" in text:
+        raise UsageError("a locator is empty or has a NUL in it", _remedy())
+    word, colon, rest = text.partition(":")
+    if not colon or not _WORD.fullmatch(word):
+        return Locator(text, "", text)
+    if word in TRANSPORTS:
+        return _parse_rest(word, rest, text)
+    if word in _RESERVED:
+        raise Unsupported(text, f"the transport '{word}' is not available", _remedy())
+    if os.path.lexists(os.path.join(directory, text)):
+        return Locator(text, "", text)
+    problem = f"'{word}' in '{text}' is no transport, and there is no file of that name"
+    raise UsageError(problem, _whole_path(text) or _remedy())
+
+
+def _parse_rest(word: str, rest: str, text: str) -> Locator:
+    """Parse what stands behind the *word* of a transport; *text* is the whole locator."""
+    transport = TRANSPORTS[word]
+    if not transport.has_path:
+        return Locator(text, word, "", transport.parse_reference(rest, text))
+    path, colon, selector = rest.partition(":")
+    if not path:
+        raise UsageError(f"'{text}' has no path", _remedy())
+    if path == STREAM and not transport.has_pipe:
+        raise UsageError(f"'{text}': a layout is a directory, and goes through no pipe", f"{word}:./- is a directory")
+    if not colon:
+        return Locator(text, word, path)
+    if not selector:
+        raise UsageError(f"'{text}' ends in a colon", f"the form is {transport.form}")
+    if selector.startswith("@"):
+        found = _INDEX.fullmatch(selector)
+        if not found:
+            raise UsageError(f"'{selector}' in '{text}' is no index", f"the form is {transport.form}")
+        return Locator(text, word, path, index=int(found[1]))
+    return Locator(text, word, path, transport.parse_reference(selector, text))
+
+
+def _path_text(path: str | bytes) -> str | bytes:
+    """Return a path as a locator that cannot be taken for anything else; bytes stay what they are, which is none."""
+    if isinstance(path, str) and (path == STREAM or (_WORD.fullmatch(path.partition(":")[0]) and ":" in path)):
+        return f"./{path}"
+    return path
+
+
+def _whole_path(path: str) -> str | None:
+    """Say how an image in an archive is named, where a mere path looks as if that was meant."""
+    before, colon, selector = path.partition(":")
+    if not colon or not os.path.exists(before):
+        return None
+    transport = "oci" if os.path.isdir(before) else "docker-archive"
+    other = "" if transport == "oci" else f" (or oci-archive:{before}:{selector})"
+    return f"a mere path is taken whole; {transport}:{before}:{selector}{other} names an image in {before}"
+
+
+def _remedy() -> str:
+    *first, last = (transport.form for transport in TRANSPORTS.values())
+    return f"available are {', '.join(first)} and {last}"
+
+
+def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_loaders: bool = False) -> Source:
+    """Open what a locator names for reading; the caller closes it. The keywords are those of a Reading.
+
+    Raises NotFound, InputError, UnsupportedFormat.
+    """
+    word = locator.transport or ("oci" if _is_layout(locator) else "docker-archive")
+    return TRANSPORTS[word].source(locator, call, Reading(lenient, for_loaders))
+
+
+def names_layout(locator: Locator) -> bool:
+    """Tell whether whoever wrote a locator says that an OCI layout is there."""
+    return bool(locator.transport) and TRANSPORTS[locator.transport].is_layout
 
 
 def check_access(access: Access, *locators: Locator) -> None:
     """Raise UsageError where *access* asks for what none of *locators* has, or one socket for two kinds of daemon."""
-    kinds = {locator.transport for locator in locators} & set(DAEMONS)
+    kinds = {locator.transport for locator in locators if not locator.has_path}
     if access != USUAL_ACCESS and not kinds:
         asked = ", ".join(
             f"{field.name.replace('_', ' ')} {value}"
             for field in fields(access)
             if (value := getattr(access, field.name)) != getattr(USUAL_ACCESS, field.name)
         )
-        named = " or ".join(f"{transport}:NAME" for transport in DAEMONS)
+        named = " or ".join(f"{word}:NAME" for word, transport in TRANSPORTS.items() if not transport.has_path)
         raise UsageError(f"{asked}: that is for a daemon, and none is named", f"leave it out, or name {named}")
     if access.socket is not None and len(kinds) > 1:
         remedy = "name the sockets by DOCKER_HOST and CONTAINER_HOST"
@@ -81,46 +257,23 @@ def check_destination(locator: Locator, archive_layout: ArchiveLayout = "univers
     Args:
         archive_layout: how a docker-archive is to be built; nothing else has a choice.
     """
-    text = locator.text
-    if archive_layout != "universal" and locator.transport != "docker-archive":
-        raise UsageError(
-            f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}",
-            f"the form is {_GRAMMAR['docker-archive']}",
-        )
-    if not locator.transport:
+    text, transport = locator.text, TRANSPORTS.get(locator.transport)
+    if archive_layout != "universal" and (transport is None or archive_layout not in transport.archive_layouts):
+        form = TRANSPORTS["docker-archive"].form
+        problem = f"'{text}' is no docker-archive, and nothing else has the layout {archive_layout}"
+        raise UsageError(problem, f"the form is {form}")
+    if transport is None:
         raise UsageError(f"the destination '{text}' names no transport", _remedy())
     if locator.index is not None:
-        raise UsageError(f"a destination has no index: '{text}'", f"the form is {_GRAMMAR[locator.transport]}")
-    if locator.transport in DAEMONS:
-        if locator.reference is not None and (_IMAGE_ID.fullmatch(locator.reference) or "@" in locator.reference):
-            raise BadReference(locator.reference, "what is loaded gets names, and its id of itself", text)
-        if SHORT_ID.fullmatch(text.partition(":")[2]):
-            raise BadReference(text.partition(":")[2], "it looks like an id, and is a name only with a tag", text)
-        return
-    ref = None if locator.transport == "docker-archive" else locator.reference
-    if ref is not None and not _REF.fullmatch(ref):
-        problem = "letters and digits joined by one of - . _ : @ + or --, components by /"
-        raise BadReference(ref, problem, text)
+        raise UsageError(f"a destination has no index: '{text}'", f"the form is {transport.form}")
+    if transport.check_name is not None:
+        transport.check_name(locator)
 
 
 def open_destination(locator: Locator, archive_layout: ArchiveLayout, call: Call) -> Destination:
     """Name what is to be written; nothing is touched before stage(). Raises what check_destination does."""
     check_destination(locator, archive_layout)
-    if locator.transport in DAEMONS:
-        from occy_fast.transports.daemon.destination import DaemonDestination
-
-        return DaemonDestination(locator, call)
-    if locator.transport == "oci":
-        from occy_fast.transports.layout.destination import OciLayoutDestination
-
-        return OciLayoutDestination(locator, call.limits)
-    if locator.transport == "oci-archive":
-        from occy_fast.transports.archive.oci_destination import OciArchiveDestination
-
-        return OciArchiveDestination(locator)
-    from occy_fast.transports.archive.docker_destination import DockerArchiveDestination
-
-    return DockerArchiveDestination(locator, archive_layout)
+    return TRANSPORTS[locator.transport].destination(locator, archive_layout, call)
 
 
 def _is_layout(locator: Locator) -> bool:
