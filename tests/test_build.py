@@ -258,8 +258,9 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def test_a_name_is_loaded_when_it_is_used() -> None:
-    code = "import sys, occy_fast as o; o.OccyError; print([name for name in sys.modules if 'occy_fast.' in name])"
-    assert python(code).stdout == "['occy_fast.version', 'occy_fast.words', 'occy_fast.errors']\n"
+    names = "sorted({name.split('.')[1] for name in sys.modules if 'occy_fast.' in name})"
+    code = f"import sys, occy_fast as o; o.OccyError; print({names})"
+    assert python(code).stdout == "['errors', 'version', 'words']\n"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
