@@ -77,6 +77,7 @@ __all__ = [
     "TargetFinding",
     "Trait",
     "TraitRule",
+    "UnreadableBytes",
     "VerifyReport",
     "WorkKey",
     "build_info",
@@ -95,7 +96,7 @@ if TYPE_CHECKING:
     from occy_fast.context.access import Access
     from occy_fast.context.progress import LayerProgress, Progress
     from occy_fast.errors import OccyError
-    from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, StreamedBytes
+    from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, StreamedBytes, UnreadableBytes
     from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
     from occy_fast.image.place import Place
@@ -129,7 +130,7 @@ _NAMES = {
     "context.access": "Access",
     "context.progress": "LayerProgress Progress",
     "errors": "OccyError",
-    "image.blob": "Blob FileRegion InlineBytes OpenRegion StreamedBytes",
+    "image.blob": "Blob FileRegion InlineBytes OpenRegion StreamedBytes UnreadableBytes",
     "image.finding": "Finding",
     "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
     "image.place": "Place",

@@ -30,6 +30,7 @@ from occy_fast.image.blob import (
     InlineBytes,
     OpenRegion,
     StreamedBytes,
+    UnreadableBytes,
     identity_of,
     read_blob,
     read_head,
@@ -251,3 +252,14 @@ def test_bytes_that_have_passed() -> None:
             attempt()
         assert caught.value.where == "member"
         assert caught.value.remedy
+
+
+def test_what_could_not_be_read_is_not_tried_again() -> None:
+    """Nobody knows its encoding: read a moment later, it would pass for a damaged tar."""
+    address = UnreadableBytes(3, InputError("a.tar: layer", errno.EIO, "/a.tar"))
+    blob = Blob(None, 3, "", address)
+    assert pickle.loads(pickle.dumps(address)) == address
+    for attempt in (address.read, lambda: blob.open("here"), lambda: read_head(address, 3)):
+        with pytest.raises(InputError) as caught:
+            attempt()
+        assert caught.value.errno == errno.EIO

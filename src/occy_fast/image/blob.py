@@ -14,6 +14,7 @@ from occy_fast.errors import (
     DigestMismatch,
     InputError,
     MissingBlob,
+    OccyError,
     PlanStale,
     SizeMismatch,
     Unsupported,
@@ -177,7 +178,26 @@ class StreamedBytes:
         raise Unsupported(self.place, "it came by once, and was not kept", SAVE_FIRST)
 
 
-Address = FileRegion | InlineBytes | StreamedBytes
+@dataclass(frozen=True, slots=True)
+class UnreadableBytes:
+    """An address: bytes that could not be read when they were looked at, and are not tried again.
+
+    What was decided without their first bytes would be wrong, were they to be had a moment later.
+    """
+
+    size: int
+    error: OccyError = field(repr=False, compare=False)
+
+    def open(self) -> OpenRegion:
+        """Raise InputError."""
+        raise self.error
+
+    def read(self) -> bytes:
+        """Raise InputError."""
+        raise self.error
+
+
+Address = FileRegion | InlineBytes | StreamedBytes | UnreadableBytes
 
 
 @dataclass(frozen=True, slots=True)

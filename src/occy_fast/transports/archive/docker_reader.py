@@ -12,13 +12,15 @@ from occy_fast.errors import (
     BadManifest,
     BadReference,
     DigestMismatch,
+    InputError,
     LayerCountMismatch,
     LimitError,
     MissingBlob,
     NotFound,
     UnsupportedFormat,
+    is_shortage,
 )
-from occy_fast.image.blob import Address, Blob, InlineBytes, find_head
+from occy_fast.image.blob import Address, Blob, InlineBytes, UnreadableBytes, read_head
 from occy_fast.image.graph import leaves
 from occy_fast.image.image import Contents, Image, Layer, NamedImage
 from occy_fast.image.place import Place, located
@@ -255,7 +257,13 @@ def _get(members: CleanNames, name: str, where: str) -> Address:
 
 def _layer(region: Address, diff_id: Digest) -> Layer:
     """Describe a layer by its first bytes, where they can be read; only of an uncompressed one is the digest known."""
-    encoding = sniff(find_head(region, SNIFF_SIZE))
+    try:
+        head = read_head(region, SNIFF_SIZE)
+    except InputError as error:
+        if is_shortage(error):
+            raise
+        head, region = b"", UnreadableBytes(region.size, error)
+    encoding = sniff(head)
     codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
     kind = media_type("docker", "layer", codec)
     digest = diff_id if codec == "none" else None
