@@ -73,8 +73,8 @@ def probe(
     return Facts(
         present=frozenset(
             digest
-            for digest, region in present.items()
-            if digest not in layers or region.size == layers[digest].size
+            for digest, size in present.items()
+            if digest not in layers or size == layers[digest].size
         ),
         links=whole if goal.link else frozenset(),
         reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),

@@ -1,4 +1,4 @@
-"""An archive that comes by once: every blob treated by its rule at once, and the manifest matched at the end."""
+"""A stream: every blob is treated by its rule as it comes, and matched with the manifest at the end."""
 
 from __future__ import annotations
 

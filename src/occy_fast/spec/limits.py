@@ -38,7 +38,7 @@ class Limits:
 
     What exceeds one of them is a LimitError that names it, found before the excess is read. Three are no LimitError: a
     gzip header (CorruptStream) and a chain of links (BadArchive), as what exceeds them is broken as well, and what was
-    not kept of an archive that comes by once (Unsupported), as it can be read from a file.
+    not kept of an archive that is streamed (Unsupported), as it can be read from a file.
 
     Attributes:
         layer: the tar of one layer.
@@ -51,7 +51,7 @@ class Limits:
         tar_extension_count: extension headers in front of one entry.
         member_count: members of an archive.
         member_names: all their names.
-        stream_documents: small members kept of an archive that comes by once, until its manifest says what they are.
+        stream_documents: small members kept of an archive that is streamed, until its manifest says what they are.
         stream_blob_count: members of such an archive that are not kept, and remembered instead.
         legacy_documents: all v1 images of a pre-1.10 archive, and all configs made of them.
         link_count: links in an archive that may lead from a name to its file, one after the other.

@@ -1,4 +1,4 @@
-"""A tar that comes by once: its entries in order, the content of each in buffers, and nothing kept."""
+"""A tar that is streamed: its entries in order, the content of each in buffers, and nothing kept."""
 
 from __future__ import annotations
 

@@ -172,8 +172,8 @@ class Destination(Protocol):
     def notes(self) -> tuple[str, ...]:
         """Say what is there that the reader of a plan would not expect. Raises Unsupported, where it is in the way."""
 
-    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
-        """Find which of *digests* are there already, by name and kind of file only: nothing is read."""
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """Find which of *digests* are there already, and their sizes; no blob is read."""
 
     def stage(self) -> Stage: ...
 

@@ -16,7 +16,7 @@ def test_blobs_that_are_there_are_present(tmp_path: Path) -> None:
     digests = [Digest.sha256(blob) for blob in image.blobs]
     assert destination.present(digests) == {}
     put(tmp_path / "o", make_image("a"))
-    assert {digest: region.size for digest, region in destination.present(digests).items()} == {
+    assert destination.present(digests) == {
         digests[0]: len(image.blobs[0])
     }
     with destination.stage() as stage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from occy_fast.image.blob import FileRegion
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.archive.docker20_stage import Docker20Stage
@@ -46,7 +45,7 @@ class DockerArchiveDestination:
         """Say what is to be replaced, or is called what it is not. Raises Unsupported: no archive is there."""
         return notes_on(self._path, self.locator.text)
 
-    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, int]:  # noqa: ARG002
         """Find nothing: an archive is always written anew."""
         return {}
 

@@ -11,7 +11,6 @@ from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import merged_index
 
 if TYPE_CHECKING:
-    from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.spec.digest import Digest
     from occy_fast.transports.locator import Locator
@@ -54,7 +53,7 @@ class OciArchiveDestination:
         """Say what is to be replaced, or is called what it is not. Raises Unsupported: no archive is there."""
         return notes_on(self._path, self.locator.text)
 
-    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, int]:  # noqa: ARG002
         """Find nothing: an archive is always written anew."""
         return {}
 

@@ -12,7 +12,6 @@ from occy_fast.transports.daemon.stage import DaemonStage
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.image.blob import FileRegion
     from occy_fast.spec.digest import Digest
     from occy_fast.transports.locator import Locator
 
@@ -55,7 +54,7 @@ class DaemonDestination:
         """Say nothing: images come beside those that are there."""
         return ()
 
-    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:  # noqa: ARG002
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, int]:  # noqa: ARG002
         """Find nothing: layers are there unpacked, and known by chain_id alone."""
         return {}
 

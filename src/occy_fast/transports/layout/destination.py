@@ -12,7 +12,6 @@ from occy_fast.transports.layout.directory import LayoutDirectory
 from occy_fast.transports.layout.stage import OciLayoutStage
 
 if TYPE_CHECKING:
-    from occy_fast.image.blob import FileRegion
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.transports.locator import Locator
@@ -46,7 +45,7 @@ class OciLayoutDestination:
         """Say nothing: images come beside those that are there."""
         return ()
 
-    def present(self, digests: Iterable[Digest]) -> dict[Digest, FileRegion]:
+    def present(self, digests: Iterable[Digest]) -> dict[Digest, int]:
         """Find blobs in the layout if there is one. Raises BadArchive."""
         try:
             fd = open_directory(self._path)
@@ -57,7 +56,7 @@ class OciLayoutDestination:
             found = {digest: layout.find(digest) for digest in digests}
         finally:
             layout.close()
-        return {digest: region for digest, region in found.items() if region is not None}
+        return {digest: region.size for digest, region in found.items() if region is not None}
 
     def stage(self) -> OciLayoutStage:
         """Begin a write. Raises OutputError, and UnsupportedFormat for a directory that holds something else."""
