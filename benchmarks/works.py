@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from benchmarks.peers import Shape, Wish
-from occy_fast.spec.encoding import DEFAULT_LEVELS
+from occy_fast.spec.encoding import CODECS
 
 Source = Literal["archive", "gzip", "zstd"]
 
@@ -65,7 +65,7 @@ def _encode(codec: Literal["gzip", "zstd"], level: int, hash_source: bool = Fals
     return Stages(hash_source=hash_source, decode=True, encode=(codec, level), write="encoded")
 
 
-_GZIP = DEFAULT_LEVELS["gzip"]
+_GZIP = CODECS["gzip"].default_level
 
 WORKS = (
     Work(
@@ -74,7 +74,7 @@ WORKS = (
         "oci",
         ("--compression", "gzip"),
         "gzip",
-        _encode("gzip", DEFAULT_LEVELS["gzip"]),
+        _encode("gzip", CODECS["gzip"].default_level),
     ),
     Work("docker-archive to oci, zstd 3", "archive", "oci", ("--compression", "zstd:3"), "zstd:3", _encode("zstd", 3)),
     Work(

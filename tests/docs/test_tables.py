@@ -13,7 +13,7 @@ import pytest
 import occy_fast
 from occy_fast import errors
 from occy_fast.cli.failure import MEANINGS
-from occy_fast.spec.encoding import DEFAULT_LEVELS, LEVELS, Encoding
+from occy_fast.spec.encoding import CODECS, Encoding
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.catalog import all_targets
@@ -67,9 +67,10 @@ def test_the_table_of_limits_is_complete() -> None:
 
 
 def test_levels_are_those_of_the_encoders() -> None:
-    text = ", ".join(f"{codec} {level}" for codec, level in DEFAULT_LEVELS.items())
+    text = ", ".join(f"{codec.name} {codec.default_level}" for codec in CODECS.values() if codec.levels)
     assert f"default level ({text})" in DOCUMENTS["docs/formats.md"]
-    assert (LEVELS["gzip"], LEVELS["zstd"]) == (range(1, 3), range(1, 20))       # as formats.md and README.md have them
+    # as formats.md and README.md have them
+    assert (CODECS["gzip"].levels, CODECS["zstd"].levels) == (range(1, 3), range(1, 20))
     for name in ("README.md", "docs/formats.md"):
         assert re.search(r"gzip .*levels\s+1 and 2.*zstd .*1 to 19", DOCUMENTS[name], re.DOTALL)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from occy_fast.kernels.pass_options import PassOptions
+from occy_fast.spec.encoding import NATIVE
 
 EXT = Path(__file__).resolve().parents[2] / "ext"
 NAMES = [field.name for field in fields(PassOptions)]
@@ -29,6 +30,11 @@ def test_the_kernel_takes_every_option_and_no_other() -> None:
     copied = re.findall(r"wanted\.(\w+) = .*options\.(\w+)", (EXT / "layer_pass.pyx").read_text())
     assert sorted(header) == sorted(declared) == sorted(NAMES)
     assert sorted(copied) == sorted((name, name) for name in NAMES)
+
+
+def test_the_kernel_knows_the_codecs_of_the_table() -> None:
+    (row,) = re.findall(r"cdef dict CODECS = \{(.*)\}", (EXT / "layer_pass.pyx").read_text())
+    assert re.findall(r'"(\w+)":', row) == list(NATIVE)
 
 
 LIMITS = {

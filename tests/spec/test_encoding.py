@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occy_fast.errors import Unsupported, UsageError
-from occy_fast.spec.encoding import DEFAULT_LEVELS, READABLE, RECODABLE, EncoderIdentity, Encoding, parse_encoding
+from occy_fast.spec.encoding import CODECS, NATIVE, READABLE, RECODABLE, EncoderIdentity, Encoding, parse_encoding
 
 encodings = st.builds(Encoding, st.sampled_from(READABLE), st.none() | st.integers(-999, 999))
 
@@ -75,9 +75,11 @@ def test_levels_that_are_not(text: str) -> None:
 
 
 def test_defaults_are_offered() -> None:
-    assert set(DEFAULT_LEVELS) == set(RECODABLE) - {"none"}
-    for codec, level in DEFAULT_LEVELS.items():
-        assert Encoding(codec, level).check_level().effective_level == Encoding(codec).effective_level == level
+    assert {name for name, codec in CODECS.items() if codec.levels} == set(RECODABLE) - {"none"}
+    for name, codec in CODECS.items():
+        assert (codec.default_level is None) == (not codec.levels)
+        if level := codec.default_level:
+            assert Encoding(name, level).check_level().effective_level == Encoding(name).effective_level == level
     assert Encoding("none").effective_level is None
     assert Encoding("gzip", 2).effective_level == 2
 
@@ -108,3 +110,17 @@ def test_a_level_that_is_not_demanded_is_not_compared_as_if_it_were() -> None:
     assert Encoding("zstd", 3) != "zstd"
     assert Encoding("zstd", 3) != "zstd:03"
     assert Encoding("zstd:3") != "zstd:3"                    # no codec is called so
+
+
+def test_the_table_of_codecs_is_the_lists_there_were() -> None:
+    assert READABLE == ("none", "gzip", "zstd", "xz", "bzip2")
+    assert RECODABLE == NATIVE == ("none", "gzip", "zstd")
+    assert {name: codec.typical_ratio for name, codec in CODECS.items()} == {
+        "none": 1.0,
+        "gzip": 0.38,
+        "zstd": 0.33,
+        "xz": 0.27,
+        "bzip2": 0.34,
+    }
+    magics = [magic for codec in CODECS.values() for magic in codec.magics]
+    assert not [one for one in magics for other in magics if one != other and one.startswith(other)]

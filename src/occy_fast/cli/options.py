@@ -90,7 +90,13 @@ class EncodingType(_Type):
     """A codec with or without a level, or "keep"."""
 
     name = "compression"
-    words = ("none", "gzip", "zstd", "keep")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The codecs there are, and "keep"."""
+        from occy_fast.spec.encoding import RECODABLE
+
+        return (*RECODABLE, "keep")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return an Encoding that our encoder can make, or "keep"."""
@@ -109,7 +115,9 @@ class EncodingType(_Type):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         """Show the form in help."""
-        return "none|gzip[:L]|zstd[:L]|keep"
+        from occy_fast.spec.encoding import CODECS
+
+        return "|".join(f"{word}[:L]" if word in CODECS and CODECS[word].levels else word for word in self.words)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the words."""

@@ -14,6 +14,7 @@ from occy_fast.engine.sinks import output_of
 from occy_fast.errors import DigestMismatch, OccyError, SizeMismatch, TarError, Unsupported, read_errors
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.spec.digest import Digest
+from occy_fast.spec.encoding import NATIVE
 from occy_fast.streams.decode import STEP, decode_foreign, decode_whole
 from occy_fast.streams.layer_pass import DrainSink, FdSource, FeedSource, LayerPass
 from occy_fast.streams.tar import new_scan
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import Limits
     from occy_fast.streams.decode import Buffer
     from occy_fast.streams.layer_pass import PassResult, WorkerPool
-
-NATIVE = frozenset({"none", "gzip", "zstd"})
-"""What the kernels decode themselves; anything else is decoded in Python and fed to them."""
 
 Scan = Literal["no", "lenient", "strict"]
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from occy_fast.kernels.tar_problems import check_limits
-from occy_fast.spec.encoding import LEVELS
+from occy_fast.spec.encoding import CODECS, NATIVE
 
-CODECS: Final = ("none", "gzip", "zstd")
 OUTPUTS: Final = ("nothing", "source", "tar", "encoded")
 
-_WORDS: Final = {"decode": CODECS, "encode": CODECS, "output": OUTPUTS}
+_WORDS: Final = {"decode": NATIVE, "encode": NATIVE, "output": OUTPUTS}
 _RANGES: Final = {
     "source_fd": (-1, 2**31 - 1),
     "source_offset": (0, 2**63 - 1),
@@ -81,5 +80,5 @@ class PassOptions:
         check_limits(self.max_extension, self.max_sparse_map, self.max_extensions)
         if (self.output == "encoded") != (self.encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
-        if self.level not in LEVELS.get(self.encode, (0,)):
+        if self.level not in (CODECS[self.encode].levels or (0,)):
             raise ValueError(f"level: {self.encode} has no level {self.level}")

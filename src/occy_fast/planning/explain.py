@@ -20,7 +20,7 @@ from occy_fast.planning.steps import (
     is_tar,
     plans_of,
 )
-from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.encoding import CODECS, Encoding
 from occy_fast.words import format_size
 
 if TYPE_CHECKING:
@@ -29,17 +29,7 @@ if TYPE_CHECKING:
     from occy_fast.spec.encoding import EncoderIdentity
 
 
-KIND_NAMES = {
-    "none": "plain tars",
-    "gzip": "gzip",
-    "zstd": "zstd",
-    "xz": "xz",
-    "bzip2": "bzip2",
-    "other": "anything else",
-}
-
-# What a tar of programs and libraries comes to, of its uncompressed size: good for an estimate, and for nothing else.
-_TYPICAL = {"none": 1.0, "gzip": 0.38, "zstd": 0.33, "xz": 0.27, "bzip2": 0.34}
+_KIND_NAMES = {"none": "plain tars", "other": "anything else"}         # the others are called by their codecs
 
 
 def estimate_written(plan: Plan) -> int:
@@ -72,7 +62,7 @@ def stream_plan_lines(plan: StreamPlan) -> list[str]:
     lines.append("each blob as it comes by, told by its first bytes; the manifest is matched at the end")
     for rule in plan.rules:
         verb = rule.act if rule.encoding is None else f"{rule.kind} -> {rule.encoding}"
-        lines.append(f"  {KIND_NAMES[rule.kind]:<14}  {verb:<16}  {why_rule(rule, plan)}".rstrip())
+        lines.append(f"  {_KIND_NAMES.get(rule.kind, rule.kind):<14}  {verb:<16}  {why_rule(rule, plan)}".rstrip())
     totals = ["recodes one layer at a time"] if plan.writes == "one of unknown size" else []
     if plan.free is not None:
         totals.append(f"{format_size(plan.free)} free")
@@ -213,4 +203,5 @@ def recoded_bytes(plan: Plan) -> int:
 
 
 def _estimate(step: LayerStep) -> int:
-    return int(step.layer.size / _TYPICAL[step.layer.encoding.codec] * _TYPICAL[step.encoding.codec])
+    stored, written = CODECS[step.layer.encoding.codec], CODECS[step.encoding.codec]
+    return int(step.layer.size / stored.typical_ratio * written.typical_ratio)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.encoding import READABLE, Encoding
 
 if TYPE_CHECKING:
     from occy_fast.spec.encoding import EncoderIdentity
 
 Act = Literal["copy", "recode", "refuse", "skip"]
 
-KINDS = ("none", "gzip", "zstd", "xz", "bzip2", "other")
-"""What a blob may turn out to be by its first bytes: a plain tar, one of four encodings, or something else."""
+KINDS = (*READABLE, "other")
+"""What a blob may turn out to be by its first bytes: a tar in one of the encodings, or something else."""
 
 
 @dataclass(frozen=True, slots=True)

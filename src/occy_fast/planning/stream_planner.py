@@ -14,8 +14,8 @@ from occy_fast.planning.narrowing import fit_destination, fit_target
 from occy_fast.planning.notes import stream_notes
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.planning.rules import KINDS, Rule
-from occy_fast.spec.encoding import RECODABLE, Encoding
-from occy_fast.spec.media_type import media_type
+from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.media_type import docker_layer_type
 
 if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
@@ -63,7 +63,7 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
     if kind == "other":
         return Rule(kind, "copy")
     family = goal.format if goal.format != "keep" else "oci" if "oci" in capabilities.families else "docker"
-    word = media_type("docker", "layer", kind if kind in RECODABLE else "gzip")
+    word = docker_layer_type(kind)
     layer = Layer(Blob(None, 0, word, None), word, Encoding(kind), None)
     try:
         step = layer_step(layer, fit_destination(layer, goal, family, capabilities, destination), facts)

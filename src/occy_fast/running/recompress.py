@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from occy_fast.context.call import Call
 from occy_fast.engine.in_flight import InFlight
-from occy_fast.engine.layer_job import NATIVE, LayerJob
+from occy_fast.engine.layer_job import LayerJob
 from occy_fast.engine.sinks import StreamSink
 from occy_fast.errors import CorruptStream, OccyError, UsageError, read_errors, resource_errors, unwritable
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.image.blob import Blob
 from occy_fast.image.image import Layer
 from occy_fast.running.result import RecompressResult
-from occy_fast.spec.encoding import Encoding, parse_encoding
+from occy_fast.spec.encoding import NATIVE, Encoding, parse_encoding
 from occy_fast.spec.limits import Limits
 from occy_fast.streams.layer_pass import FdSource
 from occy_fast.streams.sniff import SNIFF_SIZE, ends_in_magic, sniff

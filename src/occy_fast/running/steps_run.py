@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from occy_fast.engine.in_flight import InFlight
-from occy_fast.engine.layer_job import NATIVE, LayerJob
+from occy_fast.engine.layer_job import LayerJob
 from occy_fast.errors import (
     InputError,
     IntegrityError,
@@ -25,6 +25,7 @@ from occy_fast.log import log
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_tar
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome
+from occy_fast.spec.encoding import NATIVE
 from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.engine.in_flight import InFlight
-from occy_fast.engine.layer_job import NATIVE, LayerJob, check_claims
+from occy_fast.engine.layer_job import LayerJob, check_claims
 from occy_fast.engine.sinks import StreamSink
 from occy_fast.errors import IntegrityError, LimitError, OccyError, PlanStale, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes
@@ -19,7 +19,7 @@ from occy_fast.planning.steps import Skip, is_tar
 from occy_fast.running.probe import probe_passed
 from occy_fast.running.result import LayerOutcome
 from occy_fast.running.steps_run import publish, run_steps, takers
-from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.encoding import NATIVE, Encoding
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import Locator, is_pipe
 from occy_fast.transports.opening import open_destination, open_source

@@ -1,4 +1,4 @@
-"""Encoding: how a layer's tar is compressed, and who compressed it."""
+"""Encoding: how a layer's tar is compressed, by which of the codecs there are, and who compressed it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,81 @@ from typing import Final
 from occy_fast.errors import Unsupported, UsageError
 from occy_fast.words import printable
 
-RECODABLE: Final = ("none", "gzip", "zstd")
-"""The codecs a layer can be given."""
 
-READABLE: Final = (*RECODABLE, "xz", "bzip2")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One way in which a layer's tar may be compressed.
+
+    Attributes:
+        name: as encodings, plans and messages have it.
+        magics: what its streams begin with, each enough to tell them from a tar; `streams.sniff` knows what may stand
+            before.
+        suffix: what stands for it at the end of a layer's media type; None where no media type does.
+        native: the kernels decode it.
+        recodable: a layer can be given it.
+        levels: of our encoder; empty where it has none.
+        default_level: of our encoder, where none is asked for.
+        typical_ratio: what a tar of programs and libraries comes to, of its uncompressed size: good for an estimate,
+            and for nothing else.
+    """
+
+    name: str
+    magics: tuple[bytes, ...] = ()
+    suffix: str | None = None
+    native: bool = False
+    recodable: bool = False
+    levels: range = range(0)
+    default_level: int | None = None
+    typical_ratio: float
+
+
+_ROWS: Final = (
+    Codec(name="none", suffix="", native=True, recodable=True, typical_ratio=1.0),
+    Codec(
+        name="gzip",
+        magics=(b"\x1f\x8b\x08",),
+        suffix="gzip",
+        native=True,
+        recodable=True,
+        levels=range(1, 3),                              # ISA-L's level 3 makes other bytes on other processors
+        default_level=2,
+        typical_ratio=0.38,
+    ),
+    Codec(
+        name="zstd",
+        magics=(b"\x28\xb5\x2f\xfd",),
+        suffix="zstd",
+        native=True,
+        recodable=True,
+        # From 20 on common readers refuse the window, and negative levels save less time than they cost in size.
+        levels=range(1, 20),
+        default_level=3,
+        typical_ratio=0.33,
+    ),
+    Codec(name="xz", magics=(b"\xfd7zXZ\x00",), typical_ratio=0.27),
+    Codec(
+        name="bzip2",
+        # "BZh" alone also begins names of files in a tar; with the level and the magic of a block it does not.
+        magics=tuple(
+            b"BZh%d%s" % (level, block)
+            for level in range(1, 10)
+            for block in (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
+        ),
+        typical_ratio=0.34,
+    ),
+)
+
+CODECS: Final = {codec.name: codec for codec in _ROWS}
+"""All codecs by their names: whoever lists some of them reads them from here."""
+
+READABLE: Final = tuple(CODECS)
 """The codecs a layer can be found in."""
 
-DEFAULT_LEVELS: Final = {"gzip": 2, "zstd": 3}
-"""The levels of the encoder where none is asked for."""
+RECODABLE: Final = tuple(codec.name for codec in _ROWS if codec.recodable)
+"""The codecs a layer can be given."""
 
-LEVELS: Final = {"gzip": range(1, 3), "zstd": range(1, 20)}
-"""The levels of our encoders."""
+NATIVE: Final = tuple(codec.name for codec in _ROWS if codec.native)
+"""The codecs that the kernels decode; anything else is decoded in Python and fed to them."""
 
 _LEVEL = re.compile(r"-?[0-9]{1,3}", re.ASCII)
 
@@ -62,23 +126,24 @@ class Encoding:
         Raises:
             Unsupported: the codec is only read, or the level is not offered.
         """
-        if self.codec not in RECODABLE:
+        codec = CODECS.get(self.codec)
+        if codec is None or not codec.recodable:
             raise Unsupported("", f"layers are not encoded as {self.codec}", f"use one of {', '.join(RECODABLE)}")
         if self.level is None:
             return self
-        levels = LEVELS.get(self.codec)
-        if levels is None:
+        levels = codec.levels
+        if not levels:
             raise Unsupported("", f"{self.codec} has no levels, not even {self.level}", f"write {self.codec}")
         if self.level not in levels:
-            # ISA-L's level 3 makes other bytes on other processors; from zstd's level 20 on common readers refuse the
-            # window, and its negative levels save less time than they cost in size.
             raise Unsupported("", f"{self.codec} has no level {self.level}", f"use {levels[0]} to {levels[-1]}")
         return self
 
     @property
     def effective_level(self) -> int | None:
         """The level the encoder works at: the one demanded, else the default."""
-        return DEFAULT_LEVELS.get(self.codec) if self.level is None else self.level
+        if self.level is not None or self.codec not in CODECS:
+            return self.level
+        return CODECS[self.codec].default_level
 
 
 def parse_encoding(text: str) -> Encoding:

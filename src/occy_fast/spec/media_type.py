@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from occy_fast.errors import UnsupportedMediaType
+from occy_fast.spec.encoding import CODECS
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -24,26 +25,26 @@ _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+_LAYERS: Final = {
+    ("oci", "layer"): (_OCI_LAYER, "+"),
+    ("oci", "foreign_layer"): (_OCI_FOREIGN, "+"),
+    ("docker", "layer"): (_DOCKER_LAYER, "."),
+    ("docker", "foreign_layer"): (_DOCKER_FOREIGN, "."),
+}
+"""Family and kind → the media type of a plain tar, and what stands between it and a codec's suffix."""
 
 _TABLE: Final[dict[tuple[str, str, str], str]] = {
     ("oci", "index", "none"): OCI_INDEX,
     ("oci", "manifest", "none"): OCI_MANIFEST,
     ("oci", "config", "none"): OCI_CONFIG,
-    ("oci", "layer", "none"): _OCI_LAYER,
-    ("oci", "layer", "gzip"): _OCI_LAYER + "+gzip",
-    ("oci", "layer", "zstd"): _OCI_LAYER + "+zstd",
-    ("oci", "foreign_layer", "none"): _OCI_FOREIGN,
-    ("oci", "foreign_layer", "gzip"): _OCI_FOREIGN + "+gzip",
-    ("oci", "foreign_layer", "zstd"): _OCI_FOREIGN + "+zstd",
     ("docker", "index", "none"): DOCKER_INDEX,
     ("docker", "manifest", "none"): DOCKER_MANIFEST,
     ("docker", "config", "none"): DOCKER_CONFIG,
-    ("docker", "layer", "none"): _DOCKER_LAYER,
-    ("docker", "layer", "gzip"): _DOCKER_LAYER + ".gzip",
-    ("docker", "layer", "zstd"): _DOCKER_LAYER + ".zstd",
-    ("docker", "foreign_layer", "none"): _DOCKER_FOREIGN,
-    ("docker", "foreign_layer", "gzip"): _DOCKER_FOREIGN + ".gzip",
-    ("docker", "foreign_layer", "zstd"): _DOCKER_FOREIGN + ".zstd",
+} | {
+    (family, kind, codec.name): f"{plain}{separator}{codec.suffix}" if codec.suffix else plain
+    for (family, kind), (plain, separator) in _LAYERS.items()
+    for codec in CODECS.values()
+    if codec.suffix is not None
 }
 
 # RFC 6838 §4.2, "Naming Requirements"; the same pattern as in the image-spec's schema.
@@ -73,6 +74,11 @@ def media_type(family: str, kind: str, codec: str = "none") -> str:
         return _TABLE[family, kind, codec]
     except KeyError:
         raise UnsupportedMediaType("", f"{family} {kind} as {codec}", "encode layers as none, gzip or zstd") from None
+
+
+def docker_layer_type(codec: str) -> str:
+    """Return Docker's media type of a layer in *codec*; where there is none, gzip's: containerd calls xz so."""
+    return media_type("docker", "layer", "gzip" if CODECS[codec].suffix is None else codec)
 
 
 def describe(text: str) -> MediaType | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from occy_fast.errors import CorruptStream, DecompressionBomb, LimitError, OccyError
 from occy_fast.kernels import inflate, unzstd
+from occy_fast.spec.encoding import NATIVE
 from occy_fast.spec.limits import Limits
 from occy_fast.streams.layer_pass import RATIO_FLOOR
 
@@ -48,7 +49,7 @@ def decode_whole(codec: str, source: Iterable[Buffer], where: str, limits: Limit
             taken += len(piece)
             yield piece
 
-    if codec in ("gzip", "zstd"):
+    if codec in NATIVE:
         decoded: Iterator[Buffer] = _decode_native(codec, counted(), where, limits)
     else:
         decoded = decode_foreign(codec, map(bytes, counted()), where, limits)

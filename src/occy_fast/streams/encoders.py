@@ -33,4 +33,5 @@ def encoder_identity(encoding: Encoding) -> EncoderIdentity:
         )
     if encoding.codec == "zstd":
         return EncoderIdentity("zstd", zstd_blocks.CODEC, zstd_blocks.version(), level, zstd_blocks.PIECE, engine)
+    assert encoding.codec == "none", f"{encoding.codec} is recodable, and nobody encodes it"
     return EncoderIdentity("none", "", "", None, None, engine)

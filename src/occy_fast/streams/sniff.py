@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.encoding import CODECS, Encoding
 
 SNIFF_SIZE: Final = 512
 """How many first bytes `sniff` looks at, at most; fewer will do where there are no more."""
 
-_GZIP = b"\x1f\x8b\x08"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_XZ = b"\xfd7zXZ\x00"
-_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
-_MAGICS = (_GZIP, _ZSTD, _XZ, *(b"BZh%d%s" % (level, block) for level in range(1, 10) for block in _BZIP2_BLOCKS))
+_MAGICS = {magic: Encoding(codec.name) for codec in CODECS.values() for magic in codec.magics}
+_ANY_MAGIC = tuple(_MAGICS)
+_ZSTD = CODECS["zstd"].magics
 _NO_TEXT = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")   # a header of any tar has zeros in it
 _FOREIGN = {
     b"PK\x03\x04": "a zip file",
@@ -32,13 +30,8 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 def sniff(head: bytes) -> Encoding:
     """Tell how a stream is encoded whose first bytes are *head*; what has no known magic is ``none``."""
     head = bytes(head[:SNIFF_SIZE])
-    if head.startswith(_GZIP):
-        return Encoding("gzip")
-    if head.startswith(_XZ):
-        return Encoding("xz")
-    # "BZh" alone also begins names of files in a tar; with the level and the magic of a block it does not
-    if head.startswith(b"BZh") and head[3:4] in b"123456789" and head.startswith(_BZIP2_BLOCKS, 4):
-        return Encoding("bzip2")
+    if head.startswith(_ANY_MAGIC):
+        return next(encoding for magic, encoding in _MAGICS.items() if head.startswith(magic))
     return Encoding("zstd" if _is_zstd(head) else "none")
 
 

@@ -26,10 +26,9 @@ from occy_fast.image.image import Contents, Image, Layer, NamedImage
 from occy_fast.image.place import Place, located
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.digest import Digest
-from occy_fast.spec.encoding import RECODABLE
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.manifest import Index
-from occy_fast.spec.media_type import DOCKER_CONFIG, media_type
+from occy_fast.spec.media_type import DOCKER_CONFIG, docker_layer_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
@@ -264,9 +263,8 @@ def _layer(region: Address, diff_id: Digest) -> Layer:
             raise
         head, region = b"", UnreadableBytes(region.size, error)
     encoding = sniff(head)
-    codec = encoding.codec if encoding.codec in RECODABLE else "gzip"            # what containerd calls xz and bzip2
-    kind = media_type("docker", "layer", codec)
-    digest = diff_id if codec == "none" else None
+    kind = docker_layer_type(encoding.codec)
+    digest = diff_id if encoding.codec == "none" else None
     return Layer(Blob(digest, region.size, kind, region), kind, encoding, diff_id)
 
 

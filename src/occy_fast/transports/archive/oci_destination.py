@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.encoding import READABLE
 from occy_fast.transports.archive.stage import ArchiveStage, notes_on
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import merged_index
@@ -39,7 +40,7 @@ class OciArchiveDestination:
         return Capabilities(
             kind="oci-archive",
             read_by="load an OCI archive",
-            encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
+            encodings=frozenset(READABLE),
             families=frozenset({"oci", "docker"}),
             multi_platform=True,
             many_images=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.files.staged import open_directory
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.spec.encoding import READABLE
 from occy_fast.transports.layout.directory import LayoutDirectory
 from occy_fast.transports.layout.stage import OciLayoutStage
 
@@ -30,7 +31,7 @@ class OciLayoutDestination:
         return Capabilities(
             kind="oci",
             read_by="pull",
-            encodings=frozenset({"none", "gzip", "zstd", "xz", "bzip2"}),
+            encodings=frozenset(READABLE),
             families=frozenset({"oci", "docker"}),
             multi_platform=True,
             many_images=True,
