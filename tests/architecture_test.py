@@ -197,7 +197,7 @@ def test_nothing_has_a_name_that_says_nothing(path: Path) -> None:
 
 
 # Who writes to a stream or makes a logger, and escapes it; a shell's completer reads names as they are.
-WRITERS = {"cli/answer.py", "cli/logs.py", "cli/completion.py", "__main__.py", "log.py"}
+WRITERS = {"cli/output.py", "cli/logs.py", "cli/completion.py", "__main__.py", "log.py"}
 WRITING = re.compile(r"^print\(|\becho\(|std(?:out|err)\.(?:write|buffer)|\bgetLogger\(|\bwarnings\.warn\(")
 
 
@@ -414,3 +414,48 @@ def test_no_file_knows_a_machine_or_a_package_host() -> None:
             if PRIVATE.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}")
     assert not found, "\n".join(found)
+
+
+def calls_of(name: str) -> set[str]:
+    """Return the modules that call what is named so, apart from the one that defines it."""
+    return {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == name
+    }
+
+
+def test_a_layer_is_passed_over_in_one_place() -> None:
+    assert calls_of("LayerPass") == {"engine/layer_job.py"}
+
+
+# fix.py makes a command's text, and asks whether the command will take it.
+PARSING = {"api.py", *(f"running/{name}.py" for name in ("check", "execute", "fix", "inspect", "verify"))}
+
+
+def test_locators_are_parsed_at_the_border() -> None:
+    assert {module for module in calls_of("parse_locator") if not module.startswith("cli/")} == PARSING
+
+
+# What a Call is made of. A layer under way is waited for by native code's own words.
+OF_A_CALL = {"limits", "max_layer", "workers", "access", "cancel", "cancelled", "progress"}
+PUBLIC = {"check", "convert", "execute", "inspect", "open_image", "plan", "recompress", "verify"}
+BORDER = {"context/call.py: of", "context/call.py: limits_of_call"} | {
+    f"streams/layer_pass.py: {name}" for name in ("hand_over", "wait", "_work")
+}
+
+
+def test_what_a_call_may_take_is_handed_down_as_one_value() -> None:
+    several = set()
+    for path in MODULES:
+        place = str(path.relative_to(PACKAGE))
+        if place.startswith("cli/"):
+            continue
+        public = PUBLIC if place.startswith(("api", "running/")) else set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name not in public:
+                parameters = {each.arg for each in (*node.args.args, *node.args.kwonlyargs)}
+                if len(parameters & OF_A_CALL) > 1:
+                    several.add(f"{place}: {node.name}")
+    assert several == BORDER
