@@ -201,7 +201,7 @@ def test_the_diff_ids_are_asked_for_once(tmp_path: Path) -> None:
         return {name: Digest.sha256(name.encode()) for name in layers}
 
     with path.open("rb") as file:
-        members = MemberTable("here", LIMITS, lambda entry: FileRegion(str(path), entry.data_offset, entry.stored))
+        members = MemberTable("here", LIMITS, lambda offset, size: FileRegion(str(path), offset, size))
         for entry in scan_region(file.fileno(), 0, path.stat().st_size, where="t", limits=LIMITS):
             members.add(entry)
         archive = LegacyArchive(members.clean_names(), "here", LIMITS)

@@ -19,7 +19,6 @@ from occy_fast.transports.archive.view import broken_view, loader_view
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
-    from occy_fast.streams.tar import Entry
     from occy_fast.transports.locator import Locator
 
 
@@ -96,5 +95,5 @@ class ArchiveFile(Closing):
         self._members = members
         return members
 
-    def _region(self, entry: Entry) -> FileRegion:
-        return FileRegion(self._path, entry.data_offset, entry.stored, self._inode)
+    def _region(self, offset: int, size: int) -> FileRegion:
+        return FileRegion(self._path, offset, size, self._inode)

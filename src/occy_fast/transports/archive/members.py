@@ -47,24 +47,35 @@ class Member:
     Attributes:
         name: without '.' and empty components; empty where readers do not reach it: absolute, climbing, or too long.
         type: the typeflag of its entry.
-        offset: of its content in the archive, which tells the later of two members.
+        offset, size: of the bytes stored for it in the archive; the offset tells the later of two members.
         target: where a link leads, as it is written; None for what is no link.
         sparse: the file has holes, so that its bytes are not in one piece.
-        address: of its content; None for what is no file, and for a streamed one before it has come.
+        place: makes an address of offset and size; None in a stream.
+        streamed: where the content of a streamed file is, since it has come.
         first: what its first bytes show; None where they can be read again.
     """
 
     name: str
     type: bytes
     offset: int
+    size: int
     target: str | None
     sparse: bool
-    address: Address | None
+    place: Callable[[int, int], Address] | None
+    streamed: Address | None = None
     first: FirstBytes | None = None
 
     @property
     def is_file(self) -> bool:
         return self.type in (b"0", b"7", b"S")
+
+    @property
+    def address(self) -> Address:
+        """Return where a file's content is; of a streamed one, once it has come."""
+        if self.place is not None:
+            return self.place(self.offset, self.size)
+        assert self.streamed is not None, "it has not come yet"
+        return self.streamed
 
     @property
     def problem(self) -> str:
@@ -97,7 +108,6 @@ class Member:
         """Return what a file's first bytes show. Raises what reading them does."""
         if self.first is not None:
             return self.first
-        assert self.address is not None, "no file, or it has not come yet"
         return FirstBytes.of(read_head(self.address, SNIFF_SIZE))
 
 
@@ -107,11 +117,12 @@ class MemberTable:
     How a name is found is the asker's choice: readers want clean names, and a loader takes whatever it can unpack.
     """
 
-    def __init__(self, locator: str, limits: Limits, place: Callable[[Entry], Address] | None = None) -> None:
+    def __init__(self, locator: str, limits: Limits, place: Callable[[int, int], Address] | None = None) -> None:
         """Make an empty table.
 
         Args:
-            place: tells where the content of a file is; None of what is streamed, whose member is told as it comes.
+            place: makes the address of a file's content of its offset and size; None for a stream, of which each member
+                is told as it comes.
         """
         self._locator, self._limits, self._place = locator, limits, place
         self._reachable: dict[str, Member] = {}          # by clean name
@@ -141,8 +152,8 @@ class MemberTable:
 
     def _add_member(self, entry: Entry, clean: str, written: str) -> Member:
         target = entry.linkname.decode("utf-8", "surrogateescape") if entry.is_link else None
-        address = self._place(entry) if entry.is_file and self._place is not None else None
-        member = Member(clean, entry.type, entry.data_offset, target, entry.sparse is not None, address)
+        sparse = entry.sparse is not None
+        member = Member(clean, entry.type, entry.data_offset, entry.stored, target, sparse, self._place)
         if not clean:
             self._beyond[inside(written)] = member
             return member
@@ -218,7 +229,6 @@ class CleanNames:
             member = target
         if member.problem:
             raise self._bad(name, f"a regular file is expected, found {member.problem}")
-        assert member.address is not None, "the archive was not read to its end"
         return member.address
 
     def _get(self, name: str) -> Member | None:

@@ -76,15 +76,15 @@ class ArchiveStream(Closing):
             kind = first.codec if first.codec != "none" or begins_tar(head) else "other"
             if kind == "other" and (found or first.json) and entry.stored <= self._room(kept):
                 kept += entry.stored
-                member.address = InlineBytes(b"".join(map(bytes, tar.content(entry))))
+                member.streamed = InlineBytes(b"".join(map(bytes, tar.content(entry))))
             elif not found:
-                member.address, member.first = StreamedBytes("", entry.stored, b""), first
+                member.streamed, member.first = StreamedBytes("", entry.stored, b""), first
             else:
                 count += 1
                 if count > limits.stream_blob_count:
                     most = limits.stream_blob_count
                     raise LimitError(self.locator, "blobs that come by once", most, count, ("stream_blob_count",))
-                member.address = StreamedBytes(member.name, entry.stored, head)
+                member.streamed = StreamedBytes(member.name, entry.stored, head)
                 yield StreamedBlob(member.name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()
 

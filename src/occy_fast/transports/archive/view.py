@@ -165,11 +165,12 @@ class _Documents:
     def _read(self, path: str, kind: DocumentLimit) -> bytes | None:
         """Return a document; None where there is none, or not in one piece. Raises LimitError, Unsupported."""
         member, _ = self._names.follow(path)
-        if member is None or member.problem or member.address is None:
+        if member is None or member.problem:
             return None
-        self._limits.check_document(kind, member.address.size, f"{self._where}: {path}")
-        if not isinstance(member.address, StreamedBytes):
-            return member.address.read()
+        self._limits.check_document(kind, member.size, f"{self._where}: {path}")
+        address = member.address
+        if not isinstance(address, StreamedBytes):
+            return address.read()
         if member.look().json:
             raise Unsupported(f"{self._where}: {path}", "it came by once, and was not kept", SAVE_FIRST)
         return b""                                       # no more JSON than what was not kept
