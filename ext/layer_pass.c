@@ -58,6 +58,7 @@ struct occy_pool *occy_pool_create(int workers)
     pool->workers = workers;
     pool->piece_count = occy_pass_pieces_for(workers);
     pool->chunk_count = occy_pass_chunks_for(workers);
+    /* a pass for every worker, and one to fill meanwhile: the pieces are two for each of these */
     pool->active_limit = workers + 1;
     pool->worker = calloc((size_t)workers, sizeof *pool->worker);
     pool->pieces = calloc((size_t)pool->piece_count, sizeof *pool->pieces);

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from occy_fast.streams.layer_pass import Counters
 
 MOST = 16
-"""Layers in flight at once: each holds two descriptors, and the pool's buffers serve them all."""
+"""Layers in flight at once: each holds two descriptors, and the pool's buffers serve them all. More gain nothing: 100
+gzip layers of 0.3 MB became zstd:3 in 0.62 s with one, 0.51 s with 4, 0.42 s with 16, 0.41 s with 64.  (2 cores of a
+Xeon, the least of 5 runs in turn)"""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,10 @@ from occy_fast.errors import PlanStale, SizeMismatch, read_errors
 from occy_fast.files.staged import COPY_STEP, write_all
 from occy_fast.image.blob import FileRegion, OpenRegion, identity_of
 
-KERNEL_COPY_STEP = 1 << 26          # the kernel takes no signal inside one step
+KERNEL_COPY_STEP = 1 << 26
+"""Bytes of one copy_file_range, inside which the kernel takes no signal: Ctrl-C waited for up to 0.05 s with these, and
+for up to 0.2 s with four times as many. Smaller ones copy no slower: 261 MB took 0.12 s, and 0.10 s in steps of 16 MiB.
+(ext4 on a virtual disk, out of the page cache)"""
 
 _FICLONE = 0x40049409
 _NO_REFLINK = frozenset(

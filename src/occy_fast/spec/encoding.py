@@ -24,7 +24,8 @@ class Codec:
         levels: of our encoder; empty where it has none.
         default_level: of our encoder, where none is asked for.
         typical_ratio: what a tar of programs and libraries comes to, of its uncompressed size: good for an estimate,
-            and for nothing else.
+            and for nothing else. (261 MB of a Debian's /usr came to 0.40 by gzip:2, 0.34 by zstd:3, 0.25 by xz -6, 0.31
+            by bzip2 -9)
     """
 
     name: str

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 ROOMS: Final = 8
-"""Buffers of a reader; with 1 MiB each, more than a worker takes in the time it takes to wake up."""
+"""Buffers of a reader; with 1 MiB each, more than a worker takes in the time it takes to wake up. 261 MB from a socket
+became zstd:3 in 0.23 s with eight or sixteen, and in 0.27 s or more with two to four.  (2 cores of a Xeon, the least of
+6 runs in turn)"""
 
 _TICK: Final = 0.25                                  # seconds until a caller who waits is asked again
 
