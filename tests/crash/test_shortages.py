@@ -58,7 +58,9 @@ def test_a_command_with_little_memory_ends_in_a_word(tmp_path: Path, mebibytes: 
         pytest.skip("Python does not even start a module of nothing in so little")
     assert run.returncode in (0, 1), run.stderr
     if run.returncode:
-        first = run.stderr.splitlines()[0]
+        lines = run.stderr.splitlines()
+        ours = [line for line in lines if line.startswith("occy-fast: ")]
+        first = ours[0] if ours and "code for hash" in lines[0] else lines[0]    # hashlib logs what it cannot load
         assert first.startswith(("occy-fast: ResourceError: not enough ", "occy-fast: not enough memory"))
         assert "defect" not in run.stderr
         assert not (tmp_path / "out").exists()
