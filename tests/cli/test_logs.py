@@ -34,7 +34,8 @@ def test_verbose_tells_all_with_the_time(capsys: pytest.CaptureFixture[str]) -> 
     assert line.endswith(" DEBUG read")
 
 
-def test_logging_is_given_back() -> None:
+def test_logging_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "propagate", True)
     before = (log.level, log.propagate, tuple(log.handlers))
     with pytest.raises(KeyError), logged_to_stderr(OutputMode(verbose=True)):
         assert (log.level, log.propagate) == (logging.DEBUG, False)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from occy_fast.image.attestation import digest_of, is_attestation, named_subject, subject_of, with_referrers
 from occy_fast.image.image import Opaque
 from occy_fast.spec.descriptor import Descriptor
+from occy_fast.spec.platform import Platform
 from support.contents import absent, attestation, digest, image, index
 
 
@@ -19,6 +20,9 @@ def test_an_attestation_is_told_by_its_descriptor() -> None:
     made = attestation(of)
     assert [is_attestation(node) for node in (made, of, absent("x"), index(of))] == [True, False, False, False]
     assert not is_attestation(replace(made, descriptor=None))
+    assert made.descriptor is not None
+    nowhere = replace(made.descriptor, annotations=(), platform=Platform("unknown", "unknown"))
+    assert is_attestation(replace(made, descriptor=nowhere))
     assert is_attestation(speaking_of("x", "sha256:1", "io.containerd.manifest.subject"))
 
 
