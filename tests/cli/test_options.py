@@ -11,6 +11,7 @@ import pytest
 
 from occy_fast.cli import main, program
 from occy_fast.cli.options import ExampleCommand
+from occy_fast.planning.goal_words import GoalWords
 from support.image_builders import docker_archive, make_image
 
 
@@ -48,3 +49,9 @@ def parse(line: str) -> None:
     name, command, rest = program.resolve_command(context, words)
     assert command is not None
     command.make_context(name, rest, parent=context)
+
+
+def test_every_word_of_a_goal_is_an_option_of_convert() -> None:
+    command = program.get_command(click.Context(program), "convert")
+    assert command is not None
+    assert GoalWords.__annotations__.keys() <= {parameter.name for parameter in command.params}

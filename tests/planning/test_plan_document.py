@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from occy_fast.planning.facts import Facts
+from occy_fast.planning.goal import Goal
 from support.contents import contents, image
 from support.plans import goal, plan_of
 
@@ -24,3 +27,10 @@ def test_the_same_plan_as_json() -> None:
         ("recode", "none", "gzip:2"),
         ("copy", "gzip", "gzip"),
     ]
+
+
+def test_all_that_was_asked_for_is_in_it() -> None:
+    asked = goal(tags=("docker.io/library/app:2",))
+    document = plan_of(contents(image("a")), asked, Facts(), archive=True).to_json()["goal"]
+    assert document.keys() == {field.name for field in fields(Goal)}
+    assert document["tags"] == ["docker.io/library/app:2"]

@@ -60,7 +60,8 @@ def make_goal(**words: Unpack[GoalWords]) -> Goal:
 def takes_goal_words(function: Function) -> Function:
     """List the words in *function*'s signature, and in its docstring where that has the line `**words: ...`.
 
-    A word is added to GoalWords and to Goal, and shows in the help of everything that takes words.
+    So a word that is added to GoalWords and to Goal is in all of them. Written by hand besides: the command's option in
+    cli/convert_cmd.py, and the plan's JSON in plan_document.py.
     """
     signature = inspect.signature(function)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]

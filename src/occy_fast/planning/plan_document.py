@@ -70,6 +70,7 @@ def _head(plan: Plan | StreamPlan) -> dict[str, Any]:
             "strict": goal.strict,
             "attestations": goal.attestations,
             "archive_layout": goal.archive_layout,
+            "tags": list(goal.tags),
         },
         "bytes_free": plan.free,
         "memory_above_usual": plan.memory,
