@@ -1,5 +1,9 @@
-/* The encoders of the pass, each a row of one table.  A stage asks the row: a further encoder is a further row, with
- * what the buffers must have room for, and touches no stage. */
+/* The encoders of the pass, each a row of one table, which the stages ask.
+ *
+ * A row is an encoder that makes one stream of pieces of the tar, each but the last *piece* bytes long.  For a
+ * further one of that sort no stage changes: it takes a row, its codec in layer_pass.h, its sums in the union, and
+ * what of the maxima it exceeds.  An encoder whose pieces end where entries of the tar do (zstd:chunked, eStargz) is no row: pieces
+ * are filled by number of bytes before anybody has scanned them, and no row learns of entries. */
 #ifndef OCCY_PASS_ENCODER_H
 #define OCCY_PASS_ENCODER_H
 

@@ -1,4 +1,4 @@
-/* What the parts of layer_pass.c share: the state of a pool and its passes, and who may touch which field.
+/* What the files of the layer pass share: the state of a pool and its passes, and who may touch which field.
  *
  * Every field names its guard in its comment:
  *     fixed    written before a second thread sees it, and at the end, when no stage runs: read by anybody

@@ -1,4 +1,4 @@
-"""Plan → text or JSON: exactly what execute will do."""
+"""Plan → text: exactly what execute will do."""
 
 from __future__ import annotations
 

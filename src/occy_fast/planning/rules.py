@@ -1,4 +1,4 @@
-"""Goal + Capabilities + Facts → one rule per kind of blob, for an archive that comes by before its manifest does."""
+"""The rules of a stream: what is done with a blob of each kind, whose layer is not known before it has gone by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The closed list of what can happen to a layer, and the Plan made of it."""
+"""The closed list of what can happen to a layer, and what becomes of the images and indexes around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One plan: one read of each layer feeds verify, decode, digest, encode and stage."""
+"""The front door of running a plan: its steps, or the rules of a stream, tried again as often as it allows."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _reads(step: LayerStep) -> bool:
 
 
 class _Execution:
-    """One call of execute, until every blob is staged."""
+    """The steps of one plan on their way to one stage, until every blob is staged."""
 
     def __init__(self, plan: Plan, stage: Stage, destination: Locator, in_flight: InFlight) -> None:
         self._plan, self._stage, self._in_flight = plan, stage, in_flight

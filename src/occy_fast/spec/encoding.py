@@ -169,7 +169,7 @@ class EncoderIdentity:
 
     Attributes:
         segment: bytes of tar in one unit of work, where the encoder cuts it; None where it does not.
-        engine: ``native`` or ``pure``.
+        engine: which of the two sides of the kernels encodes, and the version of what it makes: ``native-1``.
         architecture: set where the encoder makes other bytes on other processors, else empty.
         reproducible: the same tar gives the same bytes on every run; False for an ISA-L that is the system's, whose
             bytes may depend on where its buffers happen to lie.

@@ -1,4 +1,4 @@
-"""docker-save archives: reads all three eras, writes the profile that every consumer loads, or what 20.10 writes."""
+"""docker-save archives, read as of all three eras: before Docker 1.10, from then on, and with an OCI layout inside."""
 
 from __future__ import annotations
 
