@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     from occy_fast.planning.goal import Goal
     from occy_fast.planning.goal_words import GoalWords
     from occy_fast.planning.plan import Plan, StreamPlan
-    from occy_fast.planning.rules import Rule
     from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
+    from occy_fast.planning.stream_rules import Rule
     from occy_fast.running.check import CheckReport
     from occy_fast.running.inspect import InspectedManifest, InspectReport
     from occy_fast.running.result import ConvertResult, LayerOutcome, RecompressResult
@@ -140,7 +140,7 @@ _NAMES = {
     "planning.goal": "Goal",
     "planning.goal_words": "GoalWords",
     "planning.plan": "Plan StreamPlan",
-    "planning.rules": "Rule",
+    "planning.stream_rules": "Rule",
     "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",
     "running.check": "CheckReport",
     "running.inspect": "InspectReport InspectedManifest",

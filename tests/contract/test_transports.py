@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,10 +22,11 @@ from occy_fast.files.staged import output_errors
 from occy_fast.image.blob import FileRegion
 from occy_fast.image.image import Contents, Image, NamedImage
 from occy_fast.planning.goal import ArchiveLayout
+from occy_fast.planning.steps import AdoptHow
 from occy_fast.spec import limits as limits_module
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import Limits
-from occy_fast.transports.base import AdoptBy, Stage
+from occy_fast.transports.base import Stage
 from occy_fast.transports.opening import TRANSPORTS
 from support.image_builders import BuiltImage, make_image
 from support.leaks import nothing_left
@@ -318,7 +320,7 @@ def test_what_would_not_be_read_again_is_not_published(
 
 
 @pytest.mark.parametrize("how", ["link", "reflink", "copy"])
-def test_a_file_of_another_size_is_not_adopted(place: Place, tmp_path: Path, how: AdoptBy) -> None:
+def test_a_file_of_another_size_is_not_adopted(place: Place, tmp_path: Path, how: AdoptHow | Literal["copy"]) -> None:
     (tmp_path / "in").write_bytes(b"x" * 1000)
     if how != "copy" and place.transport != "oci":
         return

@@ -11,8 +11,8 @@ from occy_fast.planning.capabilities import Capabilities
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.plan import StreamPlan
-from occy_fast.planning.rules import KINDS
 from occy_fast.planning.stream_planner import make_rules
+from occy_fast.planning.stream_rules import KINDS
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.platform import Platform
 from support.contents import ARCHIVE, LAYOUT

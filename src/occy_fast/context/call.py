@@ -14,7 +14,7 @@ from occy_fast.errors import Cancelled, TransportError, UsageError
 from occy_fast.kernels import layer_pass
 from occy_fast.log import log
 from occy_fast.spec.limits import LIMITS, Limits, check_limit
-from occy_fast.streams.processors import default_workers
+from occy_fast.streams.cpu_count import default_workers
 
 if TYPE_CHECKING:
     from occy_fast.context.progress import ProgressCallback

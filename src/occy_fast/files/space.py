@@ -14,7 +14,7 @@ def free_space(directory: str) -> int | None:
     return status.f_bavail * status.f_frsize if status.f_blocks else None  # /proc has no blocks, and none is free
 
 
-def _filesystem_type(directory: str) -> str:
+def filesystem_type(directory: str) -> str:
     """Return the type of the mounted file system that holds *directory*; empty if that cannot be known."""
     best, kind = "", ""
     try:

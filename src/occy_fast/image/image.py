@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from occy_fast.image.blob import Blob
 from occy_fast.spec.config import ImageConfig
@@ -35,6 +35,11 @@ class Layer:
     diff_id: Digest | None
     annotations: Annotations = ()
     urls: tuple[str, ...] = ()
+
+    @classmethod
+    def of_blob(cls, blob: Blob) -> Self:
+        """Return what nobody looks into as a layer without a tar: it is moved and verified as one."""
+        return cls(blob, blob.media_type, Encoding("none"), None)
 
     @property
     def digest(self) -> Digest | None:

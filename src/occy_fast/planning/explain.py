@@ -25,7 +25,7 @@ from occy_fast.words import format_size
 
 if TYPE_CHECKING:
     from occy_fast.planning.plan import Plan, StreamPlan
-    from occy_fast.planning.rules import Rule
+    from occy_fast.planning.stream_rules import Rule
     from occy_fast.spec.encoding import EncoderIdentity
 
 

@@ -11,8 +11,8 @@ from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.image.saved_names import saved_names
 from occy_fast.planning.explain import plan_lines, stream_plan_lines, verb_of
 from occy_fast.planning.plan_document import plan_document, stream_plan_document
-from occy_fast.planning.rules import KINDS, Rule
 from occy_fast.planning.steps import ImagePlan, LayerStep, NamedPlan, images_of
+from occy_fast.planning.stream_rules import KINDS, Rule
 from occy_fast.spec.config import chain_ids
 from occy_fast.words import format_count, printable
 

@@ -21,7 +21,7 @@ from occy_fast.words import text_or_none
 
 if TYPE_CHECKING:
     from occy_fast.planning.plan import Plan, StreamPlan
-    from occy_fast.planning.rules import Rule
+    from occy_fast.planning.stream_rules import Rule
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

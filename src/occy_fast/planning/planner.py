@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import DigestMismatch, MediaTypeConflict, NotFound, Unsupported, UnsupportedMediaType
 from occy_fast.image.attestation import is_real
-from occy_fast.image.image import Image, Opaque
+from occy_fast.image.image import Image, Layer, Opaque
 from occy_fast.image.validate import validate
 from occy_fast.planning.demands import check_demands, refused_by_target
 from occy_fast.planning.facts import memory_above_usual
@@ -29,7 +29,6 @@ from occy_fast.planning.steps import (
     WorkKey,
     images_of,
     is_tar,
-    layer_of,
     steps_of,
 )
 from occy_fast.spec.config import chain_ids
@@ -40,7 +39,7 @@ from occy_fast.transforms.media_types import MediaTypes
 from occy_fast.transforms.platforms import Platforms
 
 if TYPE_CHECKING:
-    from occy_fast.image.image import Contents, Layer
+    from occy_fast.image.image import Contents
     from occy_fast.planning.capabilities import Capabilities, Writes
     from occy_fast.planning.facts import Facts
     from occy_fast.planning.goal import Goal, Verify
@@ -156,7 +155,8 @@ class _Planner:
         for finding in validate(opaque, f"{self.source}: {opaque.descriptor.digest}", self.limits):
             if finding.error is not None:
                 raise finding.error
-        return BlobPlan(opaque, layer_step(layer_of(opaque), _for_bytes(self.goal), self.facts))
+        assert opaque.blob is not None, "what is absent is not chosen"
+        return BlobPlan(opaque, layer_step(Layer.of_blob(opaque.blob), _for_bytes(self.goal), self.facts))
 
     # ------------------------------------------------------------------------------------------------- images
 

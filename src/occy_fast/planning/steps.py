@@ -252,9 +252,3 @@ def steps_of(root: RootPlan) -> Iterator[LayerStep]:
             yield from plan.steps
         elif isinstance(plan, BlobPlan):
             yield plan.step
-
-
-def layer_of(opaque: Opaque) -> Layer:
-    """Return what is not looked into as a layer without a tar, to be moved as one. It must be there."""
-    assert opaque.blob is not None
-    return Layer(opaque.blob, opaque.descriptor.media_type, Encoding("none"), None)

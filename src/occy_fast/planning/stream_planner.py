@@ -13,7 +13,7 @@ from occy_fast.planning.ladder import layer_step
 from occy_fast.planning.narrowing import fit_destination, fit_target
 from occy_fast.planning.notes import stream_notes
 from occy_fast.planning.plan import StreamPlan
-from occy_fast.planning.rules import KINDS, Rule
+from occy_fast.planning.stream_rules import KINDS, Rule
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import docker_layer_type
 

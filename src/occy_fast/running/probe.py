@@ -8,16 +8,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from occy_fast.files.space import _filesystem_type, free_space
+from occy_fast.files.space import filesystem_type, free_space
 from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, find_head
 from occy_fast.image.graph import images, nodes
-from occy_fast.image.image import Image
+from occy_fast.image.image import Image, Layer
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
-from occy_fast.planning.steps import layer_of
 from occy_fast.running.source_traits import loader_view_of, skippable_layers, traits_of
-from occy_fast.spec.encoding import Encoding
+from occy_fast.spec.encoding import CODECS, Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.judge import refused
 from occy_fast.transports.base import UnpackingDestination
@@ -25,7 +24,7 @@ from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.image.image import Contents, Layer
+    from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
     from occy_fast.planning.goal import Goal
     from occy_fast.spec.digest import Digest
@@ -40,7 +39,6 @@ USUAL_WINDOW = 8 << 20
 
 # File systems that can share blocks between files; elsewhere the attempt would cost a second read of the blob.
 _SHARING_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs"})
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def probe(
@@ -77,7 +75,7 @@ def probe(
             if digest not in layers or size == layers[digest].size
         ),
         links=whole if goal.link else frozenset(),
-        reflinks=whole if directory and _filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        reflinks=whole if directory and filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
         chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),
@@ -119,7 +117,7 @@ def _blobs(contents: Contents) -> Iterator[Layer]:
         if isinstance(node, Image):
             yield from node.layers
         elif node.blob is not None:
-            yield layer_of(node)
+            yield Layer.of_blob(node.blob)
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:
@@ -163,7 +161,7 @@ def _extra_window(layer: Layer) -> int:
     if layer.encoding.codec != "zstd" or layer.blob.address is None:
         return 0
     head = find_head(layer.blob.address, 6)
-    if len(head) < 6 or head[:4] != _ZSTD_MAGIC or head[4] & 0x20:  # a single segment is its own window
+    if len(head) < 6 or head[:4] not in CODECS["zstd"].magics or head[4] & 0x20:  # a single segment is its own window
         return 0
     exponent, mantissa = head[5] >> 3, head[5] & 7
     window = (1 << (10 + exponent)) * (8 + mantissa) // 8

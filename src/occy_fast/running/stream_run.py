@@ -14,8 +14,8 @@ from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes
 from occy_fast.image.image import Layer
 from occy_fast.log import log
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.rules import Rule
 from occy_fast.planning.steps import Skip, is_tar
+from occy_fast.planning.stream_rules import Rule
 from occy_fast.running.probe import probe_passed
 from occy_fast.running.result import LayerOutcome
 from occy_fast.running.steps_run import publish, run_steps, takers

@@ -37,7 +37,6 @@ from occy_fast.image.validate import validate
 from occy_fast.planning.steps import is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
-from occy_fast.spec.encoding import Encoding
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import Locator
 from occy_fast.transports.opening import check_access, open_source, parse_locator
@@ -313,7 +312,7 @@ def _layers_of(node: Leaf, within: Place) -> Iterator[tuple[Place, Layer]]:
     if blob is not None:
         is_config = isinstance(node, Image)
         place = within.inside("config") if is_config else replace(within, part="blob", name=str(node.digest))
-        yield place, Layer(blob, blob.media_type, Encoding("none"), None)
+        yield place, Layer.of_blob(blob)
 
 
 def _is_inside(error: OccyError) -> bool:

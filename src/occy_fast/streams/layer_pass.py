@@ -18,8 +18,8 @@ from occy_fast.kernels.pass_options import PassOptions
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import EncoderIdentity, Encoding
 from occy_fast.spec.limits import Limits
+from occy_fast.streams.cpu_count import default_workers
 from occy_fast.streams.encoders import encoder_identity
-from occy_fast.streams.processors import default_workers
 
 RATIO_FLOOR: Final = 256 << 20
 """A layer that nothing vouches for may grow past this many bytes only in proportion to its source. An honest layer

@@ -15,10 +15,9 @@ from occy_fast.image.image import Contents
 from occy_fast.image.loader_view import LoaderView
 from occy_fast.image.publication import Publication
 from occy_fast.planning.capabilities import Capabilities
+from occy_fast.planning.steps import AdoptHow
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.locator import Locator
-
-AdoptBy = Literal["link", "reflink", "copy"]
 
 
 class Source(Closable, Protocol):
@@ -139,7 +138,7 @@ class Stage(Closable, Protocol):
     def put_bytes(self, digest: Digest, data: bytes) -> None:
         """Stage a small blob: a config, manifest or index. Raises DigestMismatch, OutputError."""
 
-    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptHow | Literal["copy"]) -> bool:
         """Take a blob over from another file, its bytes not passing through this process; the caller vouches for it.
 
         Return False, with nothing staged, where the file systems cannot do *how*. "copy" always can.

@@ -27,7 +27,7 @@ class Docker20Stage(DockerArchiveStage):
 
     directories = ()
 
-    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+    def closing_documents(self, publication: Publication) -> list[tuple[str, bytes]]:
         self.check_images(publication)
         chains = {image.config.digest: self._chain(image) for image in publication.images()}
 

@@ -22,7 +22,7 @@ class OciArchiveStage(ArchiveStage):
 
     holds = "an OCI archive"
 
-    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+    def closing_documents(self, publication: Publication) -> list[tuple[str, bytes]]:
         index = merged_index(None, publication)
         self.check_size("index.json", index, "manifest")
         return [("index.json", index), ("oci-layout", LAYOUT_FILE)]

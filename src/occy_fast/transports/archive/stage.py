@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from io import RawIOBase
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from occy_fast.closing import Closing
 from occy_fast.errors import DigestMismatch, MissingBlob, OccyError, SizeMismatch, Unsupported
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
-    from occy_fast.transports.base import AdoptBy
+    from occy_fast.planning.steps import AdoptHow
 
 
 _EMPTY_TAR = 10_240                                  # bytes of a tar without members; disk images begin with zeros, too
@@ -113,7 +113,7 @@ class ArchiveStage(Closing, ABC):
     directories: ClassVar[tuple[str, ...]] = ("blobs/", "blobs/sha256/")
 
     @abstractmethod
-    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+    def closing_documents(self, publication: Publication) -> list[tuple[str, bytes]]:
         """Return the documents that close the archive, by name. Raises Unsupported, ManifestTooLarge."""
 
     def __init__(self, path: str, locator: str) -> None:
@@ -172,7 +172,7 @@ class ArchiveStage(Closing, ABC):
         with self._mutex:
             self._documents.setdefault(digest, data)
 
-    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptHow | Literal["copy"]) -> bool:
         if self.has(digest, size):
             return True
         if how != "copy":                            # a member never begins on a block of the file system
@@ -188,7 +188,7 @@ class ArchiveStage(Closing, ABC):
         return True
 
     def publish(self, publication: Publication) -> None:
-        closing = self.closing(publication)
+        last = self.closing_documents(publication)
         for digest, data in publication.documents():
             self.put_bytes(digest, data)
         with self._mutex:
@@ -199,13 +199,13 @@ class ArchiveStage(Closing, ABC):
                     self._tar.drop_member(self._member_name(digest))
                     del self._staged[digest]
                 self.write_members(publication)
-                for name, data in closing:
+                for name, data in last:
                     self._tar.append(name, data)
                 self._tar.finish()
             self._file.publish(self._name)
 
     def write_members(self, publication: Publication) -> None:  # noqa: ARG002
-        """Bring what was staged into its final shape, and add all that closing does not. Raises OSError."""
+        """Bring what was staged into its final shape, and add all that closing_documents does not. Raises OSError."""
         self._tar.close_gaps()
         for digest, data in self._documents.items():
             if digest not in self._staged:
@@ -262,7 +262,7 @@ class DockerArchiveStage(ArchiveStage):
 
     holds = "a docker-archive"
 
-    def closing(self, publication: Publication) -> list[tuple[str, bytes]]:
+    def closing_documents(self, publication: Publication) -> list[tuple[str, bytes]]:
         self.check_images(publication)
         index, manifest = archive_index(publication), archive_manifest(publication, _blob_names)
         self.check_size("index.json", index, "manifest")

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from occy_fast.closing import Closing
 from occy_fast.errors import DaemonError, DigestMismatch, MissingBlob, PlanStale, SizeMismatch, Unsupported
@@ -22,8 +22,8 @@ from occy_fast.spec.json import format_json
 if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
+    from occy_fast.planning.steps import AdoptHow
     from occy_fast.spec.digest import Digest
-    from occy_fast.transports.base import AdoptBy
     from occy_fast.transports.daemon.client import DaemonClient
 
 
@@ -134,7 +134,7 @@ class DaemonStage(Closing):
         with self._mutex:
             self._documents.setdefault(digest, data)
 
-    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptHow | Literal["copy"]) -> bool:
         if self.has(digest, size):
             return True
         if how != "copy":

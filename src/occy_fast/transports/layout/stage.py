@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from occy_fast.closing import Closing
 from occy_fast.errors import (
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
+    from occy_fast.planning.steps import AdoptHow
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.manifest import Index
-    from occy_fast.transports.base import AdoptBy
 
 
 class _FileSink:
@@ -166,7 +166,7 @@ class OciLayoutStage(Closing):
             sink.abort()
             raise
 
-    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptBy) -> bool:
+    def adopt(self, digest: Digest, size: int, origin: FileRegion, how: AdoptHow | Literal["copy"]) -> bool:
         with self._mutex:                            # what the layout has already may be damaged
             if self._staged.get(digest) == size:
                 return True

@@ -1,4 +1,4 @@
-"""streams.processors: workers follow the affinity and the cgroup."""
+"""streams.cpu_count: workers follow the affinity and the cgroup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.streams.processors import _cgroup_quota, default_workers
+from occy_fast.streams.cpu_count import _cgroup_quota, default_workers
 
 V1 = "cpu,cpuacct/x/cpu.cfs_"
 
