@@ -84,4 +84,5 @@ def test_a_layer_without_a_digest_is_known_by_its_tar() -> None:
 
 def test_what_is_encoded_has_its_own_encoding_and_all_else_the_layer_s() -> None:
     for step in STEPS:
-        assert step.is_encoded == (step.encoding != step.layer.encoding) == (step.identity is not None)
+        assert step.changes_blob == step.unknown_size
+        assert step.changes_blob == (step.encoding != step.layer.encoding) == (step.identity is not None)

@@ -34,7 +34,7 @@ _KIND_NAMES = {"none": "plain tars", "other": "anything else"}         # the oth
 
 def estimate_written(plan: Plan) -> int:
     """Estimate the bytes the destination grows by: what is copied exactly, what is recoded by a typical ratio."""
-    return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if step.is_encoded)
+    return plan.copied_bytes + sum(_estimate(step) for step in plan.steps if step.unknown_size)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -44,7 +44,7 @@ def plan_lines(plan: Plan) -> list[str]:
     for named in plan.roots:
         lines += _named_lines(named, plan, seen)
     lines.append(_totals(plan))
-    lines += _ending(plan, (step.identity for step in plan.steps if step.is_encoded))
+    lines += _ending(plan, (step.identity for step in plan.steps))
     return lines
 
 
@@ -187,7 +187,7 @@ def _totals(plan: Plan) -> str:
         if size:
             parts.append(f"{verb} {format_size(size)}")
     if recoded := recoded_bytes(plan):
-        one_by_one = ", one layer at a time" if plan.writes == "one of unknown size" else ""
+        one_by_one = ", one layer at a time" if plan.recodes_one_by_one else ""
         parts.append(f"recodes {format_size(recoded)}{one_by_one}")
         parts.append(f"writes about {format_size(estimate_written(plan))}")
     if plan.free is not None:
@@ -199,7 +199,7 @@ def _totals(plan: Plan) -> str:
 
 
 def recoded_bytes(plan: Plan) -> int:
-    return sum(step.layer.size for step in plan.steps if step.is_encoded)
+    return sum(step.layer.size for step in plan.steps if step.changes_blob)
 
 
 def _estimate(step: LayerStep) -> int:

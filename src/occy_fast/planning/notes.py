@@ -127,7 +127,7 @@ def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
 
 def _waiting(plan: Plan) -> Iterator[str]:
     """Say what waits in temporary files, as it is sent only once its size is known."""
-    encoded = sum(step.is_encoded for step in plan.steps)
+    encoded = sum(step.unknown_size for step in plan.steps)
     if plan.writes == "one after another" and encoded:
         files = "a temporary file" if encoded == 1 else "temporary files"
         yield f"{_count(encoded, 'recoded layer')} in {files} without a name until the size is known"

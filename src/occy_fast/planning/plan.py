@@ -57,6 +57,11 @@ class Plan:
         """Return how many bytes the destination receives as they are."""
         return sum(step.layer.size for step in self.steps if step.kind == "copy")
 
+    @property
+    def recodes_one_by_one(self) -> bool:
+        """Tell whether layers are recoded one at a time, where several could be elsewhere."""
+        return self.writes == "one of unknown size" and any(step.unknown_size for step in self.steps)
+
     def images(self) -> Iterator[ImagePlan]:
         """Walk the images, in the order of the roots and indexes."""
         for named in self.roots:
@@ -119,6 +124,11 @@ class StreamPlan:
     def writes(self) -> Writes:
         """Return how blobs go to the destination."""
         return self.capabilities.writes
+
+    @property
+    def recodes_one_by_one(self) -> bool:
+        """Tell whether layers are recoded one at a time, where several could be elsewhere."""
+        return self.writes == "one of unknown size" and any(rule.act == "recode" for rule in self.rules)
 
     def rule_for(self, kind: str) -> Rule:
         """Return the rule of one of KINDS."""

@@ -38,7 +38,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             for named in plan.roots
         ],
         "steps": len(plan.steps),
-        "recoded_one_by_one": plan.writes == "one of unknown size" and any(step.is_encoded for step in plan.steps),
+        "recoded_one_by_one": plan.recodes_one_by_one,
         "bytes_copied": plan.copied_bytes,
         "bytes_recoded": recoded_bytes(plan),
         "bytes_written_estimate": estimate_written(plan),
@@ -47,10 +47,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def stream_plan_document(plan: StreamPlan) -> dict[str, Any]:
     """Return *plan* as a JSON object; what it cannot know before the manifest has come is not in it."""
-    recodes = any(rule.act == "recode" for rule in plan.rules)
     return _head(plan) | {
         "rules": [_rule_document(rule, plan) for rule in plan.rules],
-        "recoded_one_by_one": plan.writes == "one of unknown size" and recodes,
+        "recoded_one_by_one": plan.recodes_one_by_one,
     }
 
 

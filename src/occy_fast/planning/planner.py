@@ -28,6 +28,7 @@ from occy_fast.planning.steps import (
     Skip,
     WorkKey,
     images_of,
+    is_provable,
     is_tar,
     steps_of,
 )
@@ -94,7 +95,7 @@ def make_plan(
         memory=memory_above_usual(
             facts,
             (
-                (step.encoding if step.is_encoded else None, step.layer.digest if step.decode else None)
+                (step.encoding if step.changes_blob else None, step.layer.digest if step.decode else None)
                 for step in steps
             ),
         ),
@@ -110,7 +111,7 @@ def _in_order(steps: Iterable[LayerStep], writes: Writes) -> tuple[LayerStep, ..
         first.setdefault(step.work_key, step)
     if writes == "any order":
         return tuple(first.values())
-    return tuple(sorted(first.values(), key=lambda step: step.is_encoded))
+    return tuple(sorted(first.values(), key=lambda step: step.unknown_size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +250,9 @@ class _Planner:
             codec = layer.encoding.codec             # with a level: by our encoder, which writes no such frame
             goal = replace(goal, encoding=Encoding(codec, Encoding(codec).effective_level))
         step = layer_step(layer, goal, self.facts)
-        if diff_id.algorithm != "sha256" and (step.decode or goal.proves_layers):
+        if not is_provable(layer) and (step.decode or goal.proves_layers):
             raise Unsupported(place, f"its diff_id is a {diff_id.algorithm}, and tars are proved by sha256 alone")
-        if not step.is_encoded and meaning.codec != layer.encoding.codec:
+        if not step.changes_blob and meaning.codec != layer.encoding.codec:
             raise MediaTypeConflict(place, layer.media_type, f"{layer.encoding.codec} bytes")
         return step
 

@@ -52,7 +52,8 @@ class _Kept:
     """What the steps have in common that keep a blob's bytes."""
 
     layer: Layer
-    is_encoded: ClassVar[bool] = False
+    changes_blob: ClassVar[bool] = False
+    unknown_size: ClassVar[bool] = False
     identity: ClassVar[EncoderIdentity | None] = None
 
     @property
@@ -117,7 +118,8 @@ class Recode:
     """The same tar in a new encoding: the digest changes, the diff_id does not."""
 
     kind: ClassVar[StepKind] = "recode"
-    is_encoded: ClassVar[bool] = True    # the blob's digest and size are known once it is written
+    changes_blob: ClassVar[bool] = True
+    unknown_size: ClassVar[bool] = True      # until it is written
     decode: ClassVar[bool] = True
     layer: Layer
     encoding: Encoding
@@ -131,7 +133,12 @@ class Recode:
         return WorkKey("recode", self.layer.diff_id, self.encoding, self.identity, strict=self.strict)
 
 
-LayerStep = Skip | Adopt | Copy | Recode  # cheapest first, and closed
+LayerStep = Skip | Adopt | Copy | Recode
+"""What can happen to a layer, cheapest first, and closed.
+
+Of each, `changes_blob` tells whether the destination's blob is another one than the source's, so that the manifest has
+to name it anew, and `unknown_size` whether nobody knows before it is written how large it will be.
+"""
 
 
 def _kept_key(step: Skip | Adopt | Copy) -> WorkKey:
@@ -148,6 +155,11 @@ def is_tar(layer: Layer) -> bool:
     meaning = describe(layer.media_type)
     known = meaning is not None and meaning.kind in ("layer", "foreign_layer") and not layer.encrypted
     return known and layer.diff_id is not None
+
+
+def is_provable(layer: Layer) -> bool:
+    """Tell whether reading the layer proves its diff_id: of a tar, a pass takes the sha256 and no other digest."""
+    return is_tar(layer) and layer.diff_id is not None and layer.diff_id.algorithm == "sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +180,7 @@ class ImagePlan:
     @property
     def manifest_kept(self) -> bool:
         """Tell whether the manifest keeps its bytes."""
-        return self.image.manifest is not None and not self.edits and not any(step.is_encoded for step in self.steps)
+        return self.image.manifest is not None and not self.edits and not any(step.changes_blob for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def _rule(kind: str, goal: Goal, capabilities: Capabilities, facts: Facts, desti
         step = layer_step(layer, fit_destination(layer, goal, family, capabilities, destination), facts)
     except Unsupported as error:
         return Rule(kind, "refuse", problem=error.problem)
-    if step.is_encoded:
+    if step.changes_blob:
         return Rule(kind, "recode", step.encoding, step.identity)
     assert step.kind == "copy", "without a digest, nothing is known to be there already"
     return Rule(kind, "copy")

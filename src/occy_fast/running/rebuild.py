@@ -91,7 +91,7 @@ def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage
     else:
         document = image.manifest.document()
         for descriptor, step, result in zip(document["layers"] or (), plan.steps, results, strict=True):
-            if step.is_encoded:
+            if step.changes_blob:
                 _redescribe(descriptor, step, result)
         for edit in plan.edits:
             edit.edit_manifest(document)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from occy_fast import schema
-from occy_fast.planning.steps import Skip
+from occy_fast.planning.steps import Skip, is_provable
 from occy_fast.words import format_count, format_seconds, format_size, text_or_none
 
 if TYPE_CHECKING:
+    from occy_fast.engine.layer_job import LayerProof
     from occy_fast.planning.plan import Plan
     from occy_fast.planning.steps import LayerStep
     from occy_fast.spec.digest import Digest
@@ -38,6 +39,23 @@ class LayerOutcome:
     identity: EncoderIdentity | None = None
     replaced: bool = False
     size_proved: int = 0
+
+    @classmethod
+    def of(cls, step: LayerStep, proof: LayerProof | None) -> Self:
+        """Return what became of a step's layer by what reading it has shown; None where it was not read.
+
+        Of what was not read, and of a diff_id that a pass cannot prove, the source's word is all there is.
+        """
+        layer = step.layer
+        if proof is None:
+            digest = layer.digest or layer.diff_id           # of a layer that is unpacked there, a tar's will do
+            assert digest is not None, "what is not read has a name at the destination"
+            return cls(step, digest, layer.diff_id, layer.size, layer.size)
+        digest, size = (
+            (proof.digest, proof.size_out) if step.changes_blob else (proof.source_digest, proof.size_in)
+        )
+        diff_id = proof.diff_id if proof.diff_id is not None and is_provable(layer) else layer.diff_id
+        return cls(step, digest, diff_id, proof.size_in, size, proof.identity)
 
     @property
     def kind(self) -> str:

@@ -22,7 +22,7 @@ from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
-from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_tar
+from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_provable, is_tar
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome
 from occy_fast.spec.encoding import NATIVE
@@ -108,7 +108,7 @@ class _Execution:
     def run(self) -> Outcomes:
         for position, step in enumerate(self._plan.steps):
             self._in_flight.call.check_cancelled()
-            alone = (self._plan.writes == "one of unknown size" and step.is_encoded) or (
+            alone = (self._plan.writes == "one of unknown size" and step.unknown_size) or (
                 self._plan.writes == "one after another" and step.kind == "copy"
             )
             if alone:
@@ -124,13 +124,13 @@ class _Execution:
             case Skip(layer, otherwise=Adopt() | Copy()):
                 self._prove_there(position, step)
             case Skip(layer, decode, _, chain):
-                digest = layer.digest or (layer.diff_id if chain else None)
-                if digest is None or (chain is None and not self._stage.has(digest, layer.size)):
+                digest = layer.digest
+                if chain is None and (digest is None or not self._stage.has(digest, layer.size)):
                     raise PlanStale(self._where(layer), "the destination no longer has this blob")
                 if decode:
                     self._read(position, step, None)
                 else:
-                    self._record(step, digest, layer.diff_id, layer.size)
+                    self._record(LayerOutcome.of(step, None))
                     self._in_flight.finish(position, layer.size)
             case Adopt():
                 self._read(position, step, None)
@@ -190,20 +190,16 @@ class _Execution:
             replaces: the step whose proof has failed, as which it counts.
             proved: bytes that the proof has read.
         """
-        layer, encode = step.layer, step.encoding if step.is_encoded else None
+        layer, encode = step.layer, step.encoding if step.changes_blob else None
         assert sink is None or encode or not step.decode or layer.encoding.codec in NATIVE, (
             "a pass copies only what it reads itself"
         )
 
         def done(proof: LayerProof) -> None:
-            digest, size = proof.source_digest, layer.size
-            if encode is not None:
-                digest, size = proof.digest, proof.size_out
             if sink is None and isinstance(step, Adopt):
-                self._adopt(step, digest)
-            self._record(
-                replaces or step, digest, layer.diff_id, size, proof, replaced=replaces is not None, proved=proved
-            )
+                self._adopt(step, proof.source_digest)
+            outcome = LayerOutcome.of(replaces or step, proof)
+            self._record(replace(outcome, replaced=replaces is not None, size_proved=proved))
 
         job = LayerJob(
             _provable(layer),
@@ -228,22 +224,10 @@ class _Execution:
             log.info("%s: the file system refuses a %s; copied", self._where(layer), step.how)
             self._stage.adopt(digest, layer.size, address, "copy")
 
-    def _record(
-        self,
-        step: LayerStep,
-        digest: Digest,
-        diff_id: Digest | None,
-        size: int,
-        proof: LayerProof | None = None,
-        *,
-        replaced: bool = False,
-        proved: int = 0,
-    ) -> None:
-        identity = proof.identity if proof else None
-        self._outcomes[step.work_key] = LayerOutcome(
-            step, digest, diff_id, step.layer.size, size, identity, replaced, proved
-        )
-        log.debug("%s: %s, %s", self._where(step.layer), step.kind, digest)
+    def _record(self, outcome: LayerOutcome) -> None:
+        step = outcome.step
+        self._outcomes[step.work_key] = outcome
+        log.debug("%s: %s, %s", self._where(step.layer), step.kind, outcome.digest)
 
     def _where(self, layer: Layer) -> str:
         return f"{self._plan.source}: layer {layer.digest or layer.diff_id}"
@@ -251,8 +235,7 @@ class _Execution:
 
 def _provable(layer: Layer) -> Layer:
     """Return *layer* with a diff_id only where a pass can check it: elsewhere the blob's own digest vouches."""
-    checked = is_tar(layer) and layer.diff_id is not None and layer.diff_id.algorithm == "sha256"
-    return layer if checked or layer.diff_id is None else replace(layer, diff_id=None)
+    return layer if is_provable(layer) or layer.diff_id is None else replace(layer, diff_id=None)
 
 
 def _identity(root: Published, plan: Plan) -> Digest:

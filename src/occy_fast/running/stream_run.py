@@ -217,17 +217,15 @@ def _outcome(step: LayerStep, proof: LayerProof, rule: Rule | None, stage: Stage
     assert rule is not None, "what is planned was written by a rule"
     if rule.act == "skip" and not isinstance(step, Skip):
         raise _Misled(f"{where} was announced to be another")
-    digest, size = proof.source_digest, step.layer.size
-    if step.is_encoded:
+    if step.changes_blob:
         if rule.encoding != step.encoding:
             raise Unsupported(where, f"it came by as {_words(rule)}, and is to be {step.encoding}", SAVE_FIRST)
-        digest, size = proof.digest, proof.size_out
     elif isinstance(step, Skip):
-        if step.chain is None and not stage.has(digest, size):
+        if step.chain is None and not stage.has(proof.source_digest, proof.size_in):
             raise _Misled(f"{where} is not what the destination has under that name")
     elif rule.act != "copy":
         raise Unsupported(where, f"it came by as {_words(rule)}, and is to stay as it is", SAVE_FIRST)
-    return LayerOutcome(step, digest, step.layer.diff_id, step.layer.size, size, proof.identity)
+    return LayerOutcome.of(step, proof)
 
 
 def _words(rule: Rule) -> str:

@@ -34,7 +34,7 @@ from occy_fast.image.graph import nodes, roots
 from occy_fast.image.image import Image, Layer, Opaque
 from occy_fast.image.place import Place, place_of
 from occy_fast.image.validate import validate
-from occy_fast.planning.steps import is_tar
+from occy_fast.planning.steps import is_provable, is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
 from occy_fast.transports.base import is_stream
@@ -235,7 +235,7 @@ class _Verification:
             return
         where = f"{self._contents.locator}: layer {layer.digest or layer.diff_id}"
         tar = is_tar(layer) and decode
-        if tar and layer.diff_id is not None and layer.diff_id.algorithm != "sha256":
+        if tar and layer.diff_id is not None and not is_provable(layer):
             problem = f"the diff_id is a {layer.diff_id.algorithm}, and tars are proved by sha256 alone"
             self._tell(layer, Unsupported(where, problem))
             tar = False
