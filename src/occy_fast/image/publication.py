@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from occy_fast.errors import MissingBlob, SizeMismatch
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.platform import Platform
@@ -89,6 +90,21 @@ class Publication:
     def digests(self) -> set[Digest]:
         """Return what every blob that becomes reachable is named by; what else was staged, nothing names."""
         return {descriptor.digest for descriptor in self.blobs()} | {digest for digest, _ in self.documents()}
+
+    def check_staged(self, size_of: Callable[[Digest], int | None], where: Callable[[Digest], str]) -> None:
+        """Raise MissingBlob or SizeMismatch unless every layer, and what is no image, is there as it is named.
+
+        Args:
+            size_of: tells a blob's size, None where it is not there.
+            where: what messages call it.
+        """
+        for descriptor in self.blobs():
+            digest, size = descriptor.digest, descriptor.size
+            found = size_of(digest)
+            if found is None:
+                raise MissingBlob(where(digest), digest)
+            if found != size:
+                raise SizeMismatch(where(digest), size, found)
 
     def blobs(self) -> Iterator[Descriptor]:
         """Walk what must have been staged: every image's layers, and whatever is no image; repeats included."""

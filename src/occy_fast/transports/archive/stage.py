@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from occy_fast.closing import Closing
-from occy_fast.errors import DigestMismatch, MissingBlob, OccyError, SizeMismatch, Unsupported
+from occy_fast.errors import DigestMismatch, OccyError, Unsupported
 from occy_fast.files.adopt import copy_region
 from occy_fast.files.spool import StreamedFile, temporary_directory
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
@@ -147,9 +147,7 @@ class ArchiveStage(Closing, ABC):
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         with self._mutex:
-            found = self._staged.get(digest)
-            if found is None and digest in self._documents:
-                found = len(self._documents[digest])
+            found = self._size_of(digest)
         return found is not None and (size is None or found == size)
 
     def find_blob(self, digest: Digest, size: int) -> FileRegion | None:  # noqa: ARG002
@@ -193,7 +191,7 @@ class ArchiveStage(Closing, ABC):
             self.put_bytes(digest, data)
         with self._mutex:
             assert not self._open, "publish with a blob still open"
-            self._check_blobs(publication)
+            publication.check_staged(self._size_of, lambda digest: f"{self._locator}: {digest}")
             with output_errors(self._path, "write to"):
                 for digest in self._staged.keys() - publication.digests():
                     self._tar.drop_member(self._member_name(digest))
@@ -216,16 +214,10 @@ class ArchiveStage(Closing, ABC):
         """Raise ManifestTooLarge for a document that would not be read again."""
         check_written(kind, len(document), f"{self._locator}: {name}")
 
-    def _check_blobs(self, publication: Publication) -> None:
-        for descriptor in publication.blobs():
-            digest, size = descriptor.digest, descriptor.size
-            found = self._staged.get(digest)
-            if found is None and digest in self._documents:
-                found = len(self._documents[digest])
-            if found is None:
-                raise MissingBlob(f"{self._locator}: {digest}", digest)
-            if found != size:
-                raise SizeMismatch(f"{self._locator}: {digest}", size, found)
+    def _size_of(self, digest: Digest) -> int | None:
+        """Return the size of what was staged under *digest*, None where nothing was. The caller holds the lock."""
+        document = self._documents.get(digest)
+        return self._staged.get(digest, None if document is None else len(document))
 
     def _member_name(self, digest: Digest) -> str:
         if digest.algorithm != "sha256":             # its name would not fit a ustar header

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from occy_fast.closing import Closing
 from occy_fast.errors import (
     DigestMismatch,
-    MissingBlob,
     OutputError,
     PlanStale,
     SizeMismatch,
@@ -263,18 +262,25 @@ class OciLayoutStage(Closing):
 
     def _check_blobs(self, publication: Publication) -> None:
         """Raise MissingBlob, SizeMismatch or PlanStale unless every layer, and what is no image, is staged or there."""
-        for descriptor in publication.blobs():
-            digest, size = descriptor.digest, descriptor.size
-            found = self._staged.get(digest)
-            if found is None:
-                region = None if self._target is None else self._target.find(digest)
-                if region is None:
-                    raise MissingBlob(f"{self._locator}: {blob_name(digest)}", digest)
-                if region != self._relied.get(digest, region):
-                    raise PlanStale(f"{self._locator}: {blob_name(digest)}", "it has changed since it was proved")
-                found = region.size
-            if found != size:
-                raise SizeMismatch(f"{self._locator}: {blob_name(digest)}", size, found)
+        publication.check_staged(self._size_of, self._where)
+
+    def _size_of(self, digest: Digest) -> int | None:
+        """Return the size of a blob that is staged or there, None where it is neither.
+
+        Raises PlanStale where it was relied upon, and is another file by now.
+        """
+        staged = self._staged.get(digest)
+        if staged is not None or self._target is None:
+            return staged
+        region = self._target.find(digest)
+        if region is None:
+            return None
+        if region != self._relied.get(digest, region):
+            raise PlanStale(self._where(digest), "it has changed since it was proved")
+        return region.size
+
+    def _where(self, digest: Digest) -> str:
+        return f"{self._locator}: {blob_name(digest)}"
 
     def _sync_staging(self) -> None:
         for name in (*(f"blobs/{algorithm}" for algorithm in algorithms_of(self._staged)), "blobs"):
