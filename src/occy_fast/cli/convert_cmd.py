@@ -21,6 +21,7 @@ from occy_fast.cli.options import (
 )
 from occy_fast.cli.output import OutputMode, format_table, print_json, print_lines, print_note
 from occy_fast.errors import UsageError
+from occy_fast.spec.encoding import CODECS
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from occy_fast.planning.plan import Plan
     from occy_fast.running.result import ConvertResult, LayerOutcome
     from occy_fast.spec.encoding import Encoding
+
+_LEVELS = ", ".join(
+    f"{codec.name} {codec.levels[0]}-{codec.levels[-1]}" for codec in CODECS.values() if codec.levels
+)
 
 
 @click.command(
@@ -69,7 +74,7 @@ if TYPE_CHECKING:
     help="What layers are to be: none, gzip, zstd, with a level as in zstd:9 made by our encoder; keep demands that"
     " none changes. Default: whatever the destination can hold stays.",
 )
-@click.option("-l", "--level", type=int, metavar="N", help="The level of --compression: gzip 1-2, zstd 1-19.")
+@click.option("-l", "--level", type=int, metavar="N", help=f"The level of --compression: {_LEVELS}.")
 @click.option(
     "-f",
     "--format",
