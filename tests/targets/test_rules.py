@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import occy_fast
+from occy_fast.spec.encoding import CODECS
 from occy_fast.targets import rules
 from occy_fast.targets.rules import TraitRule
 
@@ -44,6 +45,13 @@ def test_of_what_is_not_fatal_somebody_may_have_an_answer() -> None:
     """A misspelt feature would be unknown for every target, and never told."""
     known = known_features() | {rules.LAYER_TYPE.feature}            # of any media type whatever, nobody knows
     assert {rule.feature for rule in table() if not rule.fatal} - known == set()
+
+
+def test_of_every_codec_targets_are_asked_what_somebody_may_have_an_answer_for() -> None:
+    assert rules.CODEC_FEATURES.keys() == rules.LAYER_ENCODING.keys() == CODECS.keys()
+    for features in rules.CODEC_FEATURES.values():
+        asked = {features.archive, features.dual, features.pulled_as("oci"), features.pulled_as("docker")}
+        assert asked - {""} <= known_features()
 
 
 def test_nothing_else_writes_the_name_of_a_rule() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from occy_fast.errors import Unsupported, UnsupportedMediaType
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.media_type import media_type
-from occy_fast.targets.rules import INDEX_ATTESTATION
+from occy_fast.targets.rules import CODEC_FEATURES, INDEX_ATTESTATION
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Layer
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 _MANIFEST = {"oci": "pull.oci_manifest", "docker": "pull.v2s2"}
 _INDEX = {"oci": "pull.oci_index", "docker": "pull.manifest_list"}
-_IN_ARCHIVE = {
-    "none": ("load.docker_archive",),
-    "gzip": ("load.docker_archive_gzip", "load.oci_dual"),
-    "zstd": ("load.docker_archive_zstd", "load.oci_dual_zstd"),
-}
-_IN_FAMILY = {"none": "pull.layer_uncompressed_{}", "zstd": "pull.layer_zstd_{}"}
 
 
 def fit_target(capabilities: Capabilities, goal: Goal, destination: str) -> Capabilities:
@@ -88,11 +82,10 @@ def surely_reads(target: Target, codec: str, family: str, read_by: ReadBy) -> bo
 
 
 def _features(codec: str, family: str, read_by: ReadBy) -> tuple[str, ...]:
+    features = CODEC_FEATURES[codec]
     if read_by == "load":
-        return _IN_ARCHIVE.get(codec, (f"load.docker_archive_{codec}",))
-    if codec == "gzip":
-        return (_MANIFEST[family],)
-    return (_IN_FAMILY.get(codec, "pull.layer_xz").format(family),)
+        return (features.archive, features.dual) if features.dual else (features.archive,)
+    return (features.pulled_as(family) or _MANIFEST[family],)
 
 
 def fallback(goal: Goal, capabilities: Capabilities, family: str, destination: str) -> Encoding:

@@ -35,6 +35,36 @@ def _fatal(id: str, feature: str) -> TraitRule:
     return TraitRule(id, feature, fatal=True, convertible=False)
 
 
+@dataclass(frozen=True, slots=True)
+class CodecFeatures:
+    """What a target is asked about layers in one codec.
+
+    Attributes:
+        archive: by one that loads a docker-archive.
+        dual: by one that loads an archive with an OCI layout beside manifest.json, where that is another question.
+        pulled: by one that pulls, with {family} for that of the media type; empty where whoever reads a manifest of the
+            family reads such layers.
+    """
+
+    archive: str
+    dual: str = ""
+    pulled: str = ""
+
+    def pulled_as(self, family: str) -> str:
+        """Return the feature of a layer that is pulled under a media type of *family*; empty where there is none."""
+        return self.pulled.format(family=family)
+
+
+CODEC_FEATURES: Final = {
+    "none": CodecFeatures("load.docker_archive", "", "pull.layer_uncompressed_{family}"),
+    "gzip": CodecFeatures("load.docker_archive_gzip", "load.oci_dual"),
+    "zstd": CodecFeatures("load.docker_archive_zstd", "load.oci_dual_zstd", "pull.layer_zstd_{family}"),
+    "xz": CodecFeatures("load.docker_archive_xz", "", "pull.layer_xz"),
+    # of bzip2 that is pulled, the matrix of targets knows nothing of its own
+    "bzip2": CodecFeatures("load.docker_archive_bzip2", "", "pull.layer_xz"),
+}
+"""By codec."""
+
 # -------------------------------------------------------------------------------------------------- an archive
 
 BROKEN_ARCHIVE: Final = _fatal("broken-archive", "load.unreadable")
@@ -99,15 +129,13 @@ MIXED_FAMILIES: Final = frozenset({OCI_CONFIG_IN_V2S2, DOCKER_CONFIG_IN_OCI, OCI
 # -------------------------------------------------------------------------------------------------- a layer
 
 LAYER_ENCODING: Final = {
-    "none": TraitRule("plain-layer", "load.docker_archive", common=True),
-    "gzip": TraitRule("gzip-layer", "load.docker_archive_gzip", common=True),
-    "zstd": TraitRule("zstd-layer", "load.docker_archive_zstd"),
-    "xz": TraitRule("xz-layer", "load.docker_archive_xz"),
-    "bzip2": TraitRule("bzip2-layer", "load.docker_archive_bzip2"),
+    "none": TraitRule("plain-layer", CODEC_FEATURES["none"].archive, common=True),
+    "gzip": TraitRule("gzip-layer", CODEC_FEATURES["gzip"].archive, common=True),
+    **{codec: TraitRule(f"{codec}-layer", CODEC_FEATURES[codec].archive) for codec in ("zstd", "xz", "bzip2")},
 }
 """By codec; the features are those of an archive, and a registry has others."""
 
-V2S2_ZSTD: Final = TraitRule("v2s2-zstd", "pull.layer_zstd_docker")
+V2S2_ZSTD: Final = TraitRule("v2s2-zstd", CODEC_FEATURES["zstd"].pulled_as("docker"))
 LEADING_SKIPPABLE_FRAME: Final = TraitRule("leading-skippable-frame", "load.leading_skippable_frame")
 ENCRYPTED_LAYER: Final = TraitRule("encrypted-layer", "pull.layer_encrypted", convertible=False)
 LAYER_TYPE: Final = TraitRule("layer-type", "pull.layer_type", convertible=False)

@@ -34,7 +34,6 @@ _PATH_PROBLEMS = {
     rules.PATHS_ABSOLUTE: "is absolute",
     rules.PATHS_DOTSLASH: "has a '.' in it",
 }
-_DUAL_FEATURES = {"gzip": "load.oci_dual", "zstd": "load.oci_dual_zstd"}     # where a layout is beside manifest.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ def _layers(image: ListedImage, within: Place, dual: bool) -> Iterator[Trait]:
 
 def _listed_encoding(layer: ListedLayer, place: Place, dual: bool) -> Trait:
     codec = layer.codec
-    feature = _DUAL_FEATURES.get(codec, "") if dual else ""
+    feature = rules.CODEC_FEATURES[codec].dual if dual else ""
     return Trait(rules.LAYER_ENCODING[codec], place, "not compressed" if codec == "none" else codec, feature=feature)
 
 
@@ -320,7 +319,7 @@ def _history(image: Image, place: Place) -> Iterator[Trait]:
 def _stored_encoding(
     codec: str, family: str, said: str, place: Place, docker: bool, words: Words
 ) -> Iterator[Trait]:
-    rule = rules.LAYER_ENCODING[codec]
+    rule, features = rules.LAYER_ENCODING[codec], rules.CODEC_FEATURES[codec]
     if codec == "zstd":
         if said != "zstd":
             problem = f"zstd, and the media type says {said}"
@@ -328,8 +327,6 @@ def _stored_encoding(
         elif docker and family == "docker":
             yield Trait(rules.V2S2_ZSTD, place, "zstd in a Docker manifest", words)
         else:
-            yield Trait(rule, place, "zstd", words, "pull.layer_zstd_oci")
-    elif codec in ("xz", "bzip2"):                       # the matrix knows no feature for bzip2 alone
-        yield Trait(rule, place, codec, words, "pull.layer_xz")
-    elif codec == "none":
-        yield Trait(rule, place, "not compressed", words, f"pull.layer_uncompressed_{family}")
+            yield Trait(rule, place, "zstd", words, features.pulled_as("oci"))
+    elif features.pulled:
+        yield Trait(rule, place, "not compressed" if codec == "none" else codec, words, features.pulled_as(family))
