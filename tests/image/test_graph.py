@@ -138,6 +138,12 @@ def test_each_image_has_its_place() -> None:
     ]
 
 
+def test_an_image_has_the_number_that_chooses_it() -> None:
+    one, two = image("one"), image("two")
+    some = Contents("oci:x:b", "oci", (NamedImage(one, position=1), NamedImage(two, position=2)))
+    assert [str(place) for place, _ in images(some)] == ["@1 image", "@2 image"]
+
+
 def test_one_image_needs_no_number() -> None:
     assert [str(place) for place, _ in images(contents(image("one")))] == ["image"]
     assert [str(place) for place, _ in nodes(contents(index("root", image("one"))))] == [f"{image('one').digest} image"]

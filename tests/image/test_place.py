@@ -238,6 +238,23 @@ def test_verify_tells_which_layer_of_which_image(tmp_path: Path, what: str) -> N
     assert all(finding.place.part == "layer" and finding.place.platform for finding in found)
 
 
+def test_an_image_has_the_number_that_chooses_it(tmp_path: Path) -> None:
+    """Those that were not asked for count as well: @INDEX counts them."""
+    images = [make_image("base", content, codec="gzip") for content in ("app", "one", "two")]
+    layout = oci_layout(tmp_path / "in", images, ["app", "b", "b"])
+    _blob(layout, images[2].blobs[1]).write_bytes(b"x" * len(images[2].blobs[1]))
+    (finding,) = occy_fast.verify(f"oci:{layout}:b").errors
+    assert finding.place == Place("layer", image=2, number=2)
+    (finding,) = occy_fast.verify(f"oci:{layout}:@2").errors
+    assert finding.place == Place("layer", number=2)
+    windows = {"os": "windows"}
+    changes = ({}, windows, windows)
+    images = [make_image(f"{at}", names=("b:1",) * (at > 0), config_changes=of) for at, of in enumerate(changes)]
+    archive = docker_archive(tmp_path / "a.tar", images)
+    findings = occy_fast.check(f"docker-archive:{archive}:b:1", ["docker-20.10"]).errors
+    assert [finding.place for finding in findings] == [Place("config", image=1), Place("config", image=2)]
+
+
 def test_a_place_equals_its_text_and_no_other() -> None:
     place = Place("layer", 1, "linux/arm64", 3)
     assert place == "@1 linux/arm64 layer 3"

@@ -12,7 +12,7 @@ from occy_fast.targets.traits import contents_traits, layer_type_traits, loader_
 from support.contents import attestation, contents, image, index
 
 LAYERS = (ListedLayer("l.tar", True, codec="gzip"),)
-PLAIN = ListedImage(("app:1",), "c.json", LAYERS, diff_ids=("sha256:1",), os="linux", architecture="amd64")
+PLAIN = ListedImage(0, ("app:1",), "c.json", LAYERS, diff_ids=("sha256:1",), os="linux", architecture="amd64")
 
 
 def found(view: LoaderView) -> list[str]:

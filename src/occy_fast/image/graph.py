@@ -86,10 +86,10 @@ def leaves(root: Node) -> Iterator[Leaf]:
 
 
 def roots(contents: Contents) -> Iterator[tuple[Place, Node]]:
-    """Yield what has a name, each with its place: a number tells it from others, and one alone needs none."""
+    """Yield what has a name, each with its place: the number that `@INDEX` takes, and one alone needs none."""
     several = len(contents.images) > 1
-    for position, named in enumerate(contents.images):
-        yield replace(WHOLE_IMAGE, image=position if several else None), named.root
+    for at, named in enumerate(contents.images):
+        yield replace(WHOLE_IMAGE, image=named.number(at) if several else None), named.root
 
 
 def nodes(contents: Contents) -> Iterator[tuple[Place, Leaf]]:

@@ -161,6 +161,10 @@ class NamedImage:
     ref: str | None = None
     position: int | None = field(default=None, compare=False)
 
+    def number(self, at: int) -> int:
+        """Return the number people know it by: its position, or *at* where the source lists nothing."""
+        return at if self.position is None else self.position
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:

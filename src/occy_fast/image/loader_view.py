@@ -33,6 +33,7 @@ class ListedImage:
     """One item of manifest.json, with what its config says; nothing in it has been checked.
 
     Attributes:
+        position: where manifest.json lists it, from 0.
         tags: RepoTags as they are written.
         config: the path as it is written.
         readable: the config is there, and a JSON object.
@@ -40,6 +41,7 @@ class ListedImage:
         nonempty_history: history entries that made a layer; None where there is no history.
     """
 
+    position: int
     tags: tuple[str, ...]
     config: str
     layers: tuple[ListedLayer, ...]

@@ -35,7 +35,8 @@ class Place:
 
     Attributes:
         part: what it is; "source" where nothing narrower is known.
-        image: which of several images it belongs to, from 0; None where there is one, or it belongs to none.
+        image: which of several images it belongs to, by the number that chooses it, as in "@1": where the source lists
+            it, from 0, whichever of them were asked for; None where there is one, or it belongs to none.
         platform: which image of an index it belongs to: the platform, or the digest of one that has none.
         number: of a layer, the lowest being 1.
         name: what it is called where it has a name of its own: a member of an archive, a digest.

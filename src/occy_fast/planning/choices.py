@@ -39,7 +39,7 @@ def selector(named: NamedImage, at: int) -> str:
     digest = digest_of(node) or (str(node.config_blob.digest) if isinstance(node, Image) else "")
     name = ", ".join(named.names) or named.ref or ""
     told = ", ".join(filter(None, [name, what, digest[:19]]))
-    return f"@{at if named.position is None else named.position} ({told})"
+    return f"@{named.number(at)} ({told})"
 
 
 def platform_to_ask_for(contents: Contents, capabilities: Capabilities, own: Platform) -> Platform | None:

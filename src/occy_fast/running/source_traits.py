@@ -42,16 +42,17 @@ def loader_view_of(contents: Contents) -> LoaderView:
     """Return the view of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
     if contents.kind == "oci-archive":
         return LoaderView("oci-archive")
-    listed = (_listed(named.root, named.names) for named in contents.images)
+    listed = (_listed(named.number(at), named.root, named.names) for at, named in enumerate(contents.images))
     return LoaderView("docker-archive", images=tuple(image for image in listed if image is not None))
 
 
-def _listed(node: Node, tags: tuple[str, ...]) -> ListedImage | None:
+def _listed(position: int, node: Node, tags: tuple[str, ...]) -> ListedImage | None:
     """Return an image as manifest.json would list it, under paths that say nothing."""
     config = node.config if isinstance(node, Image) else None
     if not isinstance(node, Image) or config is None:
         return None
     return ListedImage(
+        position,
         tags,
         config.digest.hex,
         tuple(

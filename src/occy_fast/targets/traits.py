@@ -103,8 +103,8 @@ def _listed(view: LoaderView, architecture: str) -> Iterator[Trait]:
         return
     if len(view.images) > 1:
         yield Trait(rules.SEVERAL_IMAGES, LISTING, f"lists {len(view.images)} images")
-    for position, image in enumerate(view.images):
-        within = Place("image", position if len(view.images) > 1 else None)
+    for image in view.images:
+        within = Place("image", image.position if len(view.images) > 1 else None)
         yield from _tags(image, within.inside("RepoTags"))
         yield from _paths(image, within.inside("manifest.json"))
         yield from _config(image, within.inside("config"), architecture)

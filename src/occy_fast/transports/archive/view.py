@@ -123,9 +123,9 @@ class _Documents:
             return ()
         if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
             return None
-        return tuple(self._image(_in_any_case(item)) for item in document)
+        return tuple(self._image(at, _in_any_case(item)) for at, item in enumerate(document))
 
-    def _image(self, item: dict[str, Any]) -> ListedImage:
+    def _image(self, at: int, item: dict[str, Any]) -> ListedImage:
         paths = item.get("layers") or ()
         layers = tuple(self._layer(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
         tags = item.get("repotags") or ()
@@ -135,17 +135,18 @@ class _Documents:
         raw = self._read(config, "config")
         if raw is None:
             present = self._names.follow(config)[0] is not None
-            return ListedImage(named, config, layers, present=present, readable=False)
+            return ListedImage(at, named, config, layers, present=present, readable=False)
         try:
             document = _parse(raw)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
-            return ListedImage(named, config, layers, readable=False)
+            return ListedImage(at, named, config, layers, readable=False)
         document = _in_any_case(document)
         rootfs, history = document.get("rootfs"), document.get("history")
         diff_ids = (_in_any_case(rootfs).get("diff_ids") or ()) if isinstance(rootfs, dict) else None
         return ListedImage(
+            at,
             named,
             config,
             layers,
