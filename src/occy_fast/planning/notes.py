@@ -9,7 +9,7 @@ from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.planning.narrowing import reads
 from occy_fast.planning.selection import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
 from occy_fast.planning.steps import ImagePlan, node_of, plans_of
-from occy_fast.words import format_layers
+from occy_fast.words import format_count, format_layers
 
 if TYPE_CHECKING:
     from occy_fast.planning.capabilities import Capabilities
@@ -61,7 +61,7 @@ def _remark(remark: Remark) -> Iterator[str]:
             if behind:
                 yield f"stays behind: {_extras(behind)} {where}"
             if dropped:
-                yield f"left out: {_count(dropped, 'attestation')}"
+                yield f"left out: {format_count(dropped, 'attestation')}"
             if unchanged:
                 yield f"stays as it is: {_extras(unchanged)} {where}"
         case Absent(digest):
@@ -90,14 +90,15 @@ def _lost_manifest(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
 
 
 def _forced_encodings(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
-    """Say whose layers are encoded differently though nobody asked for it."""
+    """Say whose layers are given another codec though nobody asked for it."""
     if plan.goal.encoding is None:
         for image in plan.images():
             yield from _forced_encoding(plan, image, capabilities)
 
 
 def _forced_encoding(plan: Plan, image: ImagePlan, capabilities: Capabilities) -> Iterator[str]:
-    forced = {number: step for number, step in enumerate(image.steps, 1) if step.encoding != step.layer.encoding}
+    steps = enumerate(image.steps, 1)                # one that keeps its codec has another reason, told elsewhere
+    forced = {number: step for number, step in steps if step.encoding.codec != step.layer.encoding.codec}
     if not forced:
         return
     target = plan.goal.target
@@ -122,7 +123,7 @@ def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
         why = f"{kind} takes bytes, and no files"
     else:
         why = f"{kind} is one file, which shares none of its layers"
-    yield f"{_count(copies, 'layer')} copied, not linked: {why}"
+    yield f"{format_count(copies, 'layer')} copied, not linked: {why}"
 
 
 def _waiting(plan: Plan) -> Iterator[str]:
@@ -130,11 +131,7 @@ def _waiting(plan: Plan) -> Iterator[str]:
     encoded = sum(step.unknown_size for step in plan.steps)
     if plan.writes == "one after another" and encoded:
         files = "a temporary file" if encoded == 1 else "temporary files"
-        yield f"{_count(encoded, 'recoded layer')} in {files} without a name until the size is known"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        yield f"{format_count(encoded, 'recoded layer')} in {files} without a name until the size is known"
 
 
 def _extras(number: int) -> str:
