@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from occy_fast.errors import TarError, TarTruncated
 from occy_fast.kernels import tar_scan
@@ -15,6 +16,8 @@ from occy_fast.spec.limits import LIMITS, Limits
 HEADER_WINDOW = 1 << 14
 NO_END = "it stops without an end of archive (a block of zeros)"
 """What TarTruncated says where Go's reader, and all that is built on it, sees nothing wrong."""
+FILE_TYPES: Final = (b"0", b"7", b"S")
+"""The typeflags of what has content of its own: a plain, contiguous or sparse file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
-        """Tell whether the entry has content of its own: a plain, contiguous or sparse file."""
-        return self.type in (b"0", b"7", b"S")
+        """Tell whether the entry has content of its own."""
+        return self.type in FILE_TYPES
 
     @property
     def is_directory(self) -> bool:

@@ -11,6 +11,7 @@ from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import read_head
 from occy_fast.image.place import Place
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, may_be_json, sniff
+from occy_fast.streams.tar import FILE_TYPES
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import Address
@@ -67,7 +68,7 @@ class Member:
 
     @property
     def is_file(self) -> bool:
-        return self.type in (b"0", b"7", b"S")
+        return self.type in FILE_TYPES
 
     @property
     def address(self) -> Address:
