@@ -242,6 +242,11 @@ def test_the_head_of_what_is_somewhere(data: bytes, size: int) -> None:
     assert read_head(StreamedBytes("member", 1000, data), size) == data[:size]
 
 
+def test_looking_at_a_document_s_first_bytes_copies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    assert read_head(InlineBytes(b"hello"), 2) == b"he"
+
+
 def test_bytes_that_have_passed() -> None:
     """They are gone, and no digest of theirs makes them the blob's: only what was done with them counts."""
     passed = StreamedBytes("member", 3, b"abc")

@@ -241,6 +241,8 @@ def read_head(address: Address, size: int) -> bytes:
     """Return the first *size* bytes of what is at an address, or all there are. Raises what opening it does."""
     if isinstance(address, StreamedBytes):
         return address.head[:size]
+    if isinstance(address, InlineBytes):
+        return address.data[:size]
     with address.open() as region:
         return region.read(0, size)
 
