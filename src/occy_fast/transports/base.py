@@ -92,7 +92,7 @@ class StreamSource(Source, Protocol):
         """
 
     def loader_view(self, error: OccyError | None = None) -> LoaderView | None:
-        """Return how a loader meets what has come by, if that was to be asked for.
+        """Return how a loader meets what has come by; of a whole archive, if it was opened *for_loaders*.
 
         Before it has come, a file's compression is all there is to see, and of a pipe there is nothing: None.
 

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.errors import Unsupported, UnsupportedFormat, UsageError, unreadable
@@ -30,17 +30,11 @@ _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _INDEX = re.compile(r"@(0|[1-9][0-9]{0,8})")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a source is to be read.
+class OpensSource(Protocol):
+    """What opens a source."""
 
-    Attributes:
-        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
-        for_loaders: of a stream, keep also what only a loader finds, for its view.
-    """
-
-    lenient: bool = False
-    for_loaders: bool = False
+    def __call__(self, locator: Locator, call: Call, *, lenient: bool, for_loaders: bool) -> Source:
+        """Open it; the keywords are those of open_source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +50,13 @@ class Transport:
         has_path: behind the word is a file or directory, and behind that what chooses an image; otherwise it is all for
             choosing, and the place is reached as an Access says.
         has_pipe: the path may be "-".
-        is_layout: an OCI layout is there, and nothing else is taken for one.
+        is_layout: what is there is an OCI layout, as a directory or in a tar; a docker-archive is no source for it.
         archive_layouts: how it can be built.
     """
 
     form: str
     parse_reference: Callable[[str, str], str | None]
-    source: Callable[[Locator, Call, Reading], Source]
+    source: OpensSource
     destination: Callable[[Locator, ArchiveLayout, Call], Destination]
     check_name: Callable[[Locator], None] | None = None
     has_path: bool = True
@@ -71,13 +65,13 @@ class Transport:
     archive_layouts: tuple[ArchiveLayout, ...] = ("universal",)
 
 
-def _read_archive(locator: Locator, call: Call, reading: Reading) -> Source:
+def _read_archive(locator: Locator, call: Call, *, lenient: bool, for_loaders: bool) -> Source:
     from occy_fast.transports.archive.file import ArchiveFile
     from occy_fast.transports.archive.streamed import StreamedArchive, is_streamed
 
     if is_streamed(locator):
-        return StreamedArchive(locator, call, lenient=reading.lenient, for_loaders=reading.for_loaders)
-    return ArchiveFile(locator, call, lenient=reading.lenient)
+        return StreamedArchive(locator, call, lenient=lenient, for_loaders=for_loaders)
+    return ArchiveFile(locator, call, lenient=lenient)
 
 
 def _write_docker_archive(locator: Locator, archive_layout: ArchiveLayout, _: Call) -> Destination:
@@ -92,7 +86,7 @@ def _write_oci_archive(locator: Locator, _: ArchiveLayout, __: Call) -> Destinat
     return OciArchiveDestination(locator)
 
 
-def _read_layout(locator: Locator, call: Call, _: Reading) -> Source:
+def _read_layout(locator: Locator, call: Call, **_: bool) -> Source:
     from occy_fast.transports.layout.source import OciLayoutSource
 
     return OciLayoutSource(locator, call.limits)
@@ -104,7 +98,7 @@ def _write_layout(locator: Locator, _: ArchiveLayout, call: Call) -> Destination
     return OciLayoutDestination(locator, call.limits)
 
 
-def _read_daemon(locator: Locator, call: Call, _: Reading) -> Source:
+def _read_daemon(locator: Locator, call: Call, **_: bool) -> Source:
     from occy_fast.transports.daemon.source import DaemonSource
 
     return DaemonSource(locator, call)
@@ -222,12 +216,16 @@ def _remedy() -> str:
 
 
 def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_loaders: bool = False) -> Source:
-    """Open what a locator names for reading; the caller closes it. The keywords are those of a Reading.
+    """Open what a locator names for reading; the caller closes it.
 
-    Raises NotFound, InputError, UnsupportedFormat.
+    Args:
+        lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
+        for_loaders: of a stream, keep also what only a loader finds, for its view.
+    Raises:
+        NotFound, InputError, UnsupportedFormat.
     """
     word = locator.transport or ("oci" if _is_layout(locator) else "docker-archive")
-    return TRANSPORTS[word].source(locator, call, Reading(lenient, for_loaders))
+    return TRANSPORTS[word].source(locator, call, lenient=lenient, for_loaders=for_loaders)
 
 
 def names_layout(locator: Locator) -> bool:
