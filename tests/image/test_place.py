@@ -260,4 +260,7 @@ def test_a_place_equals_its_text_and_no_other() -> None:
     assert place == "@1 linux/arm64 layer 3"
     assert place in {"@1 linux/arm64 layer 3"}
     assert place not in ("layer 3", None, Place("layer", 1, "linux/arm64", 2))
-    assert Place("member", name="layer 3") != Place("layer", number=3)
+    member = Place("member", name="layer 3")
+    assert member not in ("layer 3", Place("layer", number=3))
+    assert member == Place("member", name="layer 3")
+    assert hash(member) == hash(Place("member", name="layer 3"))

@@ -50,6 +50,11 @@ def test_an_answer_and_a_rule_make_a_severity(feature: str, more: dict[str, bool
         assert finding.fix == (None if severity == "unknown" else "fix it")
 
 
+def test_a_finding_is_printed_as_one_line() -> None:
+    [finding] = judge([Trait(TraitRule("rule", "load.no"), LAYER, "has\x1b[2J in it")], TARGET)
+    assert str(finding) == "app-1.2: error: rule: layer 1: has\\x1b[2J in it"
+
+
 def test_the_consumer_s_words_are_about_this_image() -> None:
     rule = TraitRule("rule", "load.no")
     hostile = Trait(rule, LAYER, "problem", (("path", "a/{number}"), ("number", "7")))

@@ -49,7 +49,8 @@ class OccyError(Exception):
     them carry no secrets. `message` says what was expected and found, a field's name standing for its value.
 
     Attributes:
-        place: the part of the source it is about, where whoever raised it knows that; `where` is the text of it.
+        where: what messages begin with: the locator or path, and what of it; as free a text as the rest.
+        place: the part of the source it is about, as a value, where whoever raised it knows that.
     """
 
     exit_code: ClassVar[int] = 1

@@ -7,6 +7,7 @@ from typing import Literal
 
 from occy_fast.errors import OccyError
 from occy_fast.image.place import Place
+from occy_fast.words import printable
 
 Severity = Literal["error", "warning", "unknown"]
 
@@ -14,6 +15,9 @@ Severity = Literal["error", "warning", "unknown"]
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something wrong with an image.
+
+    Its texts, `problem` and `where` among them, may hold what the image says, control characters and all; str() is one
+    line that can be printed anywhere.
 
     Attributes:
         severity: "error" if the image breaks its specification or fails at a target, "warning" if some consumer refuses
@@ -34,3 +38,6 @@ class Finding:
     def __post_init__(self) -> None:
         if not self.where:
             object.__setattr__(self, "where", str(self.place))
+
+    def __str__(self) -> str:
+        return printable(": ".join(filter(None, (self.severity, self.rule, self.where, self.problem))))

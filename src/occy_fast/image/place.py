@@ -31,7 +31,8 @@ Part = Literal[
 class Place:
     """A part of what a locator names; as text, what people read: "layer 3", "@1 linux/arm64 config".
 
-    It equals its text, as digests and platforms do.
+    It equals its text, as digests and platforms do, unless the image chose the `name` in it: a member called "layer 3"
+    equals no text.
 
     Attributes:
         part: what it is; "source" where nothing narrower is known.
@@ -58,7 +59,7 @@ class Place:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Place):
             return self._words() == other._words()
-        return str(self) == other if isinstance(other, str) else NotImplemented
+        return not self.name and str(self) == other if isinstance(other, str) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(str(self))

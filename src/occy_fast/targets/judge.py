@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.image.finding import Finding, Severity
+from occy_fast.words import printable
 
 if TYPE_CHECKING:
     from occy_fast.targets.target import Target
@@ -28,6 +29,10 @@ class TargetFinding(Finding):
     says: str = ""
     sources: tuple[str, ...] = ()
     fix: str | None = None
+
+    def __str__(self) -> str:
+        # not super(), which does not know the class that `slots` makes
+        return f"{printable(self.target)}: {Finding.__str__(self)}"
 
 
 def judge(traits: Iterable[Trait], target: Target, fix: str | None = None) -> tuple[TargetFinding, ...]:
