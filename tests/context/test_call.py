@@ -22,7 +22,15 @@ def test_what_is_not_said_is_the_environments(monkeypatch: pytest.MonkeyPatch) -
     assert not Call.of().report.is_watched
 
 
-@pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": -1}, {"workers": 1 << 20}, {"limits": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"workers": workers} for workers in (0, -1, 1 << 20, "2", 1.5, True)),
+        {"limits": 3},
+        {"cancel": True},
+        {"progress": 3},
+    ],
+)
 def test_no_call_has_such_arguments(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Call.of(**wrong)
@@ -82,3 +90,12 @@ def test_a_cancelled_call_waits_for_nothing() -> None:
         call.check_cancelled("here")
     with pytest.raises(Cancelled):
         call.retrying(failing(1)[1])
+
+
+def test_a_call_that_was_cancelled_attempts_nothing() -> None:
+    made, attempt = failing(0)
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        Call.of(cancel=cancel).retrying(attempt)
+    assert made == []

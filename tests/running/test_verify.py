@@ -225,7 +225,7 @@ def test_a_disk_that_cannot_be_read_does_not_end_it(tmp_path: Path, monkeypatch:
         calls.append(run)
         outcome = wait(run, *rest)
         if len(calls) == 2:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise InputError("a layer", errno.EIO, "its file")
         return outcome
 
     monkeypatch.setattr(Run, "wait", failing)
@@ -278,7 +278,7 @@ def test_a_part_of_an_archive_that_cannot_be_read_does_not_end_it(
 
     def failing(fd: int, length: int, offset: int) -> bytes:
         if offset == bad and os.path.samestat(os.fstat(fd), archive.stat()):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise InputError("a layer", errno.EIO, "its file")
         return read(fd, length, offset)
 
     monkeypatch.setattr(os, "pread", failing)

@@ -69,6 +69,10 @@ class Call:
         Raises:
             UsageError: no call may have these.
         """
+        if cancel is not None and not isinstance(cancel, threading.Event):
+            raise UsageError(f"{cancel!r} cannot be asked whether to end", "cancel takes a threading.Event")
+        if progress is not None and not callable(progress):
+            raise UsageError(f"{progress!r} cannot be told of progress", "progress takes a function of one Progress")
         return cls(
             limits_of_call(limits, max_layer),
             _checked_workers(workers),
@@ -87,6 +91,7 @@ class Call:
 
         Raises what the last attempt raises, and Cancelled when that is asked for between two.
         """
+        self.check_cancelled()
         access = self.access
         for number in range(1, access.retries + 1):
             try:
@@ -129,7 +134,7 @@ def _checked_workers(workers: int | None) -> int:
     """Return the number of workers; None stands for what this process may use. Raises UsageError."""
     if workers is None:
         return default_workers()
-    if not 1 <= workers <= layer_pass.MAX_WORKERS:
+    if type(workers) is not int or not 1 <= workers <= layer_pass.MAX_WORKERS:
         remedy = f"name 1 to {layer_pass.MAX_WORKERS}, or none to use every processor"
         raise UsageError(f"no pool has {workers} workers", remedy)
     return workers

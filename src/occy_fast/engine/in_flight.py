@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from occy_fast.closing import Closing
 from occy_fast.context.progress import LayerProgress
 from occy_fast.engine.layer_job import StartedJob
-from occy_fast.errors import Cancelled, OccyError, unreadable
+from occy_fast.errors import Cancelled, OccyError
 from occy_fast.streams.layer_pass import WorkerPool
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ MOST = 16
 gzip layers of 0.3 MB became zstd:3 in 0.62 s with one, 0.51 s with 4, 0.42 s with 16, 0.41 s with 64.  (2 cores of a
 Xeon, the least of 5 runs in turn)"""
 
+
+PERIOD = 0.2
+"""Seconds from one report to the next, of the many that layers which end would give."""
 
 @dataclass(slots=True)
 class _Flight:
@@ -50,6 +54,7 @@ class InFlight(Closing):
         self._pool = WorkerPool(call.workers)
         self._active: deque[_Flight] = deque()
         self._done: dict[int, tuple[int, int]] = {}
+        self._reported = 0.0
 
     def watch(self, layer: Layer, kind: str) -> int:
         """Watch one more layer, and return its position."""
@@ -68,11 +73,21 @@ class InFlight(Closing):
         Args:
             position: of the layer; one that has failed may be started again, in another way.
             failed: is told what went wrong in place of the proof, and how many stored bytes were read by then; the
-                others go on. Without it, the error is raised by whichever method waits.
+                others go on. Without it, the error is raised, by this method if the job cannot be started, else by
+                whichever waits.
         Raises:
-            OccyError: it cannot be started; *failed* is not told. Also what earlier ones come to.
+            OccyError: what this job, or an earlier one, comes to, of which nobody else is told.
+            Cancelled: the caller asked for it.
         """
-        started = StartedJob(job, self._pool, self.call.limits)
+        self.call.check_cancelled()
+        try:
+            started = StartedJob(job, self._pool, self.call.limits)
+        except OccyError as error:
+            if failed is None:
+                raise
+            self.finish(position)
+            failed(error, 0)
+            return
         self._done.pop(position, None)
         self._active.append(_Flight(position, started, done, failed))
         while len(self._active) >= MOST:
@@ -104,27 +119,24 @@ class InFlight(Closing):
         except Cancelled:
             raise
         except OccyError as error:
-            self._fail(oldest, error)
-        except OSError as error:                     # of what feeds the pass
-            self._fail(oldest, unreadable(error, oldest.started.job.where), error)
+            self._active.popleft()                   # it has ended: nobody waits for it again
+            oldest.started.drop()
+            self.finish(oldest.position)
+            if oldest.failed is None:
+                raise
+            oldest.failed(error, oldest.started.run.counters.source)
         else:
             self._active.popleft()
 
-    def _fail(self, oldest: _Flight, error: OccyError, cause: OSError | None = None) -> None:
-        """Tell *error* to the oldest, once it is dropped; raise it where nobody is to be told."""
-        if oldest.failed is None:
-            raise error from cause
-        self._active.popleft()
-        oldest.started.drop()
-        self.finish(oldest.position)
-        oldest.failed(error, oldest.started.run.counters.source)
-
     def _watch(self, _: Counters) -> None:
-        self._report()
+        """Report, but not at the end of each of many small layers: a report has the states of all."""
+        if time.monotonic() - self._reported >= PERIOD:
+            self._report()
 
     def _report(self) -> None:
         if not self.call.report.is_watched:
             return
+        self._reported = time.monotonic()
         running = {flight.position: flight.started.run.counters for flight in self._active}
         states = []
         for position, (layer, kind) in enumerate(self._layers):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from occy_fast.engine.sinks import output_of
-from occy_fast.errors import DigestMismatch, OccyError, SizeMismatch, TarError, Unsupported, read_errors
+from occy_fast.errors import DigestMismatch, OccyError, SizeMismatch, TarError, Unsupported, read_errors, unreadable
 from occy_fast.image.blob import SAVE_FIRST
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import NATIVE
@@ -192,6 +192,7 @@ class StartedJob:
         if isinstance(source, FdSource):
             assert native, "only buffers are decoded in Python"
             return source
+        source = _readable(source, job.where)
         if native and (digest is None or digest.algorithm == "sha256"):
             return FeedSource(source)
         self._stored = stored = _Stored(source, hashlib.sha256() if digest is None else digest.hasher())
@@ -200,6 +201,16 @@ class StartedJob:
         if job.bounded_ratio:
             return FeedSource(decode_whole(codec, stored, job.where, limits))
         return FeedSource(decode_foreign(codec, map(bytes, stored), job.where, limits))
+
+
+def _readable(buffers: Iterable[Buffer], where: str) -> Iterator[Buffer]:
+    """Yield what feeds a pass; that it cannot be read is told as an InputError, or whatever else it is."""
+    try:
+        yield from buffers
+    except OccyError:
+        raise
+    except OSError as error:
+        raise unreadable(error, where) from error
 
 
 class _Stored:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import threading
@@ -113,6 +115,7 @@ def _run(
         bounded_ratio=bounded_ratio,
     )
     found: list[LayerProof] = []
+    call.report.phase("layers")
     with InFlight(call, [(job.layer, "recode")]) as in_flight:
         in_flight.start(0, job, found.append)
         in_flight.wait_all()
@@ -175,10 +178,12 @@ def _sniff_buffers(buffers: Iterator[bytes], where: str) -> tuple[str, int, Iter
     return _codec(head[:SNIFF_SIZE], where), 0, all_of_it()
 
 
-def _read_pipe(read: Callable[[], bytes], where: str) -> Iterator[bytes]:
+def _read_pipe(read: Callable[[], bytes | None], where: str) -> Iterator[bytes]:
     while True:
         with read_errors(where):
             block = read()
+            if block is None:                        # of a raw stream that does not block: nothing has come yet
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         if not block:
             return
         yield block
@@ -235,8 +240,9 @@ class _Descriptor:
 class _Writer:
     """A StreamSink: a function that takes some of what it is given, as os.write does."""
 
-    def __init__(self, write: Callable[[memoryview], int | None], name: str) -> None:
-        self._write, self._name = write, name
+    def __init__(self, write: Callable[[memoryview], int | None], name: str, *, is_raw: bool = False) -> None:
+        """Write with *write*, whose None means that all was taken, unless it *is_raw*."""
+        self._write, self._name, self._is_raw = write, name, is_raw
 
     def write(self, piece: bytes) -> None:
         """Write all of *piece*, however short the single writes are. Raises OutputError."""
@@ -244,6 +250,8 @@ class _Writer:
         while len(rest):
             try:
                 written = self._write(rest)
+                if written is None and self._is_raw:     # a stream that does not block has taken nothing
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             except OccyError:
                 raise
             except OSError as error:
@@ -264,7 +272,9 @@ def _open_sink(destination: Writable, open_files: ExitStack) -> _File | _Descrip
         return _File(destination, open_files)
     if isinstance(destination, int):
         fd = destination
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            return _Descriptor(fd)
+        with output_errors(f"descriptor {fd}", "open"):
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return _Descriptor(fd)
         return _Writer(lambda rest: os.write(fd, rest), f"descriptor {fd}")
-    return _Writer(destination.write, str(getattr(destination, "name", "file object")))
+    name = str(getattr(destination, "name", "file object"))
+    return _Writer(destination.write, name, is_raw=isinstance(destination, io.RawIOBase))

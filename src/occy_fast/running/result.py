@@ -111,6 +111,11 @@ class ConvertResult:
     seconds: float
     plan: Plan
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what who asked would not expect of the result."""
+        return self.plan.notes
+
     def to_json(self) -> dict[str, Any]:
         """Return what `occy-fast convert --json` prints, as plain JSON values; sizes are bytes."""
         return {

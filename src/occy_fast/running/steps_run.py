@@ -210,12 +210,7 @@ class _Execution:
             sink=sink,
             output=self._path,
         )
-        try:
-            self._in_flight.start(position, job, done, fail)
-        except OccyError as error:
-            if fail is None:
-                raise
-            fail(error, 0)
+        self._in_flight.start(position, job, done, fail)
 
     def _adopt(self, step: Adopt, digest: Digest) -> None:
         layer, address = step.layer, step.layer.blob.address

@@ -262,13 +262,7 @@ class _Verification:
                 self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
 
         job = LayerJob(claimed, where, read_tar=tar, scan=self._scan if tar and scan else "no")
-        try:
-            in_flight.start(position, job, done, failed)
-        except OccyError as error:
-            if is_shortage(error):
-                raise
-            self._tell(layer, *held, error)
-            in_flight.finish(position)
+        in_flight.start(position, job, done, failed)
 
     def _tell(self, layer: Layer, *errors: OccyError) -> None:
         place = self._places[_claim(layer)]
