@@ -10,7 +10,7 @@ import pytest
 
 from occy_fast.engine.layer_job import LayerProof
 from occy_fast.planning.steps import Copy, LayerStep, Recode, Skip
-from occy_fast.running.result import ConvertResult, LayerOutcome
+from occy_fast.running.result import ConvertResult, LayerOutcome, outcome_of
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
 from support.contents import contents, digest, image
@@ -65,13 +65,13 @@ SHA512 = Digest("sha512", "0" * 128)
     ],
 )
 def test_what_was_read_tells_what_became_of_a_layer(step: LayerStep, expected: tuple[Any, ...]) -> None:
-    outcome = LayerOutcome.of(step, PROOF)
+    outcome = outcome_of(step, PROOF)
     assert (outcome.digest, outcome.diff_id, outcome.size_in, outcome.size_out) == expected
     assert (outcome.step, outcome.identity) == (step, ZSTD)
 
 
 def test_what_was_not_read_is_what_the_source_says() -> None:
-    outcome = LayerOutcome.of(Skip(LAYER), None)
+    outcome = outcome_of(Skip(LAYER), None)
     assert (outcome.digest, outcome.diff_id, outcome.size_out) == (LAYER.digest, LAYER.diff_id, LAYER.size)
     unpacked = replace(LAYER, blob=replace(LAYER.blob, digest=None))
-    assert LayerOutcome.of(Skip(unpacked, chain=digest("chain")), None).digest == LAYER.diff_id
+    assert outcome_of(Skip(unpacked, chain=digest("chain")), None).digest == LAYER.diff_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from occy_fast import schema
 from occy_fast.planning.steps import Skip, is_provable
@@ -40,23 +40,6 @@ class LayerOutcome:
     replaced: bool = False
     size_proved: int = 0
 
-    @classmethod
-    def of(cls, step: LayerStep, proof: LayerProof | None) -> Self:
-        """Return what became of a step's layer by what reading it has shown; None where it was not read.
-
-        Of what was not read, and of a diff_id that a pass cannot prove, the source's word is all there is.
-        """
-        layer = step.layer
-        if proof is None:
-            digest = layer.digest or layer.diff_id           # of a layer that is unpacked there, a tar's will do
-            assert digest is not None, "what is not read has a name at the destination"
-            return cls(step, digest, layer.diff_id, layer.size, layer.size)
-        digest, size = (
-            (proof.digest, proof.size_out) if step.changes_blob else (proof.source_digest, proof.size_in)
-        )
-        diff_id = proof.diff_id if proof.diff_id is not None and is_provable(layer) else layer.diff_id
-        return cls(step, digest, diff_id, proof.size_in, size, proof.identity)
-
     @property
     def kind(self) -> str:
         """Return the name of what was done: "skip", "adopt", "copy" or "recode"."""
@@ -83,6 +66,21 @@ class LayerOutcome:
             "size_out": self.size_out,
             "encoder": text_or_none(self.identity),
         }
+
+
+def outcome_of(step: LayerStep, proof: LayerProof | None) -> LayerOutcome:
+    """Return what became of a step's layer by what reading it has shown; None where it was not read.
+
+    Of what was not read, and of a diff_id that a pass cannot prove, the source's word is all there is.
+    """
+    layer = step.layer
+    if proof is None:
+        digest = layer.digest or layer.diff_id           # of a layer that is unpacked there, a tar's will do
+        assert digest is not None, "what is not read has a name at the destination"
+        return LayerOutcome(step, digest, layer.diff_id, layer.size, layer.size)
+    digest, size = (proof.digest, proof.size_out) if step.changes_blob else (proof.source_digest, proof.size_in)
+    diff_id = proof.diff_id if proof.diff_id is not None and is_provable(layer) else layer.diff_id
+    return LayerOutcome(step, digest, diff_id, proof.size_in, size, proof.identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
 from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_provable, is_tar
 from occy_fast.running.rebuild import rebuild
-from occy_fast.running.result import ConvertResult, LayerOutcome
+from occy_fast.running.result import ConvertResult, LayerOutcome, outcome_of
 from occy_fast.spec.encoding import NATIVE
 from occy_fast.transports.locator import STREAM, Locator
 
@@ -130,7 +130,7 @@ class _Execution:
                 if decode:
                     self._read(position, step, None)
                 else:
-                    self._record(LayerOutcome.of(step, None))
+                    self._record(outcome_of(step, None))
                     self._in_flight.finish(position, layer.size)
             case Adopt():
                 self._read(position, step, None)
@@ -198,7 +198,7 @@ class _Execution:
         def done(proof: LayerProof) -> None:
             if sink is None and isinstance(step, Adopt):
                 self._adopt(step, proof.source_digest)
-            outcome = LayerOutcome.of(replaces or step, proof)
+            outcome = outcome_of(replaces or step, proof)
             self._record(replace(outcome, replaced=replaces is not None, size_proved=proved))
 
         job = LayerJob(

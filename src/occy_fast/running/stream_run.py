@@ -17,7 +17,7 @@ from occy_fast.planning.planner import make_plan
 from occy_fast.planning.steps import Skip, is_tar
 from occy_fast.planning.stream_rules import Rule
 from occy_fast.running.probe import probe_passed
-from occy_fast.running.result import LayerOutcome
+from occy_fast.running.result import LayerOutcome, outcome_of
 from occy_fast.running.steps_run import publish, run_steps, takers
 from occy_fast.spec.encoding import NATIVE, Encoding
 from occy_fast.transports.base import is_stream
@@ -225,7 +225,7 @@ def _outcome(step: LayerStep, proof: LayerProof, rule: Rule | None, stage: Stage
             raise _Misled(f"{where} is not what the destination has under that name")
     elif rule.act != "copy":
         raise Unsupported(where, f"it came by as {_words(rule)}, and is to stay as it is", SAVE_FIRST)
-    return LayerOutcome.of(step, proof)
+    return outcome_of(step, proof)
 
 
 def _words(rule: Rule) -> str:
