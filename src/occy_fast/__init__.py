@@ -27,7 +27,7 @@ __all__ = [
     "BuildInfo",
     "Capabilities",
     "CheckReport",
-    "Codec",
+    "CodecBuild",
     "Contents",
     "ConvertResult",
     "Copy",
@@ -100,7 +100,7 @@ if TYPE_CHECKING:
     from occy_fast.image.finding import Finding
     from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
     from occy_fast.image.place import Place
-    from occy_fast.kernels.build import BuildInfo, Codec, build_info
+    from occy_fast.kernels.build import BuildInfo, CodecBuild, build_info
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.facts import EncoderFact, Facts
     from occy_fast.planning.goal import Goal
@@ -134,7 +134,7 @@ _NAMES = {
     "image.finding": "Finding",
     "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
     "image.place": "Place",
-    "kernels.build": "BuildInfo Codec build_info",
+    "kernels.build": "BuildInfo CodecBuild build_info",
     "planning.capabilities": "Capabilities",
     "planning.facts": "EncoderFact Facts",
     "planning.goal": "Goal",

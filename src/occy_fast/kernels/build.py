@@ -11,7 +11,7 @@ from occy_fast.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
-class Codec:
+class CodecBuild:
     """One compression library; *origin* is pinned (linked statically), system (the distribution's) or python."""
 
     name: str
@@ -25,7 +25,7 @@ class BuildInfo:
 
     version: str
     kernels: str
-    codecs: tuple[Codec, ...]
+    codecs: tuple[CodecBuild, ...]
     sha256: str
     cpu: tuple[str, ...]
     architecture: str
@@ -50,7 +50,7 @@ def build_info() -> BuildInfo:
     return BuildInfo(
         version=__version__,
         kernels=kernels.SIDE,
-        codecs=tuple(Codec(name, version, origin) for name, (version, origin) in sorted(codecs.items())),
+        codecs=tuple(CodecBuild(name, version, origin) for name, (version, origin) in sorted(codecs.items())),
         sha256=kernels.sha256.Sha256().variant,
         cpu=cast("tuple[str, ...]", facts["cpu"]),
         architecture=platform.machine(),
