@@ -347,6 +347,26 @@ def test_a_second_interrupt_leaves_a_terminal_that_works(at_once: None, monkeypa
         wait_for(lambda: not our_threads())
 
 
+def test_nothing_is_drawn_on_a_terminal_that_went_away(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library calls what it was given at its start, whatever became of it."""
+    opened = 0
+
+    def failing(*_: object) -> None:
+        nonlocal opened
+        opened += 1
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(module, "_TICK", 1000.0)
+    monkeypatch.setattr(Watch, "_open", failing)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Watch(OutputMode(), "a.tar") as watch:
+        report = watch.callback
+        assert report is not None
+        for read in (1, 2, 3):
+            report(snapshot(("copy", "running", read)))
+    assert opened == 1
+
+
 def test_a_terminal_that_goes_away_does_not_end_the_work(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     show(GoneTerminal(), monkeypatch, snapshot(("copy", "running", 1)), snapshot(("copy", "running", 2)))
     with nothing_left(), Watch(OutputMode(), "a.tar") as watch:

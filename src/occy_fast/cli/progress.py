@@ -50,6 +50,7 @@ class Watch:
         self._last: Progress | None = None           # what the library said last
         self._lock = threading.Lock()                # of what is drawn
         self._over = threading.Event()
+        self._terminal_gone = False                  # for good: nothing more is drawn
         self._spinner: Bars | None = None
         self._note_printed = False
         self._bars: Bars | None = None
@@ -79,7 +80,7 @@ class Watch:
 
     def _show(self, progress: Progress) -> None:
         self._last = progress
-        if not progress.layers:                      # of a stream, nobody knows any before they come
+        if self._terminal_gone or not progress.layers:    # of a stream, nobody knows any before they come
             return
         now = time.monotonic()
         with self._lock:
@@ -93,7 +94,7 @@ class Watch:
                     self._open(progress)
                 self._update(progress)
             except (OSError, ValueError):            # the terminal is gone, or closed; the work is not
-                self.callback = None
+                self._terminal_gone = True
 
     def _tick(self) -> None:
         while not self._over.wait(_TICK):
@@ -103,6 +104,7 @@ class Watch:
                 try:
                     self._tell_silence(time.monotonic())
                 except (OSError, ValueError):
+                    self._terminal_gone = True
                     return
 
     def _tell_silence(self, now: float) -> None:
