@@ -48,7 +48,7 @@ def test_of_what_is_not_fatal_somebody_may_have_an_answer() -> None:
 
 
 def test_of_every_codec_targets_are_asked_what_somebody_may_have_an_answer_for() -> None:
-    assert rules.CODEC_FEATURES.keys() == rules.LAYER_ENCODING.keys() == CODECS.keys()
+    assert rules.CODEC_FEATURES.keys() == rules.LAYER_ENCODING.keys() == rules.WHOLE.keys() | {"none"} == CODECS.keys()
     for features in rules.CODEC_FEATURES.values():
         asked = {features.archive, features.dual, features.pulled_as("oci"), features.pulled_as("docker")}
         assert asked - {""} <= known_features()
