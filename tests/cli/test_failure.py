@@ -22,6 +22,7 @@ from occy_fast.errors import (
     ManifestTooLarge,
     OccyError,
     OutputError,
+    PlanStale,
     ResourceError,
     TarTruncated,
     UnknownTarget,
@@ -91,7 +92,8 @@ def test_what_is_not_known_has_no_line() -> None:
     [
         (LimitError("a.tar", "words", 5, 6, ("member_count",)), "set OCCY_FAST_MAX_MEMBER_COUNT higher"),
         (LimitError("a.tar", "words", 5, 6, ("config", "layer")), "OCCY_FAST_MAX_CONFIG or OCCY_FAST_MAX_LAYER"),
-        (ManifestTooLarge("oci:o: index.json", "words", 5, 6, ()), "fewer images"),
+        (ManifestTooLarge("oci:o: index.json", "words", 5, 6, ()), "fewer images, layers or annotations"),
+        (PlanStale("a.tar", "the file is gone"), "make the plan again"),
         (TarTruncated("a.tar", 7, "it stops"), "it is cut short"),
         (BadReference("Foo:1", "capitals"), "the repository in small letters"),
         (BadReference("Foo:1", "capitals", "a.tar: manifest.json").about(Place("manifest.json")), "--target NAME"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from occy_fast import api
+from occy_fast.errors import ManifestTooLarge
+from occy_fast.spec.limits import Limits
 from support.conversions import layout_of
-from support.image_builders import dumps, make_image, oci_layout
+from support.image_builders import dumps, make_image, oci_layout, sha256
 from support.outputs import Layout
 
 
@@ -47,3 +51,25 @@ def test_annotations_and_unknown_fields_survive_recoding(tmp_path: Path) -> None
     assert written["x-unknown"] == [1, {"deep": True}]
     assert written["layers"][0]["annotations"] == {"kept": "yes"}
     assert "annotations" not in written["layers"][1]
+
+
+@pytest.mark.parametrize("kind", ["manifest", "index"])
+def test_what_is_made_is_not_larger_than_every_reader_accepts(tmp_path: Path, kind: str) -> None:
+    """What keeps its bytes is written as it was read, by whoever allows that."""
+    image, note = make_image("one"), {"note": "x" * (4 << 20)}
+    if kind == "manifest":
+        layout_of(tmp_path / "in", image, dumps(json.loads(image.manifest) | {"annotations": note}))
+    else:
+        layout = oci_layout(tmp_path / "in", [image], ["app"], nested=True)
+        top = json.loads((layout / "index.json").read_bytes())
+        [entry] = top["manifests"]
+        index = dumps(json.loads((layout / "blobs/sha256" / entry["digest"][7:]).read_bytes()) | {"annotations": note})
+        (layout / "blobs/sha256" / sha256(index)).write_bytes(index)
+        entry |= {"digest": "sha256:" + sha256(index), "size": len(index)}
+        (layout / "index.json").write_bytes(dumps(top))
+    source, more = f"oci:{tmp_path}/in", Limits(manifest=8 << 20)
+    api.convert(source, f"oci:{tmp_path}/kept", limits=more)
+    with pytest.raises(ManifestTooLarge) as caught:
+        api.convert(source, f"oci:{tmp_path}/made", encoding="gzip", limits=more)
+    assert caught.value.where == f"oci:{tmp_path}/made: the {kind} that was made"
+    assert not (tmp_path / "made").exists()

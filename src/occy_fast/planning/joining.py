@@ -58,7 +58,7 @@ def join(
     for key, places in holders.items():
         group = [images[at] for at in places]
         same = key[0] != "ref" or len({named.names for named in group}) == 1
-        node = _one_of([named.root for named in group], platforms, limits) if same else None
+        node = _one_of([named.root for named in group], platforms, limits, contents.locator) if same else None
         if node is None and key == _NAMELESS:            # who asks for one name is told of all of them
             continue
         for at in places:
@@ -118,7 +118,7 @@ def _keys(named: NamedImage, refs: bool) -> list[_Key]:
     return [("name", name) for name in dict.fromkeys(named.names)]
 
 
-def _one_of(group: Sequence[Node], platforms: Sequence[Platform], limits: Limits) -> Node | None:
+def _one_of(group: Sequence[Node], platforms: Sequence[Platform], limits: Limits, where: str) -> Node | None:
     """Return the one thing that a name stands for: one of *group*, or an index made of it; None if it is neither."""
     first: dict[Hashable, Node] = {}
     for node in group:
@@ -128,7 +128,7 @@ def _one_of(group: Sequence[Node], platforms: Sequence[Platform], limits: Limits
     if len(nodes) == 1:
         return nodes[0]
     for node in nodes:
-        if isinstance(node, ImageIndex) and digests <= {digest_of(inner) for inner in walk(node, "", limits)}:
+        if isinstance(node, ImageIndex) and digests <= {digest_of(inner) for inner in walk(node, where, limits)}:
             return node
     own = [node for node in nodes if subject_of(node) not in digests]
     wanted = []
@@ -138,7 +138,7 @@ def _one_of(group: Sequence[Node], platforms: Sequence[Platform], limits: Limits
         assert node.platform is not None
         if not platforms or any(node.platform.matches(platform) for platform in platforms):
             wanted.append(node.platform.normalized())
-    return _index(nodes) if own and len(set(wanted)) == len(wanted) else None
+    return _index(nodes, where) if own and len(set(wanted)) == len(wanted) else None
 
 
 def _is_told(platform: Platform | None) -> bool:
@@ -154,8 +154,8 @@ def _identity(node: Node) -> Hashable:
     return (digest_of(node), subject_of(node), told)
 
 
-def _index(nodes: Sequence[Node]) -> ImageIndex:
-    """Make an index of *nodes*, in their order."""
+def _index(nodes: Sequence[Node], where: str) -> ImageIndex:
+    """Make an index of *nodes*, in their order. Raises ManifestTooLarge, for what is *where*."""
     entries = [_entry(node) for node in nodes]
     docker = all(isinstance(node, Image) and node.manifest and node.manifest.family == "docker" for node in nodes)
     family = "docker" if docker else "oci"
@@ -170,7 +170,7 @@ def _index(nodes: Sequence[Node]) -> ImageIndex:
         replace(node, descriptor=entry) if node.descriptor is not None else node
         for node, entry in zip(nodes, entries, strict=True)
     )
-    where = "the index of one name"
+    where = f"{where}: the index of one name"
     check_written("manifest", len(raw), where)
     return ImageIndex(Index.parse(raw, where, UNBOUNDED), None, children)
 

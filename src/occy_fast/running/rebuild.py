@@ -40,12 +40,16 @@ _ABOUT_THE_BLOB = frozenset(
     }
 )
 
-Outcomes = Callable[[LayerStep], "LayerOutcome"]
+OutcomeOf = Callable[[LayerStep], "LayerOutcome"]
+ConfigOf = Callable[[ImagePlan], bytes]
 
 
-def rebuild(plan: Plan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Publication:
-    """Make everything that is published, children before parents; a document nobody edited keeps its bytes."""
-    roots = [_root(named.root, outcomes, config_of) for named in plan.roots]
+def rebuild(plan: Plan, outcome_of: OutcomeOf, config_of: ConfigOf) -> Publication:
+    """Make everything that is published, children before parents; a document nobody edited keeps its bytes.
+
+    Raises ManifestTooLarge for one that is made anew and larger than every reader accepts.
+    """
+    roots = [_root(named.root, outcome_of, config_of, plan.destination) for named in plan.roots]
     renamed = dict(pair for named, root in zip(plan.roots, roots, strict=True) for pair in _renamings(named.root, root))
     return Publication(
         tuple(
@@ -72,17 +76,17 @@ def _pointed(root: Published, renamed: Mapping[str, str]) -> Published:
     return root if pointed == pairs else replace(root, descriptor=replace(root.descriptor, annotations=pointed))
 
 
-def _root(root: RootPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> Published:
+def _root(root: RootPlan, outcome_of: OutcomeOf, config_of: ConfigOf, where: str) -> Published:
     if isinstance(root, ImagePlan):
-        return _image(root, outcomes, config_of(root))
+        return _image(root, outcome_of, config_of(root), where)
     if isinstance(root, BlobPlan):
         return PublishedBlob(root.opaque.descriptor)
-    return _index(root, outcomes, config_of)
+    return _index(root, outcome_of, config_of, where)
 
 
-def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage:
+def _image(plan: ImagePlan, outcome_of: OutcomeOf, config: bytes, where: str) -> PublishedImage:
     image = plan.image
-    results = tuple(outcomes(step) for step in plan.steps)
+    results = tuple(outcome_of(step) for step in plan.steps)
     if image.manifest is None:
         document = _new_manifest(plan, results, config)
     elif plan.manifest_kept:
@@ -97,7 +101,7 @@ def _image(plan: ImagePlan, outcomes: Outcomes, config: bytes) -> PublishedImage
             edit.edit_manifest(document)
     raw = format_json(document)
     kind = document.get("mediaType") or media_type(plan.family, "manifest")
-    where = "the manifest that was made"
+    where = f"{where}: the manifest that was made"
     check_written("manifest", len(raw), where)
     return _published(plan, raw, kind, Manifest.parse(raw, where, UNBOUNDED, kind), results, config)
 
@@ -119,9 +123,9 @@ def _published(
     )
 
 
-def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan], bytes]) -> PublishedIndex:
+def _index(plan: IndexPlan, outcome_of: OutcomeOf, config_of: ConfigOf, where: str) -> PublishedIndex:
     children = [
-        _root(child, outcomes, config_of) if isinstance(child, RootPlan) else None
+        _root(child, outcome_of, config_of, where) if isinstance(child, RootPlan) else None
         for child in plan.children
     ]
     published = tuple(child for child in children if child is not None)
@@ -143,6 +147,7 @@ def _index(plan: IndexPlan, outcomes: Outcomes, config_of: Callable[[ImagePlan],
         edit.edit_index(document)
     raw = format_json(document)
     kind = document.get("mediaType") or media_type(plan.family, "index")
+    check_written("manifest", len(raw), f"{where}: the index that was made")
     return PublishedIndex(_descriptor(plan.index.descriptor, raw, kind), raw, published)
 
 

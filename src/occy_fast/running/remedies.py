@@ -13,6 +13,7 @@ from occy_fast.errors import (
     MissingBlob,
     OccyError,
     OutputError,
+    PlanStale,
     SizeMismatch,
     TarAmbiguous,
     TarTruncated,
@@ -31,7 +32,7 @@ def advice(error: OccyError) -> str:
             variables = " or ".join(f"OCCY_FAST_MAX_{name.upper()}" for name in settings)
             return f"if you trust where it comes from, set {variables} higher"
         case ManifestTooLarge():                         # it would be written
-            return "write fewer images into one place: nobody reads such a document again"
+            return "write fewer images, layers or annotations there: nobody reads such a document again"
         case TarTruncated():
             return "copy or save it again: it is cut short"
         case TarAmbiguous():
@@ -44,6 +45,8 @@ def advice(error: OccyError) -> str:
             return "--target NAME puts right what names loaders refuse, and leaves out what is none"
         case BadReference():
             return "a name is REPOSITORY[:TAG], the repository in small letters"
+        case PlanStale():
+            return "make the plan again: the same command looks at what is there now"
         case MissingBlob():
             return "copy or save it again: not all of it is there"
         case InputError(errno=1 | 13):

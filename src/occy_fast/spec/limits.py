@@ -42,7 +42,8 @@ class Limits:
 
     Attributes:
         layer: the tar of one layer.
-        ratio: of tar to source, once a layer that declares neither diff_id nor size is past 256 MiB.
+        ratio: of tar to source, past 256 MiB of what is decoded, by any decoder, before anybody can say what it should
+            be: in recompress, of a layer or archive that is streamed, and where diff_ids are computed.
         gzip_header: one member's header, without the extra field, which the format bounds.
         zstd_window: what a zstd frame may keep in memory; a power of two.
         xz_memory: what an xz stream may make its decoder allocate.
@@ -114,9 +115,10 @@ def check_limit(name: str, value: object, called: str) -> None:
 
 
 def check_written(kind: DocumentLimit, size: int, where: str) -> None:
-    """Raise ManifestTooLarge or ConfigTooLarge for a document to be written that is larger than every reader accepts.
+    """Raise ManifestTooLarge or ConfigTooLarge for a document that was made and is larger than every reader accepts.
 
-    What is written holds to the limits of those who are not told to accept more, whatever is accepted here.
+    What is made anew holds to the limits of those who are not told to accept more, whatever is accepted here. What
+    keeps its bytes is not asked: it was accepted, and is what its digest names.
     """
     allowed: int = getattr(LIMITS, kind)
     if size > allowed:
