@@ -40,8 +40,9 @@ class LayerJob:
     Attributes:
         layer: what is claimed of it, and where its blob is.
         where: what messages call it.
-        source: what to read in place of the layer's blob, of which nothing is claimed yet: a stream's buffers, or a
-            file. The proof is for check_claims, once somebody claims something.
+        source: where to read the bytes from, if not from the layer's blob: the buffers of a stream, or an open file.
+            Nothing is claimed of such bytes yet, so the job verifies nothing; call check_claims with the proof once a
+            manifest says what they should be.
         read_tar: decode it, digest the tar inside, and hold that to the limit of a layer.
         scan: read the tar's headers: not at all, as Go does, or refusing what readers are known to disagree about.
         scan_beside: what is wrong in a header does not end the pass, but stands in the proof; nothing is written then.
