@@ -76,8 +76,8 @@ class Scale:
 
 FULL = Scale(
     content=32 << 20,
-    slow_content=5 << 20,
-    small=120_000,
+    slow_content=4 << 20,
+    small=100_000,
     large=40,
     slow_levels=SLOW_LEVELS,
     fast_levels=FAST_LEVELS,
