@@ -27,7 +27,8 @@ Xeon, the least of 5 runs in turn)"""
 
 
 PERIOD = 0.2
-"""Seconds from one report to the next, of the many that layers which end would give."""
+"""Seconds between two reports, at least: every one has the states of all layers, so one at each end is quadratic."""
+
 
 @dataclass(slots=True)
 class _Flight:
