@@ -79,6 +79,7 @@ def open_image(
         with ExitStack() as opened:
             source = opened.enter_context(open_source(where, call))
             contents = source.read()
+            contents.check_names()
             opened.pop_all()                         # kept open, as all went well
         return source, contents
 

@@ -53,6 +53,6 @@ def test_a_rule_is_named_once_with_all_its_places() -> None:
 
 
 def test_what_no_conversion_changes_is_refused() -> None:
-    facts = Facts(refused=(Trait(rules.ENTRY_PARENT, Place("member", name="../x"), "it leads out"),))
-    with pytest.raises(Unsupported, match="entry-parent"):
+    facts = Facts(refused=(Trait(rules.PATHS_PARENT, Place("manifest.json"), "it leads out"),))
+    with pytest.raises(Unsupported, match="paths-parent"):
         refused_by_target(facts, Goal(target=TARGET), "here")

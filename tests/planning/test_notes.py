@@ -8,7 +8,7 @@ from occy_fast.planning.facts import Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.notes import name_destination, notes_of, stream_notes
 from occy_fast.planning.planner import make_plan
-from occy_fast.planning.selection import Absent, Extras, Joined, OtherPlatforms, Unnamed
+from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Unnamed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
 from support.contents import ARCHIVE, LAYOUT, attestation, contents, digest, image
@@ -32,9 +32,9 @@ def test_notes_keep_their_order_and_come_once() -> None:
         "of the destination",
         "of both",
         "of the target",
-        "stays behind: linux/arm64, linux/s390x",
+        "stays behind: linux/arm64, linux/s390x; oci: and oci-archive: hold all of it, --platform chooses",
         f"named by the index, but stays behind: {digest('x')}",
-        "stays behind: 2 attestations or artifacts of the index",
+        "stays behind: 2 attestations or artifacts of the index; oci: and oci-archive: hold all of it",
         "left out: 1 attestation",
         "stays as it is: 1 attestation or artifact of the index",
         "2 images of one name become one index: linux/amd64, linux/arm64",

@@ -462,7 +462,7 @@ without a name
   linux/amd64: oci manifest kept, config kept (151 B)
     1  sha256:ca978112ca1b    1.0 MB  copy              none, kept
 copies 1.0 MB; verifies blobs
-note: stays behind: 1 attestation or artifact of the index
+note: stays behind: 1 attestation or artifact of the index; oci: and oci-archive: hold all of it
 """,
     ),
     "a child that is absent": (

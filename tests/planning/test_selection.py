@@ -10,18 +10,8 @@ from occy_fast.errors import AmbiguousReference, MissingPlatform, Unsupported
 from occy_fast.image.image import Contents
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.planning.goal import Goal
-from occy_fast.planning.selection import (
-    Absent,
-    Chosen,
-    ChosenIndex,
-    Extras,
-    Joined,
-    OtherPlatforms,
-    Selection,
-    Unnamed,
-    nodes_of,
-    select,
-)
+from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Unnamed
+from occy_fast.planning.selection import Chosen, ChosenIndex, Selection, nodes_of, select
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.limits import LIMITS
 from occy_fast.spec.platform import parse_platform

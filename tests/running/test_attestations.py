@@ -166,7 +166,7 @@ def test_what_speaks_of_a_recoded_image_still_finds_it(store: Store, built: list
 def test_a_docker_archive_takes_the_image_alone(store: Store, built: list[Entry], tmp_path: Path) -> None:
     source = store.layout(tmp_path / "in", store.index(built[0], built[2]))
     plan = api.plan(source, f"docker-archive:{tmp_path}/out.tar:app:1")
-    assert plan.notes == ("stays behind: 1 attestation or artifact of the index",)
+    assert plan.notes == ("stays behind: 1 attestation or artifact of the index; oci: and oci-archive: hold all of it",)
     api.execute(plan)
     assert read_archive(tmp_path / "out.tar")["app:1"].config == make_image("a", "b").config
 
@@ -228,7 +228,8 @@ class TestBesideTheImage:
         signature = store.signature(entries[0])
         source = store.layout(tmp_path / "in", signature, *entries)
         plan = api.plan(source, f"docker-archive:{tmp_path}/out.tar:app:1")
-        assert plan.notes == ("stays behind: 2 attestations or artifacts beside the image",)
+        behind = "stays behind: 2 attestations or artifacts beside the image"
+        assert plan.notes == (f"{behind}; oci: and oci-archive: hold all of it",)
         api.execute(plan)
         assert list(read_archive(tmp_path / "out.tar")) == ["app:1"]
 

@@ -24,9 +24,7 @@ REFUSED = {
     "manifest-null": "BadManifest",
     "missing-config": "MissingBlob",
     "missing-layer": "MissingBlob",
-    "name-abs-in-manifest": "UnsafePath",                 # Docker reads it; containerd, podman, skopeo and crane do not
     "name-apt-ostree": "DigestMismatch",                  # one name for two layers
-    "name-dotdot-entry": "MissingBlob",                   # old Dockers clamp it, and everything else refuses it
     "name-dotdot-in-manifest": "UnsafePath",
     "nix2container-json": "UnsupportedFormat",
     "rootfs-tar": "UnsupportedFormat",

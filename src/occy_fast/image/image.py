@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from occy_fast.image.blob import Blob
 from occy_fast.spec.config import ImageConfig
@@ -13,6 +13,9 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.platform import Platform
 from occy_fast.words import format_count, format_size, printable
+
+if TYPE_CHECKING:
+    from occy_fast.errors import OccyError
 
 # The annotations of encrypted layers, as containers/ocicrypt writes them.
 _ENCRYPTION: Final = "org.opencontainers.image.enc."
@@ -154,12 +157,16 @@ class NamedImage:
         names: image references as the source writes them, full or familiar.
         ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
         position: where the source lists it, from 0, as `@INDEX` chooses it; None where nothing does.
+        listed: the manifest that stands for an index where a name stands for one image: what manifest.json lists of it.
+        wrong_name: a name that is no image reference, and is not among *names*.
     """
 
     root: Node
     names: tuple[str, ...] = ()
     ref: str | None = None
     position: int | None = field(default=None, compare=False)
+    listed: Digest | None = None
+    wrong_name: OccyError | None = field(default=None, compare=False)
 
     def number(self, at: int) -> int:
         """Return the number people know it by: its position, or *at* where the source lists nothing."""
@@ -173,12 +180,20 @@ class Contents:
     Attributes:
         kind: the name of its transport.
         path: the file or directory that holds it; empty where that is a daemon's store.
+        passed_over: what is wrong with images beside those that were chosen.
     """
 
     locator: str
     kind: str
     images: tuple[NamedImage, ...]
     path: str = ""
+    passed_over: tuple[OccyError, ...] = field(default=(), compare=False)
+
+    def check_names(self) -> None:
+        """Raise BadReference where an image is called what is no name, and nobody gives it another."""
+        for named in self.images:
+            if named.wrong_name is not None:
+                raise named.wrong_name
 
     def __repr__(self) -> str:
         return f"Contents({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.planning.narrowing import reads
-from occy_fast.planning.selection import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
+from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
 from occy_fast.planning.steps import ImagePlan, node_of, plans_of
 from occy_fast.words import format_count, format_layers
 
@@ -29,7 +29,7 @@ def notes_of(
     """
     notes = [
         *found,
-        *(line for remark in remarks for line in _remark(remark)),
+        *(line for remark in remarks for line in _remark(remark, _holders(plan.goal, capabilities))),
         *_outdated_subjects(plan),
         *_lost_manifest(plan, capabilities),
         *_forced_encodings(plan, capabilities),
@@ -53,13 +53,20 @@ def name_destination(capabilities: Capabilities, goal: Goal) -> str:
     return kind if layout == "universal" else f"{kind} in the layout {layout}"
 
 
-def _remark(remark: Remark) -> Iterator[str]:
+def _holders(goal: Goal, capabilities: Capabilities) -> str:
+    """Say how to get what stays behind where nobody has asked for a part."""
+    if capabilities.multi_platform or goal.platforms:
+        return ""
+    return "; oci: and oci-archive: hold all of it, --platform chooses"
+
+
+def _remark(remark: Remark, holders: str) -> Iterator[str]:
     match remark:
         case OtherPlatforms(platforms):
-            yield f"stays behind: {', '.join(platforms)}"
+            yield f"stays behind: {', '.join(platforms)}{holders}"
         case Extras(where, behind, dropped, unchanged):
             if behind:
-                yield f"stays behind: {_extras(behind)} {where}"
+                yield f"stays behind: {_extras(behind)} {where}{holders.partition(',')[0]}"
             if dropped:
                 yield f"left out: {format_count(dropped, 'attestation')}"
             if unchanged:

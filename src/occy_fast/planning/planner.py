@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from occy_fast.errors import DigestMismatch, MediaTypeConflict, NotFound, Unsupported, UnsupportedMediaType
+from occy_fast.errors import (
+    DigestMismatch,
+    MediaTypeConflict,
+    NotFound,
+    OccyError,
+    Unsupported,
+    UnsupportedMediaType,
+)
 from occy_fast.image.attestation import is_real
 from occy_fast.image.image import Image, Layer, Opaque
 from occy_fast.image.validate import validate
@@ -78,7 +85,8 @@ def make_plan(
     goal = fit_goal(goal, capabilities, facts)
     check_demands(goal, capabilities, destination)
     selection = select(contents, goal, capabilities, destination=destination, reference=reference, limits=limits)
-    found = (*facts.notes, *refused_by_target(facts, goal, contents.locator))
+    beside = (f"broken, and not asked for: {_beside(error, contents.locator)}" for error in contents.passed_over)
+    found = (*facts.notes, *refused_by_target(facts, goal, contents.locator), *beside)
     planner = _Planner(contents.locator, goal, capabilities, facts, destination, limits)
     roots = tuple(NamedPlan(planner.node(chosen.root), chosen.names, chosen.ref) for chosen in selection.roots)
     if not any(True for named in roots for _ in images_of(named.root)):
@@ -102,6 +110,11 @@ def make_plan(
         free=facts.free,
     )
     return replace(plan, notes=notes_of(plan, selection.remarks, capabilities, found))
+
+
+def _beside(error: OccyError, locator: str) -> str:
+    """Say what is wrong with an image beside those that go, and where it stands."""
+    return f"{error.where.removeprefix(locator).lstrip(': ') or 'an image'}: {error.describe()}"
 
 
 def _in_order(steps: Iterable[LayerStep], writes: Writes) -> tuple[LayerStep, ...]:

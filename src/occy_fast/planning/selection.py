@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from occy_fast.errors import AmbiguousReference, BadReference, MissingPlatform, Unsupported
 from occy_fast.image.attestation import digest_of, is_attestation, is_real, subject_of, with_referrers
@@ -12,6 +12,7 @@ from occy_fast.image.graph import leaves, real_images, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.planning.choices import choose_one, selector
 from occy_fast.planning.joining import join
+from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.reference import parse_reference
 
@@ -46,54 +47,6 @@ class Chosen:
     root: ChosenNode
     names: tuple[str, ...] = ()
     ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OtherPlatforms:
-    """Images of an index that stay behind, as their platforms were not asked for."""
-
-    platforms: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """How many attestations and artifacts do not go as the images do.
-
-    Attributes:
-        behind: the destination cannot hold them, or what they refer to stays behind.
-        dropped: the goal drops them.
-        unchanged: they go as they are, whatever encoding or format is asked for.
-    """
-
-    where: Literal["of the index", "beside the image"]
-    behind: int = 0
-    dropped: int = 0
-    unchanged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A child that an index names and the source does not have."""
-
-    digest: Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Images of one name that become an index, by their platforms."""
-
-    platforms: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unnamed:
-    """A *ref* that the destination cannot use, so that the image gets no name there."""
-
-    ref: str
-
-
-Remark = OtherPlatforms | Extras | Absent | Joined | Unnamed
-"""What the reader of a plan would not expect of a selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +125,7 @@ class _Selector:
             limits=self.limits,
             called=named_once,
         )
+        images, others = self._for_platforms(images)
         subjects = self._subjects_of_referrers(images)
         if len(images) - len(subjects) > 1 and (named_once or not self.capabilities.many_images):
             raise AmbiguousReference(
@@ -181,7 +135,7 @@ class _Selector:
                 choose_one(self.contents, self.contents.images[0]),
             )
         chosen: dict[int, Chosen] = {}
-        remarks: list[Remark] = []
+        remarks: list[Remark] = [*others]
         for at, named in enumerate(images):
             if at not in subjects:
                 chosen[at], found = self._named(named)
@@ -189,6 +143,23 @@ class _Selector:
         referrers, found = self._referrers(images, subjects, chosen)
         chosen |= referrers
         return Selection(tuple(chosen[at] for at in sorted(chosen)), (*remarks, *found))
+
+    def _for_platforms(self, images: Sequence[NamedImage]) -> tuple[tuple[NamedImage, ...], _Remarks]:
+        """Leave out images without a name that are for other platforms than those that are asked for.
+
+        Some tools list the platforms of one image so, and a platform tells one from the others. Raises MissingPlatform.
+        """
+        nameless = [named.root for named in images if not (named.names or named.ref) and is_real(named.root)]
+        found = [root for root in nameless if isinstance(root, Image)]
+        if not self.goal.platforms or len(found) < 2 or len(found) < len(nameless):
+            return tuple(images), ()
+        offered = tuple(dict.fromkeys(map(_platform_of, found)))
+        for wanted in self.goal.platforms:
+            if not any(_is_for(image, wanted) for image in found):
+                raise MissingPlatform(self.contents.locator, str(wanted), offered)
+        others = [image for image in found if not self._is_wanted(image)]
+        kept = tuple(named for named in images if not any(named.root is other for other in others))
+        return kept, _behind(tuple(map(_platform_of, others)))
 
     # ------------------------------------------------------------------------------------------------- referrers
 
@@ -228,8 +199,10 @@ class _Selector:
     # ------------------------------------------------------------------------------------------------- names
 
     def _named(self, named: NamedImage) -> tuple[Chosen, _Remarks]:
-        root, remarks = self._root(named.root)
+        root, remarks = self._root(named)
         names, ref = named.names, named.ref
+        if named.wrong_name is not None and self.reference is None and not self.goal.tags:
+            raise named.wrong_name
         if self.reference is not None:
             name, ref = _full_name(self.reference), self.reference
             names = () if name is None else (name,)
@@ -242,11 +215,12 @@ class _Selector:
 
     # ------------------------------------------------------------------------------------------------- one root
 
-    def _root(self, root: Node) -> tuple[ChosenNode, _Remarks]:
+    def _root(self, named: NamedImage) -> tuple[ChosenNode, _Remarks]:
+        root = named.root
         if isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact):
             self._check_artifact(root)
         if isinstance(root, ImageIndex):
-            return self._of_index(root)
+            return self._of_index(root, named.listed)
         for wanted in self.goal.platforms:
             if isinstance(root, Opaque):
                 raise MissingPlatform(self.contents.locator, str(wanted), ("unknown",))
@@ -269,8 +243,12 @@ class _Selector:
             where = where_of(root, self.contents.locator)
             raise Unsupported(where, "an artifact travels as it is", "name no encoding or format")
 
-    def _of_index(self, root: ImageIndex) -> tuple[ChosenNode, _Remarks]:
-        """Choose of an index: all of it, some of its images, or one as a root of its own."""
+    def _of_index(self, root: ImageIndex, listed: Digest | None) -> tuple[ChosenNode, _Remarks]:
+        """Choose of an index: all of it, some of its images, or one as a root of its own.
+
+        Args:
+            listed: the image that stands for the index where a name stands for one, unless a platform is asked for.
+        """
         images = tuple(real_images(root))
         offered = tuple(dict.fromkeys(map(_platform_of, images)))
         for wanted in self.goal.platforms:
@@ -278,7 +256,8 @@ class _Selector:
                 raise MissingPlatform(self.contents.locator, str(wanted), offered)
         chosen = tuple(image for image in images if self._is_wanted(image))
         if not self.capabilities.multi_platform:
-            return self._only(root, chosen)
+            asked = bool(self.goal.platforms) or listed is None
+            return self._only(root, chosen if asked else tuple(one for one in chosen if one.digest == listed))
         if not self.goal.platforms:
             return self._index(root, None)
         going = self._going(root, chosen)
@@ -305,7 +284,8 @@ class _Selector:
         """Choose one image of an index as a root of its own."""
         extras = [leaf for leaf in leaves(index) if not is_real(leaf)]
         dropped = sum(map(self._is_dropped, extras))
-        return image, (*self._others(index), Extras("of the index", len(extras) - dropped, dropped))
+        others = tuple(_platform_of(other) for other in real_images(index) if other is not image)
+        return image, (*_behind(others), Extras("of the index", len(extras) - dropped, dropped))
 
     # ------------------------------------------------------------------------------------------------- an index
 
@@ -347,7 +327,7 @@ class _Selector:
 
     def _others(self, index: ImageIndex) -> _Remarks:
         others = tuple(_platform_of(image) for image in real_images(index) if not self._is_wanted(image))
-        return (OtherPlatforms(others),) if others else ()
+        return _behind(others)
 
     # ------------------------------------------------------------------------------------------------- one node
 
@@ -369,6 +349,10 @@ def _subjects(root: Node) -> frozenset[str]:
     if any(is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
         return frozenset()
     return frozenset(filter(None, map(subject_of, nodes)))
+
+
+def _behind(platforms: tuple[str, ...]) -> _Remarks:
+    return (OtherPlatforms(platforms),) if platforms else ()
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:

@@ -127,6 +127,7 @@ def inspect(
             return source.read()
 
     contents = call.retrying(attempt)
+    contents.check_names()
     images = (image for named in contents.images for image in _manifests(named.root, named, None))
     return InspectReport(contents.locator, contents.kind, tuple(images))
 

@@ -199,6 +199,13 @@ class _Verification:
 
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
+        for error in self._contents.passed_over:
+            finding = _finding(error, self._contents.locator, place_of(error, self._contents.locator))
+            self.findings.append(replace(finding, severity="warning"))
+        for named in self._contents.images:
+            if named.wrong_name is not None:
+                place = place_of(named.wrong_name, self._contents.locator)
+                self.findings.append(_finding(named.wrong_name, self._contents.locator, place))
         for place, root in roots(self._contents):
             self.findings += validate(root, self._contents.locator, self._limits, place)
         self.images = sum(isinstance(node, Image) for _, node in self._nodes())

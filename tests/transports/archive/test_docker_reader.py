@@ -24,7 +24,8 @@ from occy_fast.errors import (
     UnsafePath,
     UnsupportedFormat,
 )
-from occy_fast.image.image import Contents, Image
+from occy_fast.image.graph import leaves
+from occy_fast.image.image import Contents, Image, NamedImage
 from support.docker_archives import bytes_of, only_image, read
 from support.image_builders import (
     OCI_INDEX,
@@ -44,6 +45,13 @@ def unzstd(raw: bytes) -> bytes:
     return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True).read()
 
 
+def listed_image(named: NamedImage) -> Image:
+    """Return the image that manifest.json lists, which may be one of an index."""
+    [image] = [leaf for leaf in leaves(named.root) if leaf is named.root or leaf.digest == named.listed]
+    assert isinstance(image, Image)
+    return image
+
+
 def assert_true(contents: Contents, path: Path) -> None:
     """Compare all that was read with what tarfile finds in the archive."""
     with tarfile.open(path) as tar:
@@ -51,8 +59,7 @@ def assert_true(contents: Contents, path: Path) -> None:
         configs = [tar.extractfile(item["Config"]).read() for item in items]
     assert len(contents.images) == len(items)
     for named, item, config in zip(contents.images, items, configs, strict=True):
-        image = named.root
-        assert isinstance(image, Image)
+        image = listed_image(named)
         assert image.config is not None
         assert image.config.raw == config
         assert str(image.config_blob.digest) == "sha256:" + sha256(config)
@@ -103,8 +110,7 @@ def test_archives_of_real_tools(shared: Path, name: str) -> None:
 def test_stored_manifests_survive(shared: Path, name: str) -> None:
     has_manifests = "docker20" not in name
     for named in read(shared / name).images:
-        image = named.root
-        assert isinstance(image, Image)
+        image = listed_image(named)
         assert (image.manifest is not None) == has_manifests
         if image.manifest is not None:
             with tarfile.open(shared / name) as tar:
@@ -303,14 +309,12 @@ def write_archive(path: Path, manifest: object) -> Path:
         (lambda item: dumps([{**item, "Config": 5}]), "BadManifest"),
         (lambda item: dumps([{**item, "Config": "none.json"}]), "MissingBlob"),
         (lambda item: dumps([{**item, "Config": "../" + item["Config"]}]), "UnsafePath"),
-        (lambda item: dumps([{**item, "Config": "/" + item["Config"]}]), "UnsafePath"),
         (lambda item: dumps([{**item, "Layers": "x"}]), "BadManifest"),
         (lambda item: dumps([{**item, "Layers": []}]), "LayerCountMismatch"),
         (lambda item: dumps([{**item, "Layers": None}]), "LayerCountMismatch"),
         (lambda item: dumps([{**item, "Layers": item["Layers"] * 2}]), "LayerCountMismatch"),
         (lambda item: dumps([{**item, "Layers": ["none"]}]), "MissingBlob"),
         (lambda item: dumps([{**item, "Layers": ["a/../" + item["Layers"][0]]}]), "UnsafePath"),
-        (lambda item: dumps([{**item, "Layers": ["/" + item["Layers"][0]]}]), "UnsafePath"),
         (lambda item: dumps([{**item, "Layers": ["."]}]), "UnsafePath"),
         (lambda item: dumps([{**item, "RepoTags": "x:1"}]), "BadManifest"),
         (lambda item: dumps([{**item, "RepoTags": [None]}]), "BadManifest"),
@@ -322,13 +326,14 @@ def write_archive(path: Path, manifest: object) -> Path:
 )
 def test_broken_manifests_are_refused(tmp_path: Path, manifest: object, error: str) -> None:
     with pytest.raises(getattr(errors, error)):
-        read(write_archive(tmp_path / "a.tar", manifest))
+        read(write_archive(tmp_path / "a.tar", manifest)).check_names()
 
 
 @pytest.mark.parametrize(
     "manifest",
     [
         lambda item: dumps([{**item, "Config": "./" + item["Config"], "Layers": ["./" + item["Layers"][0]]}]),
+        lambda item: dumps([{**item, "Config": "/" + item["Config"], "Layers": ["//" + item["Layers"][0]]}]),
         lambda item: dumps([{**item, "Parent": "sha256:" + "1" * 64, "LayerSources": {}, "Unknown": 1}]),
         lambda item: dumps([{"Config": item["Config"], "Layers": item["Layers"]}]),
     ],
@@ -445,7 +450,7 @@ def test_hostile_archives(shared: Path) -> None:
 def error_of(path: Path) -> str | None:
     """Return the name of the error that reading raises."""
     try:
-        read(path)
+        read(path).check_names()
     except errors.OccyError as error:
         return type(error).__name__
     return None

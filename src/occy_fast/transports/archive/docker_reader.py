@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.engine.layer_job import NO_PROOFS, Proofs
@@ -11,20 +12,22 @@ from occy_fast.errors import (
     BadArchive,
     BadManifest,
     BadReference,
+    Cancelled,
     DigestMismatch,
     InputError,
     LayerCountMismatch,
     LimitError,
     MissingBlob,
     NotFound,
+    OccyError,
     UnsupportedFormat,
     is_shortage,
 )
 from occy_fast.image.blob import Address, Blob, InlineBytes, UnreadableBytes, read_head
-from occy_fast.image.graph import leaves
 from occy_fast.image.image import Contents, Image, Layer, NamedImage
 from occy_fast.image.place import Place, located
 from occy_fast.spec.config import ImageConfig
+from occy_fast.spec.descriptor import REF_NAME
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.manifest import Index
@@ -34,15 +37,16 @@ from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
 from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import CleanNames, clean_name
+from occy_fast.transports.archive.saved_images import BLOB_NAME, SavedImage, StoredEntry, consistent, united
 from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.directory import INDEX_FILE
 from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
+    from occy_fast.spec.descriptor import Descriptor
     from occy_fast.transports.locator import Locator
 
-_BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -61,7 +65,7 @@ class DockerArchiveReader:
 
         Args:
             lenient: make do with names in manifest.json that some loaders refuse: a tag in capitals is read in small
-                letters, one that is no reference left out, and a path that begins with a slash starts at the top.
+                letters, and one that is no reference left out.
             proofs: what was found of members that were streamed, by their names.
         """
         self.locator = locator.text
@@ -80,11 +84,22 @@ class DockerArchiveReader:
                 return self._read_legacy(members)
         with located(Place("manifest.json"), f"{self.locator}: manifest.json"):
             items = self._read_items(members)
-            stored = self._read_stored(members)
-            images = [self._read_image(members, item, where, stored) for where, item in items]
+        entries = self._read_entries(members)
+        images = united([self._saved(members, at, item, entries) for at, item in enumerate(items)], entries)
         chosen = self._choose([image.names for image in images])
-        named = tuple(NamedImage(images[at].root, names, position=at) for at, names in chosen)
-        return Contents(self.locator, "docker-archive", named, self._wanted.path)
+        whole = self._wanted.index is None and self._wanted.reference is None
+        named = []
+        for at, names in chosen:
+            error = images[at].error
+            if error is not None:
+                raise error
+            found = images[at].named
+            assert found is not None, "an image or an error"
+            if not whole or not images[at].repeats:
+                named.append(replace(found, names=names))
+        left = set(range(len(images))) - {at for at, _ in chosen}
+        passed_over = tuple(error for at in sorted(left) if (error := images[at].error) is not None)
+        return Contents(self.locator, "docker-archive", tuple(named), self._wanted.path, passed_over)
 
     def _read_legacy(self, members: CleanNames) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
@@ -107,8 +122,8 @@ class DockerArchiveReader:
             named.append(NamedImage(image, names, position=at))
         return Contents(self.locator, "docker-archive", tuple(named), self._wanted.path)
 
-    def _read_items(self, members: CleanNames) -> list[tuple[str, dict[str, Any]]]:
-        """Read manifest.json: each item, and what to call it in messages."""
+    def _read_items(self, members: CleanNames) -> list[object]:
+        """Read manifest.json: the list of its items, whatever they are."""
         where = f"{self.locator}: manifest.json"
         region = members.find("manifest.json", follow=False)
         if region is None:
@@ -119,7 +134,25 @@ class DockerArchiveReader:
             raise BadManifest(where, "a list of images is expected")
         if not items:
             raise BadManifest(where, "the list of images is empty")
-        return [(f"{where}[{at}]", _checked_item(item, f"{where}[{at}]")) for at, item in enumerate(items)]
+        return items
+
+    def _saved(
+        self, members: CleanNames, at: int, item: object, entries: Sequence[StoredEntry]
+    ) -> SavedImage:
+        """Read one item; what is wrong with it matters to who chooses it, and to nobody else."""
+        where = f"{self.locator}: manifest.json[{at}]"
+        names: tuple[str, ...] = ()
+        wrong = None
+        try:
+            with located(Place("manifest.json"), f"{self.locator}: manifest.json"):
+                document = _checked_item(item, where)
+                names, wrong = _read_names(document.get("RepoTags") or (), where, f"[{at}]", self._lenient)
+                image = self._read_image(members, document, names, where, entries)
+        except OccyError as error:
+            if isinstance(error, Cancelled) or is_shortage(error):
+                raise
+            return SavedImage(names, error=error)
+        return SavedImage(names, NamedImage(image, names), wrong_name=wrong)
 
     def _foreign(self, members: CleanNames) -> UnsupportedFormat:
         """Say what an archive without manifest.json is."""
@@ -130,8 +163,8 @@ class DockerArchiveReader:
             found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
         return UnsupportedFormat(self.locator, found, remedy)
 
-    def _read_stored(self, members: CleanNames) -> list[tuple[tuple[str, ...], Image]]:
-        """Read the OCI manifests beside manifest.json, with the names index.json gives them."""
+    def _read_entries(self, members: CleanNames) -> list[StoredEntry]:
+        """Read the index.json of a layout beside manifest.json, and all that it names."""
         region = members.find("index.json", follow=False)
         if region is None or "oci-layout" not in members:
             return []
@@ -143,21 +176,17 @@ class DockerArchiveReader:
         reader = DocumentReader(
             lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
         )
-        stored: list[tuple[tuple[str, ...], Image]] = []
-        for descriptor in index.manifests:
-            node = reader.read_present(descriptor)
-            found = (leaf for leaf in leaves(node) if isinstance(leaf, Image))
-            stored += [(names_of(descriptor), image) for image in found]
-        return stored
-
-    def _clean(self, path: str, where: str) -> str:
-        return clean_name(path.lstrip("/") if self._lenient else path, where)
+        return [_stored_entry(reader, descriptor) for descriptor in index.manifests]
 
     def _read_image(
-        self, members: CleanNames, item: dict[str, Any], where: str, stored: list[tuple[tuple[str, ...], Image]]
-    ) -> NamedImage:
-        names = tuple(dict.fromkeys(_read_names(item.get("RepoTags") or (), where, self._lenient)))
-        config_name = self._clean(item["Config"], where)
+        self,
+        members: CleanNames,
+        item: dict[str, Any],
+        names: tuple[str, ...],
+        where: str,
+        entries: Sequence[StoredEntry],
+    ) -> Image:
+        config_name = clean_name(item["Config"], where)
         config_region = _get(members, config_name, where)
         limits = self._limits
         config_where = f"{self.locator}: {config_name}"
@@ -167,26 +196,29 @@ class DockerArchiveReader:
             config_digest = Digest.sha256(raw)
             # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it.
             called = _CONFIG_NAME.fullmatch(config_name)
-            named = _BLOB_NAME.fullmatch(config_name)
+            named = BLOB_NAME.fullmatch(config_name)
             if named and named[2] != config_digest.hex:
                 raise DigestMismatch(config_where, Digest(named[1], named[2]), config_digest)
             config = ImageConfig.parse(raw, config_where, limits)
         if len(item.get("Layers") or ()) > limits.layer_count:
             count = len(item["Layers"])
             raise LimitError(where, "number of layers", limits.layer_count, count, ("layer_count",))
-        paths = [self._clean(path, where) for path in item.get("Layers") or ()]
+        paths = [clean_name(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))
         regions = [_get(members, path, where) for path in paths]
 
-        kept = _consistent(stored, names, config_digest, paths, regions)
+        blobs = [
+            (Digest(named[1], named[2]) if (named := BLOB_NAME.fullmatch(path)) else None, region.size)
+            for path, region in zip(paths, regions, strict=True)
+        ]
+        kept = consistent(entries, names, config_digest, blobs)
         if kept is not None:
-            return NamedImage(kept, names, None)
+            return kept
         layers = tuple(map(_layer, regions, config.diff_ids))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
         config_file_digest = Digest("sha256", called[1]) if called else None
-        image = Image(None, config, config_blob, layers, config.platform, None, config_file_digest=config_file_digest)
-        return NamedImage(image, names, None)
+        return Image(None, config, config_blob, layers, config.platform, None, config_file_digest=config_file_digest)
 
     def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
         """Return positions and names of the selected images, of all that the archive has, by their names.
@@ -226,19 +258,37 @@ def _checked_item(document: object, where: str) -> dict[str, Any]:
     return item
 
 
-def _read_names(tags: Iterable[str], where: str, lenient: bool) -> Iterable[str]:
+def _read_names(
+    tags: Iterable[str], where: str, path: str, lenient: bool
+) -> tuple[tuple[str, ...], BadReference | None]:
+    """Return the names in *tags*, and what is wrong with the first that is none; they stand at *path* of the list."""
+    names: list[str] = []
+    wrong = None
     for tag in tags:
         try:
             reference = parse_reference(tag)
         except BadReference as error:
             if not lenient:
-                raise error.at(where) from None
+                wrong = wrong or error.at(where).about(Place("manifest.json", path=path))
+                continue
             try:
                 reference = parse_reference(_in_small(tag))
             except BadReference:
                 continue
         if reference.digest is None:                 # a digest says what it is, and is no name for it
-            yield reference.with_default_tag().full()
+            names.append(reference.with_default_tag().full())
+    return tuple(dict.fromkeys(names)), wrong
+
+
+def _stored_entry(reader: DocumentReader, descriptor: Descriptor) -> StoredEntry:
+    """Read an entry of index.json; what is wrong with it matters to who chooses it, and to nobody else."""
+    names, ref = names_of(descriptor), descriptor.annotation(REF_NAME)
+    try:
+        return StoredEntry(names, ref, reader.read_present(descriptor))
+    except OccyError as error:
+        if isinstance(error, Cancelled) or is_shortage(error):
+            raise
+        return StoredEntry(names, ref, None, error)
 
 
 def _in_small(tag: str) -> str:
@@ -266,27 +316,3 @@ def _layer(region: Address, diff_id: Digest) -> Layer:
     kind = docker_layer_type(encoding.codec)
     digest = diff_id if encoding.codec == "none" else None
     return Layer(Blob(digest, region.size, kind, region), kind, encoding, diff_id)
-
-
-def _consistent(
-    stored: list[tuple[tuple[str, ...], Image]],
-    names: tuple[str, ...],
-    config: Digest,
-    paths: list[str],
-    regions: list[Address],
-) -> Image | None:
-    """Find the stored image with this config and these layers, rather under one of these names.
-
-    Docker 25.0.0 stores manifests whose layers are in random order, and where they disagree manifest.json is right.
-    """
-    layers = [
-        (Digest(named[1], named[2]) if (named := _BLOB_NAME.fullmatch(path)) else None, region.size)
-        for path, region in zip(paths, regions, strict=True)
-    ]
-    found = [
-        (called, image)
-        for called, image in stored
-        if image.config_blob.digest == config and [(layer.digest, layer.size) for layer in image.layers] == layers
-    ]
-    found.sort(key=lambda pair: not set(pair[0]) & set(names))
-    return found[0][1] if found else None

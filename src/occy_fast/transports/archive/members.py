@@ -46,7 +46,8 @@ class Member:
     """A file or link of an archive, without what nobody asks of it: an entry may bring a megabyte of PAX records.
 
     Attributes:
-        name: without '.' and empty components; empty where readers do not reach it: absolute, climbing, or too long.
+        name: without '.' and empty components; empty for one that is absolute, climbs, or is too long.
+        beyond: the name it has inside the archive where *name* is empty and a loader gives it one: x for "/x", "../x".
         type: the typeflag of its entry.
         offset, size: of the bytes stored for it in the archive; the offset tells the later of two members.
         target: where a link leads, as it is written; None for what is no link.
@@ -63,6 +64,7 @@ class Member:
     target: str | None
     sparse: bool
     place: Callable[[int, int], Address] | None
+    beyond: str = ""
     streamed: Address | None = None
     first: FirstBytes | None = None
 
@@ -95,7 +97,8 @@ class Member:
         """
         if self.target is None:
             return None
-        parts = [] if self.type == b"1" or self.target.startswith("/") else self.name.split("/")[:-1]
+        name = self.name or self.beyond
+        parts = [] if self.type == b"1" or self.target.startswith("/") else name.split("/")[:-1]
         for part in self.target.split("/"):
             if part == "..":
                 if not parts:
@@ -129,6 +132,7 @@ class MemberTable:
         self._reachable: dict[str, Member] = {}          # by clean name
         self._beyond: dict[str, Member] = {}             # what only a loader reaches, by the name it has inside
         self._twice: set[str] = set()
+        self._twice_beyond: set[str] = set()
         self._directories: set[str] = set()
         self._directories_beyond: set[str] = set()
         self._escaping: list[str] = []
@@ -137,6 +141,7 @@ class MemberTable:
     def add(self, entry: Entry) -> Member | None:
         """Take in an entry of the archive; None for a directory or a global header. Raises LimitError."""
         name = entry.name.decode("utf-8", "surrogateescape")
+        short = len(entry.name) <= LONGEST_NAME and len(entry.linkname) <= LONGEST_NAME
         clean = _clean(name) if len(entry.name) <= LONGEST_NAME else ""
         if name.startswith("../") or "/../" in name:
             self._escaping.append(name)
@@ -146,7 +151,9 @@ class MemberTable:
             if top:
                 (self._directories if clean else self._directories_beyond).add(top)
         elif entry.type not in b"gx":
-            member = self._add_member(entry, clean if len(entry.linkname) <= LONGEST_NAME else "", name)
+            member = self._add_member(entry, clean if short else "", name)
+            if short and not clean:
+                member.beyond = inside(name)
         self._length += len(entry.name) + len(entry.linkname)
         self._check_limits()
         return member
@@ -156,7 +163,10 @@ class MemberTable:
         sparse = entry.sparse is not None
         member = Member(clean, entry.type, entry.data_offset, entry.stored, target, sparse, self._place)
         if not clean:
-            self._beyond[inside(written)] = member
+            name = inside(written)
+            if name in self._beyond:
+                self._twice_beyond.add(name)
+            self._beyond[name] = member
             return member
         if clean in self._reachable:
             self._twice.add(clean)
@@ -176,8 +186,9 @@ class MemberTable:
 
     def clean_names(self) -> CleanNames:
         """Return the names as this library's readers look them up."""
-        links = self._limits.link_count
-        return CleanNames(self._locator, self._reachable, self._twice, self._directories, links)
+        members = {member.beyond: member for member in self._beyond.values() if member.beyond} | self._reachable
+        twice = self._twice | (self._twice_beyond - self._reachable.keys())
+        return CleanNames(self._locator, members, twice, self._directories, self._limits.link_count)
 
     def loader_names(self) -> LoaderNames:
         """Return the names as a loader meets them that unpacks the archive."""
@@ -189,7 +200,10 @@ class MemberTable:
 
 
 class CleanNames:
-    """Members by clean name: what is absolute or climbs out is left out, and what is there twice is refused.
+    """Members by clean name; what is there twice is refused.
+
+    An absolute name, or one that climbs, is what it is inside the archive, as `docker load` unpacks it, unless a clean
+    one is there.
 
     Attributes:
         directories: names of the directories at the archive's top that have entries of their own.
@@ -281,11 +295,14 @@ class LoaderNames:
 
 
 def clean_name(name: str, where: str) -> str:
-    """Return a name that a document gives to a member, without './'. Raises UnsafePath."""
-    cleaned = _clean(name)
-    if not cleaned:
-        problem = "empty" if not name.strip("./") and ".." not in name else "absolute, or leads out of the archive"
-        raise UnsafePath(where, name, problem)
+    """Return a name that a document gives to a member, as it is inside the archive: "/x" and "./x" are x.
+
+    Loaders refuse one with '..' in it. Raises UnsafePath.
+    """
+    parts = name.split("/")
+    cleaned = inside(name)
+    if ".." in parts or not cleaned:
+        raise UnsafePath(where, name, "has '..' in it" if ".." in parts else "empty")
     return cleaned
 
 

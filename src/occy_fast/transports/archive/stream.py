@@ -68,7 +68,8 @@ class ArchiveStream(Closing):
             member = self.members.add(entry)
             if member is None or not member.is_file:
                 continue
-            found = bool(member.name) and not member.problem             # by a reader
+            name = member.name or (f"/{member.beyond}" if member.beyond else "")
+            found = bool(name) and not member.problem        # by a reader
             if not found and not self._for_loaders:
                 continue
             head = tar.peek(entry, SNIFF_SIZE)
@@ -84,8 +85,8 @@ class ArchiveStream(Closing):
                 if count > limits.stream_blob_count:
                     most = limits.stream_blob_count
                     raise LimitError(self.locator, "blobs that come by once", most, count, ("stream_blob_count",))
-                member.streamed = StreamedBytes(member.name, entry.stored, head)
-                yield StreamedBlob(member.name, entry.stored, kind, head, tar.content(entry))
+                member.streamed = StreamedBytes(name, entry.stored, head)
+                yield StreamedBlob(name, entry.stored, kind, head, tar.content(entry))
         self._reading.close()
 
     def contents(self, proofs: Proofs) -> Contents:
