@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from occy_fast.errors import Unsupported
-from occy_fast.image.image import Contents
+from occy_fast.image.image import Contents, Image, ImageIndex
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.narrowing import fallback, fit_target, reads
@@ -32,8 +32,9 @@ def refusing(*features: str) -> Target:
     return Target("some", "some", "Some", "runtime", "", tuple((feature, no) for feature in features))
 
 
-def plan_for(shown: Contents, target: Target, *, archive: bool = False, **wanted: object) -> Plan:
-    facts = Facts(encoders=(GZIP,), refused=refused(contents_traits(shown), target))
+def plan_for(shown: Contents, target: Target | None, *, archive: bool = False, **wanted: object) -> Plan:
+    found = () if target is None else refused(contents_traits(shown), target)
+    facts = Facts(encoders=(GZIP,), refused=found)
     return make_plan(
         shown,
         Goal(target=target, **wanted),  # type: ignore[arg-type]
@@ -160,3 +161,38 @@ def test_rules_for_what_comes_by_once_are_narrowed_too() -> None:
         ("zstd", "recode", "gzip"),
     ]
     assert plan.capabilities == replace(LAYOUT, encodings=frozenset({"none", "gzip"}))
+
+
+@pytest.mark.parametrize(
+    ("root", "families", "became"),
+    [
+        (image("a.gzip", family="docker"), ["oci"], 1),
+        (image("a.zstd", family="docker"), ["oci"], 1),
+        (index(image("a", family="docker"), image("b.gzip", family="docker", architecture="arm64"), family="docker"),
+         ["oci", "oci"], 2),
+        (index(image("a.gzip"), image("b.gzip", family="docker", architecture="arm64"), family="docker"),
+         ["oci", "oci"], 1),
+        (index(image("a.gzip", family="docker"), image("b.gzip", architecture="arm64")), ["oci", "oci"], 1),
+    ],
+)
+@pytest.mark.parametrize("target", [None, "podman-4.3", "docker-29", "containerd-1.6"])
+def test_zstd_that_is_asked_for_comes_under_media_types_that_are_read(
+    root: Image | ImageIndex, families: list[str], became: int, target: str | None
+) -> None:
+    """All images of an index change together, and the plan says so."""
+    shown = contents(root)
+    plan = plan_for(shown, None if target is None else find_target(target), encoding=Encoding("zstd", 3))
+    assert [one.family for one in plan.images()] == families
+    assert plan.roots[0].root.family == "oci"            # type: ignore[union-attr]  # no blob of an unknown kind
+    assert sum("OCI, as few read zstd" in note for note in plan.notes) == 1
+    assert any(note.startswith(f"{became} Docker manifest") for note in plan.notes)
+    if target is None:
+        demanded = plan_for(shown, None, encoding=Encoding("zstd", 3), format="docker")
+        assert {one.family for one in demanded.images()} == {"docker"}
+        assert not any("OCI" in note for note in demanded.notes)
+
+
+def test_what_nobody_asked_to_be_zstd_keeps_its_family() -> None:
+    for encoding in (None, Encoding("gzip"), "keep"):
+        plan = plan_for(contents(image("a.zstd", family="docker")), None, encoding=encoding)
+        assert ([one.family for one in plan.images()], plan.notes) == (["docker"], ())

@@ -82,7 +82,7 @@ _LEVELS = ", ".join(
     type=Word(["oci", "docker", "keep"]),
     default="keep",
     show_default=True,
-    help="The media types of the manifests.",
+    help="The media types of the manifests; kept, a Docker one becomes OCI where zstd is asked for.",
 )
 @click.option(
     "--verify",

@@ -32,6 +32,7 @@ def notes_of(
         *(line for remark in remarks for line in _remark(remark, _holders(plan.goal, capabilities))),
         *_outdated_subjects(plan),
         *_lost_manifest(plan, capabilities),
+        *_other_family(plan),
         *_forced_encodings(plan, capabilities),
         *_not_linked(plan, capabilities),
         *_waiting(plan),
@@ -94,6 +95,20 @@ def _lost_manifest(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
     if plan.identity == "manifest" and not capabilities.keeps_manifest:
         kind = name_destination(capabilities, plan.goal)
         yield f"{kind} has no place for manifests: the digest is of one that stays behind"
+
+
+def _other_family(plan: Plan) -> Iterator[str]:
+    """Say whose manifest became OCI's for the sake of its zstd layers, though nobody asked for a format."""
+    if plan.goal.format != "keep":
+        return
+    became = sum(
+        image.image.manifest is not None and image.image.manifest.family == "docker" and image.family == "oci"
+        for image in plan.images()
+        if not image.image.artifact and any(step.encoding.codec == "zstd" for step in image.steps)
+    )
+    if became:
+        become = "becomes" if became == 1 else "become"
+        yield f"{format_count(became, 'Docker manifest')} {become} OCI, as few read zstd in the other (--format docker)"
 
 
 def _forced_encodings(plan: Plan, capabilities: Capabilities) -> Iterator[str]:

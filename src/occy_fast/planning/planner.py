@@ -45,6 +45,7 @@ from occy_fast.spec.media_type import describe
 from occy_fast.targets.rules import INDEX_NO_PLATFORM, LEADING_SKIPPABLE_FRAME, MIXED_FAMILIES
 from occy_fast.transforms.media_types import MediaTypes
 from occy_fast.transforms.platforms import Platforms
+from occy_fast.transforms.zstd_marks import ZstdMarks
 
 if TYPE_CHECKING:
     from occy_fast.image.image import Contents
@@ -162,7 +163,11 @@ class _Planner:
             edits = (edit,)
         if self.facts.refuses(INDEX_NO_PLATFORM) and (unsaid := _unsaid(children)):
             edits += (Platforms(unsaid),)
-        return IndexPlan(chosen.index, children, chosen.positions, family, edits)
+        plan = IndexPlan(chosen.index, children, chosen.positions, family, edits)
+        if family == "docker" or (plan.manifest_kept and chosen.index.descriptor is not None):
+            return plan                              # a Docker list has no annotations, and one nobody edits keeps its
+        marks = ZstdMarks(_with_zstd(children))      # bytes; one without a descriptor was made by us a moment ago
+        return replace(plan, edits=(*edits, marks)) if marks.touches_index(chosen.index.index, plan.positions) else plan
 
     def _blob(self, opaque: Opaque) -> BlobPlan:
         """Plan what is of a kind unknown here. Raises MissingBlob, SizeMismatch."""
@@ -219,8 +224,12 @@ class _Planner:
                 raise UnsupportedMediaType(f"{where}: layer {layer.digest}", layer.described_type, remedy)
 
     def _family(self, original: str | None) -> str:
+        """Return what the family of a manifest or an index becomes, which is the same for all that stands in one."""
         if self.goal.format != "keep":
             return self.goal.format
+        zstd = isinstance(self.goal.encoding, Encoding) and self.goal.encoding.codec == "zstd"
+        if zstd and "oci" in self.capabilities.families:
+            return "oci"                             # under Docker's media types, few would read it
         if original is not None and original in self.capabilities.families:
             return original
         return "oci" if "oci" in self.capabilities.families else "docker"
@@ -293,4 +302,13 @@ def _unsaid(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, Platfor
         for position, child in enumerate(children)
         if isinstance(child, ImagePlan) and child.image.descriptor is not None
         if child.image.descriptor.platform is None and child.image.platform is not None and is_real(child.image)
+    )
+
+
+def _with_zstd(children: tuple[RootPlan | Opaque, ...]) -> tuple[tuple[int, bool], ...]:
+    """Tell of the images of an index, by where they will stand in it, whether a layer of theirs will be zstd."""
+    return tuple(
+        (position, any(step.encoding.codec == "zstd" for step in child.steps))
+        for position, child in enumerate(children)
+        if isinstance(child, ImagePlan) and not child.image.artifact
     )
