@@ -106,8 +106,11 @@ def test_every_variable_of_the_program_is_in_the_tables() -> None:
 
 
 def test_every_variable_of_the_tests_is_in_the_table() -> None:
-    reading = re.compile(r"""environ(?:\.get\(|\[)"(OCCY_FAST_\w+)"|"(OCCY_FAST_\w+)" (?:not )?in os\.environ""")
-    paths = [path for folder in ("tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    reading = re.compile(
+        r"""environ(?:\.get\(|\[)"(OCCY_FAST_\w+)"|"(OCCY_FAST_\w+)" (?:not )?in os\.environ|\$\{(OCCY_FAST_\w+):-"""
+    )
+    folders, kinds = ("tests", "benchmarks"), ("*.py", "*.sh")
+    paths = [path for folder in folders for kind in kinds for path in sorted((ROOT / folder).rglob(kind))]
     read = {"".join(names) for path in paths for names in reading.findall(path.read_text())}
     told_above = set(variables_named("By the command and the library"))
     assert read - told_above == set(variables_named("Tests and benchmarks"))

@@ -53,12 +53,29 @@ def services() -> Iterator[Services]:
             subprocess.run(["bash", script, "stop", directory], check=True)
 
 
-@pytest.fixture(scope="session")
-def docker(services: Services) -> Client:
-    # No proxy of the environment may stand between the client, the daemon and the registry beside it.
-    client = Client((services["DOCKER"],), {"DOCKER_HOST": services["DOCKER_HOST"], "DOCKER_BUILDKIT": "0"})
+def docker_client(services: Services, name: str) -> Client:
+    """Return the command line of the dockerd that *services* calls *name*."""
+    env = {"DOCKER_HOST": services[f"{name}_HOST"], "DOCKER_BUILDKIT": "0"}
+    client = Client(tuple(shlex.split(services[name])), env)
     assert client("version", "--format", "{{.Server.Version}}")
     return client
+
+
+@pytest.fixture(scope="session")
+def docker(services: Services) -> Client:
+    return docker_client(services, "DOCKER")
+
+
+@pytest.fixture(scope="session")
+def docker26(services: Services) -> Client:
+    """dockerd 26.1 with a graph driver, as docker is: an image's id is its config's digest."""
+    return docker_client(services, "DOCKER26")
+
+
+@pytest.fixture(scope="session")
+def docker26_containerd(services: Services) -> Client:
+    """dockerd 26.1 with containerd's store: an image's id is the digest of its manifest or index."""
+    return docker_client(services, "DOCKER26_CONTAINERD")
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +84,18 @@ def podman(services: Services) -> Client:
 
 
 @pytest.fixture(scope="session")
+def podman5(services: Services) -> Client:
+    return Client(tuple(shlex.split(services["PODMAN5"])), {})
+
+
+@pytest.fixture(scope="session")
 def skopeo(services: Services) -> Client:
     return Client((services["SKOPEO"], "--insecure-policy"), {})
+
+
+@pytest.fixture(scope="session")
+def skopeo118(services: Services) -> Client:
+    return Client((services["SKOPEO118"], "--insecure-policy"), {})
 
 
 @pytest.fixture(scope="session")

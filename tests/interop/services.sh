@@ -1,21 +1,26 @@
 #!/bin/bash
 # The real daemons and tools of tests/interop.
 #
-#   services.sh [install]        as root on Debian, install with apt what is missing
+#   services.sh [install]        as root on Debian, install with apt what is missing, and a tree of Debian 13
 #   services.sh start DIRECTORY  the same, then start what does not run, and print where everything is as NAME=value
 #   services.sh stop DIRECTORY   stop all that was started there, and remove the directory
 #
 # Each may be run again and then changes nothing.  The directory's path must be short: a socket's name has at most 107
 # bytes.  What cannot run here prints NAME_MISSING=reason instead.
+#
+# The newer daemons and tools (dockerd 26.1, podman 5.4, skopeo 1.18) come from a tree of Debian 13 that debootstrap
+# makes once, below build/ or where OCCY_FAST_TRIXIE says.  `stop` leaves it.
 set -uo pipefail
 
 state=${2:-}
 marker=$state/made-by-occy-fast
+tree=$(realpath -m "${OCCY_FAST_TRIXIE:-$(dirname "$0")/../../build/trixie}")
 
 packages() {
     local -A needed=(
         [/usr/bin/docker]=docker.io [/usr/sbin/dockerd]=docker.io [/usr/bin/podman]=podman [/usr/sbin/runc]=runc
         [/usr/bin/skopeo]=skopeo [/usr/bin/umoci]=umoci [/usr/bin/docker-registry]=docker-registry [/usr/bin/strace]=strace
+        [/usr/sbin/debootstrap]=debootstrap
     )
     local missing=() file
     for file in "${!needed[@]}"; do
@@ -41,6 +46,37 @@ packages() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
     } 2>&1 </dev/null) || tail -5 <<<"$told" >&2
     [ -z "$made" ] || rm -f $policy
+}
+
+# Installed aside and renamed when whole: what an interrupted run left is no tree.  The mounts end with their namespace.
+newer_tree() {
+    [ ! -x "$tree/usr/sbin/dockerd" ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
+        echo "no tree of Debian 13 in $tree: debootstrap, as root, makes it" >&2
+        return 0
+    fi
+    mkdir -p "$(dirname "$tree")" || return 0
+    (
+        exec 8>"$tree.lock"
+        flock 8
+        [ ! -x "$tree/usr/sbin/dockerd" ] || exit 0
+        echo "installing a tree of Debian 13 in $tree" >&2
+        rm -rf "$tree.part"
+        unshare --mount --propagation private sh -c '
+            set -e
+            debootstrap --variant=minbase trixie "$0"
+            printf "#!/bin/sh\nexit 101\n" >"$0/usr/sbin/policy-rc.d"
+            chmod +x "$0/usr/sbin/policy-rc.d"
+            mountpoint -q "$0/proc" || mount --bind /proc "$0/proc"
+            DEBIAN_FRONTEND=noninteractive chroot "$0" apt-get install -y -qq --no-install-recommends \
+                docker.io docker-cli containerd runc podman skopeo iptables ca-certificates
+            rm -rf "$0"/var/cache/apt/archives/*.deb
+            ' "$tree.part" >"$tree.log" 2>&1 </dev/null 8>&- || {
+            tail -5 "$tree.log" >&2
+            exit 1
+        }
+        mv "$tree.part" "$tree"
+    )
 }
 
 # A daemon of the same name elsewhere on PATH may be another version than the distribution's.
@@ -107,6 +143,72 @@ start_podman() {
     fi
 }
 
+# Write $state/newer, which runs a command with the tree's programs: in a mount namespace of the command's own, the tree's
+# /usr and /etc stand over this machine's, and every other path is the same inside and outside.  Both podmans keep locks
+# in /run and /dev/shm, so the newer ones have their own.
+newer_command() {
+    mkdir -p "$state/newer-run" "$state/newer-shm"
+    cat >"$state/newer" <<SH
+#!/bin/sh
+exec unshare --mount --propagation private /bin/sh -ec '
+    mount --bind "$state/newer-run" /run
+    mount --bind "$state/newer-shm" /dev/shm
+    mount --bind "$tree/etc" /etc
+    mount --bind "$tree/usr" /usr
+    exec "\$@"' newer "\$@"
+SH
+    chmod +x "$state/newer"
+    "$state/newer" /usr/sbin/dockerd --version
+}
+
+# start_newer_docker NAME STORE: dockerd with "graph" or "containerd" as what its images are kept in
+start_newer_docker() {
+    local name=$1 store=$2 why socket=unix://$state/docker26-$2.sock features={}
+    [ "$store" = graph ] || features='{"features": {"containerd-snapshotter": true}}'
+    echo "$features" >"$state/docker26-$store.json"
+    if why=$(daemon "dockerd26-$store" "$state/newer" docker -H "$socket" version -- "$state/newer" /usr/sbin/dockerd \
+        --config-file "$state/docker26-$store.json" --iptables=false --ip6tables=false --bridge=none \
+        --insecure-registry 127.0.0.0/8 --data-root "$state/docker26-$store" --exec-root "$state/docker26-$store-exec" \
+        -H "$socket" -p "$state/docker26-$store.pidfile"); then
+        say "$name" "$state/newer docker"
+        say "${name}_HOST" "$socket"
+    else
+        say "${name}_MISSING" "$why"
+    fi
+}
+
+start_newer_podman() {
+    local why options="--root $state/podman5 --runroot $state/podman5-run --storage-driver vfs --runtime runc"
+    options+=" --cgroup-manager cgroupfs --events-backend file"
+    # shellcheck disable=SC2086
+    if why=$(daemon podman5 test -S "$state/podman5.sock" -- \
+        "$state/newer" podman $options system service -t 0 "unix://$state/podman5.sock"); then
+        say PODMAN5 "$state/newer podman $options"
+        say PODMAN5_SOCKET "$state/podman5.sock"
+    else
+        say PODMAN5_MISSING "$why"
+    fi
+}
+
+start_newer() {
+    local name why=
+    if [ "$(id -u)" != 0 ]; then
+        why="the newer daemons need root"
+    elif [ ! -x "$tree/usr/sbin/dockerd" ]; then
+        why="there is no tree of Debian 13 in $tree"
+    elif ! newer_command >"$state/newer.log" 2>&1; then
+        why="the tree of Debian 13 cannot be mounted: $(tail -1 "$state/newer.log" | tr -d '"' | cut -c1-200)"
+    fi
+    if [ -n "$why" ]; then
+        for name in DOCKER26 DOCKER26_CONTAINERD PODMAN5 SKOPEO118; do say "${name}_MISSING" "$why"; done
+        return
+    fi
+    start_newer_docker DOCKER26 graph
+    start_newer_docker DOCKER26_CONTAINERD containerd
+    start_newer_podman
+    say SKOPEO118 "$state/newer skopeo"
+}
+
 start_registry() {
     local registry port why
     registry=$(tool docker-registry) || { say REGISTRY_MISSING "docker-registry is not installed"; return; }
@@ -143,16 +245,22 @@ static_busybox() {
     if [ -x "$file" ]; then say BUSYBOX "$file"; else say BUSYBOX_MISSING "busybox-static cannot be fetched"; fi
 }
 
+install() {
+    packages
+    newer_tree
+}
+
 start() {
     mkdir -p "$state" && touch "$marker" || exit 1
     exec 9>"$state/lock"
     flock 9
-    packages
+    install
     : >"$state/env.new"
     static_busybox
     start_docker
     start_podman
     start_registry
+    start_newer
     local name path
     for name in skopeo umoci; do
         if path=$(tool $name); then say ${name^^} "$path"; else say ${name^^}_MISSING "$name is not installed"; fi
@@ -164,7 +272,7 @@ start() {
 stop() {
     [ -e "$marker" ] || { echo "nothing runs in $state" >&2; return; }
     local name pid
-    for name in registry podman dockerd; do
+    for name in registry podman dockerd podman5 dockerd26-graph dockerd26-containerd; do
         alive $name || continue
         pid=$(cat "$state/$name.pid")
         kill "$pid"
@@ -179,8 +287,8 @@ stop() {
 }
 
 case "${1:-install} $#" in
-    "install "[01]) packages ;;
+    "install "[01]) install ;;
     "start 2") start ;;
     "stop 2") stop ;;
-    *) sed -n '3,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '3,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

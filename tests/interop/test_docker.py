@@ -16,6 +16,13 @@ from support.consumers import GREETING, Client, Saved, archive_images, layout_im
 pytestmark = pytest.mark.interop
 
 
+@pytest.fixture(params=["docker", "docker26"])
+def each_docker(request: pytest.FixtureRequest) -> Client:
+    """Each dockerd whose image id is the config's digest."""
+    client: Client = request.getfixturevalue(request.param)
+    return client
+
+
 def _loads_and_runs(docker: Client, archive: Path, name: str, saved: Saved) -> None:
     assert saved.known.image_id not in docker.ids()
     docker("load", "--input", archive)
@@ -30,12 +37,12 @@ def _loads_and_runs(docker: Client, archive: Path, name: str, saved: Saved) -> N
 
 @pytest.mark.parametrize("compression", [(), ("--compression", "none"), ("--compression", "gzip")])
 def test_docker_loads_an_archive_made_from_an_archive(
-    docker: Client, saved: Saved, tag: str, tmp_path: Path, compression: tuple[str, ...]
+    each_docker: Client, saved: Saved, tag: str, tmp_path: Path, compression: tuple[str, ...]
 ) -> None:
     made = tmp_path / "made.tar"
     occy("convert", *compression, f"docker-archive:{saved.path}", f"docker-archive:{made}:{tag}")
     assert archive_images(made) == [([tag], saved.known)]
-    _loads_and_runs(docker, made, tag, saved)
+    _loads_and_runs(each_docker, made, tag, saved)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,7 @@ def test_docker_loads_an_archive_made_from_an_archive(
     ],
 )
 def test_docker_loads_an_archive_that_was_a_layout(
-    docker: Client,
+    each_docker: Client,
     saved: Saved,
     tag: str,
     tmp_path: Path,
@@ -62,11 +69,11 @@ def test_docker_loads_an_archive_that_was_a_layout(
     assert known == saved.known
     occy("convert", *archive_compression, f"oci:{layout}:1", f"docker-archive:{back}:{tag}")
     occy("verify", f"docker-archive:{back}")
-    _loads_and_runs(docker, back, tag, saved)
+    _loads_and_runs(each_docker, back, tag, saved)
 
 
 def test_docker_loads_what_skopeo_encoded(
-    docker: Client, skopeo: Client, saved: Saved, tag: str, tmp_path: Path
+    each_docker: Client, skopeo: Client, saved: Saved, tag: str, tmp_path: Path
 ) -> None:
     """skopeo writes a config of its own: another id, the same diff_ids."""
     layout, back = tmp_path / "layout", tmp_path / "back.tar"
@@ -74,10 +81,10 @@ def test_docker_loads_what_skopeo_encoded(
     [(_, rewritten)] = layout_images(layout)
     assert rewritten.diff_ids == saved.known.diff_ids
     occy("convert", f"oci:{layout}:1", f"docker-archive:{back}:{tag}")
-    docker("load", "--input", back)
-    assert docker.known(tag) == rewritten
-    assert docker("run", "--rm", "--network", "none", tag).strip() == GREETING
-    docker.forget(rewritten)
+    each_docker("load", "--input", back)
+    assert each_docker.known(tag) == rewritten
+    assert each_docker("run", "--rm", "--network", "none", tag).strip() == GREETING
+    each_docker.forget(rewritten)
 
 
 def test_docker_loads_several_images_of_one_archive(docker: Client, saved: Saved, tmp_path: Path) -> None:
@@ -103,28 +110,28 @@ def test_docker_loads_several_images_of_one_archive(docker: Client, saved: Saved
 
 @pytest.mark.parametrize("family", ["oci", "docker"])
 def test_docker_pulls_a_layout_through_a_registry(
-    docker: Client, skopeo: Client, registry: str, saved: Saved, tmp_path: Path, family: str
+    each_docker: Client, skopeo: Client, registry: str, saved: Saved, tmp_path: Path, family: str
 ) -> None:
     layout, name = tmp_path / "layout", f"{registry}/pulled/{family}:1"
     occy("convert", "--compression", "gzip", "--format", family, f"docker-archive:{saved.path}", f"oci:{layout}:1")
     skopeo("copy", "--dest-tls-verify=false", layout_place(layout, family), f"docker://{name}")
-    docker("pull", name)
-    assert docker.known(name) == saved.known
-    assert docker("run", "--rm", "--network", "none", name).strip() == GREETING
-    docker.forget(saved.known)
+    each_docker("pull", name)
+    assert each_docker.known(name) == saved.known
+    assert each_docker("run", "--rm", "--network", "none", name).strip() == GREETING
+    each_docker.forget(saved.known)
 
 
-def test_docker_reads_no_zstd(docker: Client, skopeo: Client, registry: str, saved: Saved, tmp_path: Path) -> None:
+def test_docker_reads_no_zstd(each_docker: Client, skopeo: Client, registry: str, saved: Saved, tmp_path: Path) -> None:
     """The reason why a docker-archive gets its zstd layers decoded: dockerd 20.10 takes them for broken tars."""
     layout, name = tmp_path / "layout", f"{registry}/pulled/zstd:1"
     occy("convert", "--compression", "zstd", f"docker-archive:{saved.path}", f"oci:{layout}:1")
     skopeo("copy", "--dest-tls-verify=false", f"oci:{layout}:1", f"docker://{name}")
-    version = docker("version", "--format", "{{.Server.Version}}").partition("+")[0]
+    version = each_docker("version", "--format", "{{.Server.Version}}").partition("+")[0]
     if int(version.partition(".")[0]) >= 23:
-        docker("pull", name)
-        docker.forget(saved.known)
+        each_docker("pull", name)
+        each_docker.forget(saved.known)
     else:
-        docker("pull", name, expect=1)
+        each_docker("pull", name, expect=1)
 
 
 def test_docker_loads_its_own_layout(docker: Client, saved: Saved, tag: str, tmp_path: Path) -> None:
@@ -199,18 +206,18 @@ def legacy_archive(path: Path, name: str, saved: Saved) -> None:
 
 
 def test_an_archive_from_before_1_10_has_the_id_that_docker_gives_it(
-    docker: Client, saved: Saved, tag: str, tmp_path: Path
+    each_docker: Client, saved: Saved, tag: str, tmp_path: Path
 ) -> None:
     old, made = tmp_path / "old.tar", tmp_path / "made.tar"
     legacy_archive(old, tag, saved)
     occy("convert", f"docker-archive:{old}", f"docker-archive:{made}")
     [(names, known)] = archive_images(made)
     assert names == [tag]
-    if int(docker("version", "--format", "{{.Server.Version}}").partition(".")[0]) < 29:
-        docker("load", "--input", old)
-        assert docker.known(tag) == known
-        docker("rmi", "--force", tag)
-    docker("load", "--input", made)
-    assert docker.known(tag) == known
-    assert docker("run", "--rm", "--network", "none", tag).strip() == GREETING
-    docker.forget(known)
+    if int(each_docker("version", "--format", "{{.Server.Version}}").partition(".")[0]) < 29:
+        each_docker("load", "--input", old)
+        assert each_docker.known(tag) == known
+        each_docker("rmi", "--force", tag)
+    each_docker("load", "--input", made)
+    assert each_docker.known(tag) == known
+    assert each_docker("run", "--rm", "--network", "none", tag).strip() == GREETING
+    each_docker.forget(known)
