@@ -179,8 +179,8 @@ def convert(
     SRC and DST are docker-archive:PATH[:NAME:TAG] (what docker save writes), oci:DIR[:REF] (an OCI layout) or
     oci-archive:PATH[:REF] (a layout inside a tar); one image of several is also chosen by :@INDEX. A SRC that is a mere
     path is looked at to see which it is. The old destination stays until the new one is complete.
-
-    docker-daemon:NAME[:TAG] and podman:NAME[:TAG] are the images of a daemon, which is sent only the layers it lacks.
+    docker-daemon:NAME[:TAG] and podman:NAME[:TAG] are the images of a daemon. A Docker with a graph driver is sent the
+    layers it lacks; one with containerd's store, whole indexes too, and manifests as they are, whose digest is the id.
 
     An archive may come from standard input (docker save app | occy-fast convert - oci:out:app), and go to standard
     output as docker-archive:-, the answer then being on stderr. What comes through a pipe, or compressed as a whole, is
@@ -252,7 +252,7 @@ def result_lines(plan: Plan, result: ConvertResult) -> list[str]:
         elif not single:
             lines.append(f"image id  {digest}")
     if single:
-        lines.append(f"image id  {result.config_digest}")
+        lines.append(f"image id  {result.digest if plan.id_is_digest else result.config_digest}")
         if result.names:
             lines.append(f"names     {', '.join(result.names)}")
     else:

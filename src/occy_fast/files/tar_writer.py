@@ -43,6 +43,11 @@ def padded(size: int) -> int:
     return (size + BLOCK - 1) // BLOCK * BLOCK
 
 
+def tar_member(name: str, data: bytes) -> bytes:
+    """Format a whole member, its header in front."""
+    return tar_header(name, len(data)) + data + bytes(padded(len(data)) - len(data))
+
+
 @dataclass(slots=True, eq=False)
 class Region:
     """A member's place: its header at *offset*, then its body; *name* comes last, and without one it is garbage."""

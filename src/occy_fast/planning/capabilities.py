@@ -34,6 +34,8 @@ class Capabilities:
             unknown size waits in a temporary file until it is whole.
         identity: what an image is known by there: the digest of its "manifest", or of its "config", the image id.
         adopts: how a blob may become the destination's without being copied; empty where it can only be copied.
+        names_by_digest: a blob's digest must be known before its first byte goes there; one whose digest is not known
+            waits in a temporary file.
         layer_types: whoever reads a layer there is told its media type; otherwise it is taken for a tar.
         names: a name there is a "ref", a word of its own such as an OCI layout's ref name, or an image "reference".
         reads_back: what is there already can be read and verified in its place.
@@ -51,6 +53,7 @@ class Capabilities:
     writes: Writes
     identity: Identity = "manifest"
     adopts: frozenset[AdoptHow] = frozenset()
+    names_by_digest: bool = False
     layer_types: bool = True
     names: Names = "ref"
     reads_back: bool = True

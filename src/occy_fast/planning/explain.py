@@ -139,6 +139,8 @@ def describe_step(step: LayerStep, plan: Plan, *, repeated: bool = False) -> tup
         return verb_of(step), f"{why}; its tar is read strictly" if step.strict else why
     if isinstance(step, Skip):
         why = "there already" if step.chain is None else "unpacked there already"
+        if step.manifest is not None:
+            why = "there already, as its manifest is"
         if step.otherwise is not None:
             why = f"there already, if proved there; else {verb_of(step.otherwise)}"
     elif isinstance(step, Adopt):

@@ -36,6 +36,7 @@ class Facts:
         present: blobs the destination has already, with the right size.
         links: blobs that are whole files on the destination's file system and may be hard-linked there.
         reflinks: the same, where that file system shares blocks between files.
+        manifests: manifests the destination has already, with all that they name.
         chains: chain_ids of layers the destination has unpacked already.
         encoders: the encodings asked for, and those a destination may fall back to.
         windows: zstd layers that take more memory than usual to decode, and how many bytes more.
@@ -49,6 +50,7 @@ class Facts:
     present: frozenset[Digest] = frozenset()
     links: frozenset[Digest] = frozenset()
     reflinks: frozenset[Digest] = frozenset()
+    manifests: frozenset[Digest] = frozenset()
     chains: frozenset[Digest] = frozenset()
     encoders: tuple[EncoderFact, ...] = ()
     windows: tuple[tuple[Digest, int], ...] = ()

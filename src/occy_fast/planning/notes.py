@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.planning.narrowing import reads
 from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
-from occy_fast.planning.steps import ImagePlan, node_of, plans_of
+from occy_fast.planning.steps import ImagePlan, known_digest, node_of, plans_of
 from occy_fast.words import format_count, format_layers
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def notes_of(
         *_other_family(plan),
         *_forced_encodings(plan, capabilities),
         *_not_linked(plan, capabilities),
-        *_waiting(plan),
+        *_waiting(plan, capabilities),
     ]
     return tuple(dict.fromkeys(notes))
 
@@ -43,7 +43,9 @@ def notes_of(
 def stream_notes(goal: Goal, capabilities: Capabilities, found: Iterable[str]) -> tuple[str, ...]:
     """Return the notes on a plan of rules; the arguments are those of notes_of."""
     notes = ["no layer is linked: what comes by once is no file"] if goal.link else []
-    if capabilities.writes == "one after another":
+    if capabilities.names_by_digest:
+        notes.append("each blob waits in a temporary file without a name until its digest is known")
+    elif capabilities.writes == "one after another":
         notes.append("what is recoded waits in a temporary file without a name until its size is known")
     return (*notes, *found)
 
@@ -148,8 +150,13 @@ def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
     yield f"{format_count(copies, 'layer')} copied, not linked: {why}"
 
 
-def _waiting(plan: Plan) -> Iterator[str]:
-    """Say what waits in temporary files, as it is sent only once its size is known."""
+def _waiting(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
+    """Say what waits in temporary files, as it is sent only once its size or its digest is known."""
+    if capabilities.names_by_digest:
+        unknown = sum(step.kind == "copy" and known_digest(step.layer) is None for step in plan.steps)
+        if unknown:
+            files = "a temporary file" if unknown == 1 else "temporary files"
+            yield f"{format_count(unknown, 'copied layer')} in {files} without a name until the digest is known"
     encoded = sum(step.unknown_size for step in plan.steps)
     if plan.writes == "one after another" and encoded:
         files = "a temporary file" if encoded == 1 else "temporary files"

@@ -62,6 +62,11 @@ class Plan:
         """Tell whether layers are recoded one at a time, where several could be elsewhere."""
         return self.writes == "one of unknown size" and any(step.unknown_size for step in self.steps)
 
+    @property
+    def id_is_digest(self) -> bool:
+        """Tell whether an image's id there is its manifest's or index's digest, as with Docker's containerd store."""
+        return self.identity == "manifest" and self.writes == "one after another"
+
     def images(self) -> Iterator[ImagePlan]:
         """Walk the images, in the order of the roots and indexes."""
         for named in self.roots:

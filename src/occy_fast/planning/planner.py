@@ -192,7 +192,7 @@ class _Planner:
         if image.artifact:  # its manifest has words of its own: it travels as it is
             goal = _for_bytes(self.goal)
             steps = tuple(layer_step(layer, goal, self.facts) for layer in image.layers)
-            return ImagePlan(image, steps, original or "oci")
+            return self._without_held(ImagePlan(image, steps, original or "oci"))
         family = self._family_for(image, original)
         self._check_layer_types(image, original, family, where)
         edits: tuple[MediaTypes, ...] = ()
@@ -205,7 +205,19 @@ class _Planner:
                 raise error.at(where) from None
         chains = chain_ids(image.config.diff_ids) if image.config is not None and self.facts.chains else ()
         steps = tuple(self._step(layer, family, where, chain) for layer, chain in zip_longest(image.layers, chains))
-        return ImagePlan(image, steps, family, edits)
+        return self._without_held(ImagePlan(image, steps, family, edits))
+
+    def _without_held(self, plan: ImagePlan) -> ImagePlan:
+        """Return *plan* with nothing to be sent, where the destination has its manifest, and all that this names."""
+        digest = plan.image.manifest.digest if plan.image.manifest is not None else None
+        if digest not in self.facts.manifests or not plan.manifest_kept:
+            return plan
+        proves = self.goal.proves_layers or self.goal.strict
+        steps = tuple(
+            Skip(step.layer, proves and is_provable(step.layer), self.goal.strict, manifest=digest)
+            for step in plan.steps
+        )
+        return replace(plan, steps=steps)
 
     def _check_layer_types(self, image: Image, original: str | None, family: str, where: str) -> None:
         """Raise UnsupportedMediaType for a layer that is more than a tar in a codec, where that would not be told.

@@ -66,7 +66,8 @@ class _Kept:
 class Skip(_Kept):
     """The destination has the blob: nothing is written. With *decode* the source's is verified all the same.
 
-    With *chain* it has the layer unpacked, and knows it by that chain_id. With *otherwise*, the destination's blob is
+    With *chain* it has the layer unpacked, and knows it by that chain_id; with *manifest* it has all that this manifest
+    names, the layer among it. With *otherwise*, the destination's blob is
     read and verified in place of the source's; where it is damaged, that step replaces it. Here and in the other steps,
     *strict* refuses a tar that readers are known to disagree about.
     """
@@ -76,6 +77,7 @@ class Skip(_Kept):
     strict: bool = False
     chain: Digest | None = None
     otherwise: Adopt | Copy | None = None
+    manifest: Digest | None = None
 
     @property
     def work_key(self) -> WorkKey:
@@ -148,6 +150,11 @@ def _kept_key(step: Skip | Adopt | Copy) -> WorkKey:
     return WorkKey(
         step.kind, content, layer.encoding, None, layer.diff_id, layer.size, step.decode, step.strict
     )
+
+
+def known_digest(layer: Layer) -> Digest | None:
+    """Return the digest that a layer's blob will prove to have, before it is read; None where nothing says it."""
+    return layer.digest or (layer.diff_id if layer.encoding.codec == "none" else None)
 
 
 def is_tar(layer: Layer) -> bool:

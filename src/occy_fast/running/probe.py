@@ -19,7 +19,7 @@ from occy_fast.running.source_traits import loader_view_of, skippable_layers, tr
 from occy_fast.spec.encoding import CODECS, Encoding
 from occy_fast.streams.encoders import encoder_identity
 from occy_fast.targets.judge import refused
-from occy_fast.transports.base import UnpackingDestination
+from occy_fast.transports.base import ManifestStore, UnpackingDestination
 from occy_fast.transports.locator import STREAM, Locator
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def probe(
     if isinstance(destination, UnpackingDestination):
         stacks = (image.config.diff_ids for _, image in images(contents) if image.config is not None)
         chains = destination.chains((*stacks, expected_diff_ids))
+    manifests: frozenset[Digest] = frozenset()
+    if isinstance(destination, ManifestStore):
+        manifests = destination.whole_manifests(
+            node.manifest.digest for _, node in nodes(contents) if isinstance(node, Image) and node.manifest is not None
+        )
     skippable = skippable_layers(contents) if goal.target is not None else frozenset()
     return Facts(
         present=frozenset(
@@ -76,6 +81,7 @@ def probe(
         ),
         links=whole if goal.link else frozenset(),
         reflinks=whole if directory and filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
+        manifests=manifests,
         chains=chains,
         encoders=tuple(map(_encoder, _encodings(goal, skippable))),
         windows=tuple(sorted((digest, window) for digest, layer in layers.items() if (window := _extra_window(layer)))),

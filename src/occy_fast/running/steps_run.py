@@ -22,7 +22,7 @@ from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, read_blob
 from occy_fast.image.publication import PublishedImage
 from occy_fast.log import log
-from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_provable, is_tar
+from occy_fast.planning.steps import Adopt, Copy, ImagePlan, Recode, Skip, WorkKey, is_provable, is_tar, known_digest
 from occy_fast.running.rebuild import rebuild
 from occy_fast.running.result import ConvertResult, LayerOutcome, outcome_of
 from occy_fast.spec.encoding import NATIVE
@@ -123,9 +123,9 @@ class _Execution:
         match step:
             case Skip(layer, otherwise=Adopt() | Copy()):
                 self._prove_there(position, step)
-            case Skip(layer, decode, _, chain):
+            case Skip(layer, decode, _, chain, manifest=manifest):
                 digest = layer.digest
-                if chain is None and (digest is None or not self._stage.has(digest, layer.size)):
+                if chain is None and manifest is None and (digest is None or not self._stage.has(digest, layer.size)):
                     raise PlanStale(self._where(layer), "the destination no longer has this blob")
                 if decode:
                     self._read(position, step, None)
@@ -135,7 +135,7 @@ class _Execution:
             case Adopt():
                 self._read(position, step, None)
             case Copy(layer):
-                self._read(position, step, self._stage.open_blob(layer.size))
+                self._read(position, step, self._stage.open_blob(layer.size, known_digest(layer)))
             case Recode():
                 self._read(position, step, self._stage.open_blob(None))
             case _:
@@ -169,7 +169,7 @@ class _Execution:
             case Adopt():
                 self._read(position, step.otherwise, None, replaces=step, proved=read)
             case Copy(layer):
-                sink = self._stage.open_blob(layer.size)
+                sink = self._stage.open_blob(layer.size, known_digest(layer))
                 self._read(position, step.otherwise, sink, replaces=step, proved=read)
 
     def _read(

@@ -127,10 +127,11 @@ class Stage(Closable, Protocol):
         Where it is another by then, and nothing was staged in its place, publish raises PlanStale.
         """
 
-    def open_blob(self, size: int | None) -> Sink | StreamSink:
+    def open_blob(self, size: int | None, digest: Digest | None = None) -> Sink | StreamSink:
         """Open a Sink; a known *size* (bytes) is reserved, and such Sinks may be written side by side.
 
-        Where the destination is written "one after another", a known size opens a StreamSink.
+        Where the destination is written "one after another", a known size opens a StreamSink; where it names blobs by
+        their digests, only with the *digest* that the blob will prove to have.
 
         Raises OutputError, TransportError.
         """
@@ -175,6 +176,14 @@ class Destination(Protocol):
         """Find which of *digests* are there already, and their sizes; no blob is read."""
 
     def stage(self) -> Stage: ...
+
+
+@runtime_checkable
+class ManifestStore(Destination, Protocol):
+    """A destination that tells what it has by the manifests that name it, and not blob by blob."""
+
+    def whole_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Find which manifests of *digests* are there with their configs and all their layers. Raises DaemonError."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.fake_containerd import FakeContainerd
 from support.fake_daemon import FakeDaemon
 
 
@@ -17,4 +18,12 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
     with tempfile.TemporaryDirectory(prefix="occy-", dir="/tmp") as directory, FakeDaemon(Path(directory)) as fake:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{fake.path}")
         monkeypatch.setenv("CONTAINER_HOST", f"unix://{fake.path}")
+        yield fake
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContainerd]:
+    """Return a daemon that DOCKER_HOST names; a socket's path must be short."""
+    with tempfile.TemporaryDirectory(prefix="occy-", dir="/tmp") as directory, FakeContainerd(Path(directory)) as fake:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{fake.path}")
         yield fake

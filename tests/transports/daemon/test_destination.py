@@ -62,9 +62,8 @@ def test_a_layer_counts_only_upon_the_same_layers(daemon: FakeDaemon, tmp_path: 
     assert daemon.names()["app:1"] == image_id(image)
 
 
-@pytest.mark.parametrize("kind", ["libpod", "containerd"])
-def test_other_stores_get_every_layer(daemon: FakeDaemon, tmp_path: Path, kind: str) -> None:
-    setattr(daemon, kind, "4.3.1" if kind == "libpod" else True)
+def test_podman_gets_every_layer(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.libpod = "4.3.1"
     image = make_image()
     daemon.add(image.config, image.tars, "app:0")
     result = occy_fast.convert(layout(tmp_path, image), "docker-daemon:app:1")

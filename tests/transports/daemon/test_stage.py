@@ -10,35 +10,10 @@ import pytest
 import occy_fast
 from occy_fast.errors import DaemonError, DigestMismatch
 from occy_fast.planning.steps import Copy, Recode
-from support.daemon_images import BRIEF, image_id, layout
-from support.fake_daemon import FAULTS, Exchange, FakeDaemon
-from support.image_builders import docker_archive, make_image, make_layer, sha256
+from support.daemon_images import layout
+from support.fake_daemon import Exchange, FakeDaemon
+from support.image_builders import make_image, make_layer, sha256
 from support.opening import open_destination
-
-
-def test_layers_without_digest(daemon: FakeDaemon, tmp_path: Path) -> None:
-    """An archive does not say the digest of a gzip layer: it is known when the layer has gone by."""
-    base = make_image("a")
-    daemon.add(base.config, base.tars, "base:1")
-    image = make_image("a", "b", codec="gzip")
-    archive = docker_archive(tmp_path / "a.tar", [image])
-    result = occy_fast.convert(f"docker-archive:{archive}", "docker-daemon:")
-    assert [layer.kind for layer in result.layers] == ["skip", "copy"]
-    assert daemon.names() == {"base:1": image_id(base), "app:1": image_id(image)}
-
-
-def test_several_images_and_names(daemon: FakeDaemon, tmp_path: Path) -> None:
-    one, two = make_image("a", names=("a:1", "x.io/a:2")), make_image("b", names=("b:1",))
-    archive = docker_archive(tmp_path / "a.tar", [one, two])
-    occy_fast.convert(f"docker-archive:{archive}", "docker-daemon:")
-    assert daemon.names() == {"a:1": image_id(one), "x.io/a:2": image_id(one), "b:1": image_id(two)}
-    occy_fast.convert(f"docker-archive:{archive}:b:1", "docker-daemon:c:1", tags=["d", "x.io/e:3"])
-    assert {name for name, found in daemon.names().items() if found == image_id(two)} == {
-        "b:1",
-        "c:1",
-        "d:latest",
-        "x.io/e:3",
-    }
 
 
 def test_no_temporary_file_where_sizes_are_known(
@@ -77,37 +52,6 @@ def test_what_is_given_up_midway_stays_so(daemon: FakeDaemon) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ failures
-
-
-@pytest.mark.parametrize("kind", FAULTS)
-@pytest.mark.parametrize("size", [3000, 3_000_000])
-def test_a_daemon_that_fails_while_it_loads(daemon: FakeDaemon, tmp_path: Path, kind: str, size: int) -> None:
-    fault, words = FAULTS[kind]
-    before = make_image("before")
-    daemon.add(before.config, before.tars, "app:1")
-    image = make_image("a", "b", size=size)
-    source = layout(tmp_path, image)
-    daemon.faults.append(lambda fake, asked: asked.path.endswith("/load") and fault(fake, asked))
-    with pytest.raises(DaemonError) as caught:
-        occy_fast.convert(source, "docker-daemon:app:1", tags=["more:1"], access=BRIEF)
-    assert caught.value.exit_code == 7
-    assert words in caught.value.problem
-    assert daemon.names() == {"app:1": image_id(before)}
-    assert set(daemon.images) == {image_id(before)}
-
-
-def test_a_daemon_that_says_all_is_well_and_does_nothing(daemon: FakeDaemon, tmp_path: Path) -> None:
-    def ignore(fake: FakeDaemon, asked: Exchange) -> bool:
-        if asked.path.endswith("/load"):
-            for _ in asked.body():
-                pass
-            asked.say(200, b'{"stream":"Loaded image: app:1\\n"}\r\n')
-        return asked.path.endswith("/load")
-
-    daemon.faults.append(ignore)
-    with pytest.raises(DaemonError) as caught:
-        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
-    assert "has not loaded" in caught.value.problem
 
 
 def test_podman_refuses_in_its_own_way(daemon: FakeDaemon, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class ArchiveStage(Closing, ABC):
     def find_blob(self, digest: Digest, size: int) -> FileRegion | None:  # noqa: ARG002
         return None                                  # an archive is written anew, and has nothing before
 
-    def open_blob(self, size: int | None) -> _RegionSink:
+    def open_blob(self, size: int | None, digest: Digest | None = None) -> _RegionSink:  # noqa: ARG002
         with self._mutex:
             if self._tar.growing:
                 raise RuntimeError("a blob of unknown size is being written to the archive")

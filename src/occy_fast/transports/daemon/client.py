@@ -32,6 +32,9 @@ OLDEST = (1, 24)
 READS_ZSTD = (1, 42)
 """Docker 23.0, the first whose `docker load` decodes zstd layers, speaks this version."""
 
+TELLS_CONTENT = (1, 48)
+"""Docker 28.0, the first that tells of every manifest whether all of its content is there, speaks this version."""
+
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 _LONGEST_LINE = 1 << 20
 _UNPACK_FAILURE = "error unpacking image"            # with the containerd store, a broken layer ends no load
@@ -76,6 +79,16 @@ class DaemonKind:
     def has_layer_store(self) -> bool:
         """Tell whether an archive may leave out layers that are there under their chain_id."""
         return not (self.podman or self.containerd)
+
+    @property
+    def takes_oci_archives(self) -> bool:
+        """Tell whether images are kept as the blobs of an OCI layout: the containerd store's way."""
+        return self.containerd and not self.podman
+
+    @property
+    def tells_content(self) -> bool:
+        """Tell whether the daemon says which manifests it has with all that they name."""
+        return self.containerd and self.api >= TELLS_CONTENT
 
 
 class DaemonClient(Closing):
@@ -161,6 +174,22 @@ class DaemonClient(Closing):
                 break
         return frozenset(held)
 
+    def whole_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Find which manifests of *digests* are there with their configs and all their layers, as far as it is told.
+
+        Raises DaemonError.
+        """
+        wanted = {str(digest): digest for digest in digests}
+        if not wanted or not self.kind.tells_content:
+            return frozenset()
+        status, document = self._get("/images/json", all="1", manifests="1")
+        self._check(status, document, "the list of images")
+        if not isinstance(document, list):
+            raise self._strange("its list of images")
+        told = [each for item in document for each in _items(_field(item, "Manifests"))]
+        names = (_field(_field(each, "Descriptor"), "digest") for each in told if _field(each, "Available") is True)
+        return frozenset(wanted[name] for name in names if isinstance(name, str) and name in wanted)
+
     def tag(self, image_id: Digest, name: str) -> None:
         """Give an image a name, which another may have had. Raises DaemonError."""
         repository, _, tag = name.rpartition(":")
@@ -188,14 +217,20 @@ class DaemonClient(Closing):
         for message in self._messages(answer):
             told = _error_of(message)
             if told is not None:
-                raise self.connection.failure(f"cannot load the archive: {told}")     # its status is 200
+                problem = f"cannot load the archive: {told}"          # the status of what failed is 200
+                raise self.connection.failure(problem, retryable=self._may_pass(told))
             if isinstance(text := message.get("stream"), str) and text.strip():
                 log.info("%s: %s", self.kind.name, printable(text.strip()))
                 if _UNPACK_FAILURE in text.lower():
-                    raise self.connection.failure(f"cannot load the archive: {text.strip()}")
+                    problem = f"cannot load the archive: {text.strip()}"
+                    raise self.connection.failure(problem, retryable=self._may_pass(text))
         if not whole:
             raise self.connection.failure("it hung up before it had the whole archive", answer.status, retryable=True)
         self.connection.close()
+
+    def _may_pass(self, told: str) -> bool:
+        """Tell whether the next load may do: what was left of one cut off can have spoiled this, and is gone now."""
+        return self.kind.containerd and ("failed to ingest" in told or "not found" in told)
 
     def open_save(self, name: str, cancel: threading.Event | None = None) -> Iterator[memoryview]:
         """Let the daemon make an archive of an image; its bytes come as it makes them.
@@ -316,6 +351,10 @@ class DaemonClient(Closing):
 
 def _field(document: Any, name: str) -> Any:
     return document.get(name) if isinstance(document, dict) else None
+
+
+def _items(document: Any) -> list[Any]:
+    return document if isinstance(document, list) else []
 
 
 def _told(document: Any) -> str:

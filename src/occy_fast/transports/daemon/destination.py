@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.transports.daemon.client import READS_ZSTD, DaemonClient
+from occy_fast.transports.daemon.docker_archive_upload import DockerArchiveUpload
 from occy_fast.transports.daemon.endpoint import find_endpoint
-from occy_fast.transports.daemon.stage import DaemonStage
+from occy_fast.transports.daemon.oci_archive_upload import OciArchiveUpload
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.spec.digest import Digest
+    from occy_fast.transports.daemon.stage import DaemonStage
     from occy_fast.transports.locator import Locator
 
 
@@ -33,19 +35,21 @@ class DaemonDestination:
         with self._client:
             kind = self._client.kind
         reads_zstd = kind.podman or kind.api >= READS_ZSTD
+        store = kind.takes_oci_archives
         return Capabilities(
             kind=self.locator.transport,
-            read_by="load",
+            read_by="load an OCI archive" if store else "load",
             encodings=frozenset({"none", "gzip", "zstd"} if reads_zstd else {"none", "gzip"}),
             families=frozenset({"oci", "docker"}),
-            multi_platform=False,
+            multi_platform=store,
             many_images=True,
-            artifacts=False,
-            referrers=False,
-            keeps_manifest=False,
+            artifacts=store,
+            referrers=store,
+            keeps_manifest=store,
             writes="one after another",
-            identity="config",
-            layer_types=False,
+            identity="manifest" if store else "config",
+            layer_types=store,
+            names_by_digest=store,
             names="reference",
             reads_back=False,
         )
@@ -64,9 +68,20 @@ class DaemonDestination:
         with self._client:
             return self._client.held_chains(stacks, (self.reference,) if self.reference else ())
 
+    def whole_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Find which manifests of *digests* are there with all that they name. Raises DaemonError, Unsupported."""
+        with self._client:
+            return self._client.whole_manifests(digests)
+
     def stage(self) -> DaemonStage:
-        """Begin a write; the daemon hears of it with the first blob."""
-        return DaemonStage(self._open(), self.locator.text)
+        """Begin a write, as the daemon's store takes images in. Raises DaemonError, Unsupported."""
+        client = self._open()
+        try:
+            upload = OciArchiveUpload if client.kind.takes_oci_archives else DockerArchiveUpload
+        except BaseException:
+            client.close()
+            raise
+        return upload(client, self.locator.text)
 
     def _open(self) -> DaemonClient:
         return DaemonClient(self._endpoint, "destination", self.locator.text, self._call.access.timeout)

@@ -143,7 +143,7 @@ class OciLayoutStage(Closing):
             self._relied[digest] = found
             return found
 
-    def open_blob(self, size: int | None) -> _FileSink:
+    def open_blob(self, size: int | None, digest: Digest | None = None) -> _FileSink:  # noqa: ARG002
         with self._mutex, output_errors(self._path, "create a blob in"):
             name, fd = self._open_part()
             sink = self._sinks[name] = _FileSink(self, fd, name, size)

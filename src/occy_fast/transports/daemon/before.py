@@ -1,0 +1,81 @@
+"""What a daemon had before an archive was loaded, to be put back where loading fails."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from occy_fast.errors import DaemonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from occy_fast.spec.digest import Digest
+    from occy_fast.transports.daemon.client import DaemonClient, DaemonImage
+
+
+_PATIENTLY, _SHORTLY = 60.0, 2.0                     # seconds for putting things back; short for a daemon that hangs
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an archive is to leave in the daemon.
+
+    Attributes:
+        image_id: what the daemon will know it by.
+        names: in full form.
+        diff_ids: of an image of one platform; None of an index, of which the daemon shows one platform of its choice.
+    """
+
+    image_id: Digest
+    names: tuple[str, ...]
+    diff_ids: tuple[Digest, ...] | None
+
+
+class Before:
+    """What the daemon has under the names and ids of what is *expected*, at the time this is made."""
+
+    def __init__(self, client: DaemonClient, expected: Iterable[Expected]) -> None:
+        """Ask *client*'s daemon, by a connection of its own. Raises DaemonError."""
+        self._client, self._expected = client, tuple(expected)
+        with client.another() as asking:
+            self._names = {name: asking.find(name) for each in self._expected for name in each.names}
+            found = (asking.find(str(each.image_id)) for each in self._expected)
+            self._there = {known.image_id: known for known in found if known is not None}
+
+    def find(self, image_id: Digest) -> DaemonImage | None:
+        """Return what there was under the id of something expected; None where nothing was."""
+        return self._there.get(image_id)
+
+    def check_loaded(self, *, named: bool = True) -> None:
+        """Raise DaemonError unless everything is there; with *named*, under every name."""
+        with self._client.another() as client:
+            for each in self._expected:
+                for name in (each.names if named else ()) or (str(each.image_id),):
+                    found = client.find(name)
+                    if found is None or (each.diff_ids is not None and found.diff_ids != each.diff_ids):
+                        raise client.connection.failure(f"it says nothing is wrong, and has not loaded {name}", 200)
+                    if found.image_id != each.image_id:
+                        problem = f"{name} should be {each.image_id} now, and is {found.image_id}"
+                        raise client.connection.failure(problem, 200)
+
+    def restore(self, error: DaemonError) -> None:
+        """Give names back to the images that had them, and remove what came new; as far as the daemon still answers.
+
+        Args:
+            error: what has failed; a daemon that hung in it is not waited for again.
+        """
+        patience = _SHORTLY if isinstance(error.__cause__, TimeoutError) else _PATIENTLY
+        with suppress(DaemonError), self._client.another(patience) as client:
+            for name, known in self._names.items():
+                now = client.find(name)
+                if known is not None and (now is None or now.image_id != known.image_id):
+                    client.tag(known.image_id, name)
+                elif known is None and now is not None:
+                    earlier = self._there.get(now.image_id)
+                    if earlier is None or earlier.names:         # an image would go with its only name
+                        client.remove(name)
+            for each in self._expected:
+                if each.image_id not in self._there and client.find(str(each.image_id)) is not None:
+                    client.remove(str(each.image_id))

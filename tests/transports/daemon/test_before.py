@@ -1,0 +1,44 @@
+"""What is put back when a load fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import occy_fast
+from occy_fast.errors import DaemonError
+from support.daemon_images import BRIEF, image_id, layout
+from support.fake_daemon import FAULTS, Exchange, FakeDaemon
+from support.image_builders import make_image
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("size", [3000, 3_000_000])
+def test_a_daemon_that_fails_while_it_loads(daemon: FakeDaemon, tmp_path: Path, kind: str, size: int) -> None:
+    fault, words = FAULTS[kind]
+    before = make_image("before")
+    daemon.add(before.config, before.tars, "app:1")
+    image = make_image("a", "b", size=size)
+    source = layout(tmp_path, image)
+    daemon.faults.append(lambda fake, asked: asked.path.endswith("/load") and fault(fake, asked))
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(source, "docker-daemon:app:1", tags=["more:1"], access=BRIEF)
+    assert caught.value.exit_code == 7
+    assert words in caught.value.problem
+    assert daemon.names() == {"app:1": image_id(before)}
+    assert set(daemon.images) == {image_id(before)}
+
+
+def test_a_daemon_that_says_all_is_well_and_does_nothing(daemon: FakeDaemon, tmp_path: Path) -> None:
+    def ignore(fake: FakeDaemon, asked: Exchange) -> bool:
+        if asked.path.endswith("/load"):
+            for _ in asked.body():
+                pass
+            asked.say(200, b'{"stream":"Loaded image: app:1\\n"}\r\n')
+        return asked.path.endswith("/load")
+
+    daemon.faults.append(ignore)
+    with pytest.raises(DaemonError) as caught:
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
+    assert "has not loaded" in caught.value.problem
