@@ -73,7 +73,7 @@ def test_paths_are_detected(tmp_path: Path) -> None:
         assert contents.kind == kind
         with contents.images[0].root.layers[0].blob.open() as region:
             assert region.read() == image.tars[0]
-    with pytest.raises(UnsupportedFormat, match="without oci-layout"):
+    with pytest.raises(UnsupportedFormat, match="it is empty"):
         open_source(str(tmp_path / "other"))
     with pytest.raises(NotFound):
         open_source(str(tmp_path / "none"))

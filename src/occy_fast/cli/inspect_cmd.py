@@ -64,7 +64,7 @@ def report_lines(report: InspectReport) -> list[str]:
         lines += ["", *_image_lines(image)]
     if not report.images:
         lines.append("no image")
-    return lines
+    return lines + [line for text in report.warnings for line in ("", f"warning: {text}")]
 
 
 def _image_lines(image: InspectedManifest) -> list[str]:

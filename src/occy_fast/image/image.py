@@ -181,6 +181,7 @@ class Contents:
         kind: the name of its transport.
         path: the file or directory that holds it; empty where that is a daemon's store.
         passed_over: what is wrong with images beside those that were chosen.
+        warnings: what is wrong with the place itself, which was read all the same.
     """
 
     locator: str
@@ -188,6 +189,7 @@ class Contents:
     images: tuple[NamedImage, ...]
     path: str = ""
     passed_over: tuple[OccyError, ...] = field(default=(), compare=False)
+    warnings: tuple[OccyError, ...] = field(default=(), compare=False)
 
     def check_names(self) -> None:
         """Raise BadReference where an image is called what is no name, and nobody gives it another."""

@@ -87,7 +87,8 @@ def make_plan(
     check_demands(goal, capabilities, destination)
     selection = select(contents, goal, capabilities, destination=destination, reference=reference, limits=limits)
     beside = (f"broken, and not asked for: {_beside(error, contents.locator)}" for error in contents.passed_over)
-    found = (*facts.notes, *refused_by_target(facts, goal, contents.locator), *beside)
+    warnings = map(str, contents.warnings)
+    found = (*facts.notes, *warnings, *refused_by_target(facts, goal, contents.locator), *beside)
     planner = _Planner(contents.locator, goal, capabilities, facts, destination, limits)
     roots = tuple(NamedPlan(planner.node(chosen.root), chosen.names, chosen.ref) for chosen in selection.roots)
     if not any(True for named in roots for _ in images_of(named.root)):

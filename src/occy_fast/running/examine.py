@@ -19,6 +19,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
+from occy_fast.log import log
 from occy_fast.running.verify import read_stream, verify_contents
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.opening import names_layout, open_source
@@ -72,7 +73,7 @@ def _in_place(source: Source, where: Locator, call: Call, *, deep: bool) -> Exam
         contents = source.read()
     except OccyError as error:
         return _unread(view, error, where)
-    return _verified(view, contents, {}, call) if deep else Examination(view, contents)
+    return _seen(view, contents, {} if deep else None, call)
 
 
 def _stream(source: StreamSource, where: Locator, call: Call, *, deep: bool) -> Examination:
@@ -96,7 +97,14 @@ def _stream(source: StreamSource, where: Locator, call: Call, *, deep: bool) -> 
         contents = source.contents(proofs)
     except OccyError as error:
         return _unread(view, error, where)
-    return _verified(view, contents, proofs, call) if deep else Examination(view, contents)
+    return _seen(view, contents, proofs if deep else None, call)
+
+
+def _seen(view: LoaderView | None, contents: Contents, proofs: Proofs | None, call: Call) -> Examination:
+    """Return what was read; with *proofs*, what reading every layer shows besides."""
+    for warning in contents.warnings:
+        log.warning("%s", warning)
+    return Examination(view, contents) if proofs is None else _verified(view, contents, proofs, call)
 
 
 def _verified(view: LoaderView | None, contents: Contents, proofs: Proofs, call: Call) -> Examination:

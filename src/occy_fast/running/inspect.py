@@ -73,20 +73,28 @@ class InspectReport:
     Attributes:
         kind: the transport: "docker-archive", "oci", "oci-archive", "docker-daemon" or "podman".
         images: one for each manifest, those of an index in its order.
+        warnings: what is wrong with the place itself, or with images beside those that were chosen.
     """
 
     locator: str
     kind: str
     images: tuple[InspectedManifest, ...]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `occy-fast inspect --json` prints, as plain JSON values; sizes are bytes, what is not known None.
 
         {schema, locator, kind, images: [{ref, names, index, digest, media_type, platform, present, artifact, config,
-        layers: [{digest, diff_id, size, encoding, media_type}]}]}
+        layers: [{digest, diff_id, size, encoding, media_type}]}], warnings}
         """
         images = [image.to_json() for image in self.images]
-        return {"schema": schema.INSPECT, "locator": self.locator, "kind": self.kind, "images": images}
+        return {
+            "schema": schema.INSPECT,
+            "locator": self.locator,
+            "kind": self.kind,
+            "images": images,
+            "warnings": list(self.warnings),
+        }
 
     def __repr__(self) -> str:
         return f"InspectReport({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"
@@ -129,7 +137,8 @@ def inspect(
     contents = call.retrying(attempt)
     contents.check_names()
     images = (image for named in contents.images for image in _manifests(named.root, named, None))
-    return InspectReport(contents.locator, contents.kind, tuple(images))
+    warnings = tuple(str(error) for error in (*contents.warnings, *contents.passed_over))
+    return InspectReport(contents.locator, contents.kind, tuple(images), warnings)
 
 
 def _manifests(node: Node, named: NamedImage, index: Digest | None) -> Iterator[InspectedManifest]:

@@ -149,6 +149,8 @@ def _execute_once(
             run = StreamRun(opened, in_flight, "strict" if plan.goal.strict else "no", *takers(plan))
             run.write(plan, stage, destination.path)
         contents = opened.contents(run.proofs)
+        for warning in contents.warnings:                # no plan could have said it
+            log.warning("%s", warning)
         final = replan(plan, contents, call.limits)
         final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
         outcomes = _match(final, run, stage)

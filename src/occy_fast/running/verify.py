@@ -199,7 +199,7 @@ class _Verification:
 
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
-        for error in self._contents.passed_over:
+        for error in (*self._contents.warnings, *self._contents.passed_over):
             finding = _finding(error, self._contents.locator, place_of(error, self._contents.locator))
             self.findings.append(replace(finding, severity="warning"))
         for named in self._contents.images:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from occy_fast.spec.encoding import CODECS, Encoding
@@ -13,17 +12,6 @@ SNIFF_SIZE: Final = 512
 _MAGICS = {magic: Encoding(codec.name) for codec in CODECS.values() for magic in codec.magics}
 _ANY_MAGIC = tuple(_MAGICS)
 _ZSTD = CODECS["zstd"].magics
-_NO_TEXT = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")   # a header of any tar has zeros in it
-_FOREIGN = {
-    b"PK\x03\x04": "a zip file",
-    b"7z\xbc\xaf\x27\x1c": "a 7z file",
-    b"Rar!": "a rar file",
-    b"\x7fELF": "a program",
-    b"hsqs": "a squashfs file system",
-    b"QFI\xfb": "a disk image (qcow2)",
-    b"\x04\x22\x4d\x18": "an lz4 file",
-    b"version https://git-lfs": "a pointer that git-lfs has put in a file's place",
-}
 _SKIPPABLE = b"\x2a\x4d\x18"
 
 
@@ -44,21 +32,6 @@ def may_be_json(head: bytes) -> bool:
     """Tell whether a JSON object, a list or null may begin with *head*: what documents are.  (RFC 8259 §2)"""
     begin = head.lstrip(b" \t\r\n")
     return begin[:1] in (b"{", b"[", b"n") or (head != b"" and not begin)
-
-
-def foreign_kind(head: bytes) -> str:
-    """Tell what a file is that begins with *head* and is no tar, as far as it is something people mistake for one."""
-    if head[257:262] == b"ustar":                        # a tar that is damaged, whatever its first member is called
-        return ""
-    text = bytes(head[:SNIFF_SIZE]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page or XML document"
-    if text.startswith((b"{", b"[")):
-        return "a JSON document"
-    if kind := next((kind for magic, kind in _FOREIGN.items() if head.startswith(magic)), ""):
-        return kind
-    is_whole = b"\n" in head or len(head) >= SNIFF_SIZE    # a tar that is cut inside its first name has no zeros either
-    return "a text" if is_whole and not _NO_TEXT.search(head) else ""
 
 
 def ends_in_magic(stream: bytes) -> bool:

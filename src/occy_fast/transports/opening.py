@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Protocol
 
 from occy_fast.context.access import USUAL_ACCESS, Access
-from occy_fast.errors import Unsupported, UnsupportedFormat, UsageError, unreadable
+from occy_fast.errors import Unsupported, UsageError, unreadable
 from occy_fast.transports.locator import (
     STREAM,
     Locator,
@@ -287,10 +287,21 @@ def _is_layout(locator: Locator) -> bool:
             return False
     except OSError as error:
         raise unreadable(error, locator.text, path, _whole_path(path)) from error
+    from occy_fast.transports.layout.foreign import directory_refused
+
     try:
-        os.lstat(os.path.join(path, "oci-layout"))
-    except FileNotFoundError:
-        raise UnsupportedFormat(locator.text, "a directory without oci-layout", _remedy()) from None
+        found = any(_is_there(os.path.join(path, name)) for name in ("oci-layout", "index.json"))
     except OSError as error:
         raise unreadable(error, locator.text, path) from error
+    if not found:
+        raise directory_refused(path, locator.text, "a directory that is no layout")
+    return True
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether something has that name. Raises OSError where that cannot be seen."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
     return True

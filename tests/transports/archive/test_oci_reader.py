@@ -105,7 +105,7 @@ def test_an_index_is_read_with_its_children(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"oci-layout": None}, UnsupportedFormat),
+        ({"oci-layout": None, "index.json": None}, UnsupportedFormat),
         ({"oci-layout": b"{}"}, BadManifest),
         ({"oci-layout": b"{"}, BadJSON),
         ({"oci-layout": b'{"imageLayoutVersion":"2.0.0"}'}, UnsupportedFormat),

@@ -35,6 +35,7 @@ from occy_fast.spec.media_type import DOCKER_CONFIG, docker_layer_type
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 from occy_fast.transports.archive.diff_ids import diff_ids_of
+from occy_fast.transports.archive.foreign import foreign_archive
 from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import CleanNames, clean_name
 from occy_fast.transports.archive.saved_images import BLOB_NAME, SavedImage, StoredEntry, consistent, united
@@ -158,10 +159,8 @@ class DockerArchiveReader:
         """Say what an archive without manifest.json is."""
         if "oci-layout" in members or "index.json" in members:
             found = "an OCI archive: a layout inside a tar, without manifest.json"
-            remedy = f"oci-archive:{self._wanted.path} reads it"
-        else:
-            found, remedy = "a tar without manifest.json", "docker save makes archives that have one"
-        return UnsupportedFormat(self.locator, found, remedy)
+            return UnsupportedFormat(self.locator, found, f"oci-archive:{self._wanted.path} reads it")
+        return foreign_archive(members, self._wanted)
 
     def _read_entries(self, members: CleanNames) -> list[StoredEntry]:
         """Read the index.json of a layout beside manifest.json, and all that it names."""
@@ -250,6 +249,10 @@ def _checked_item(document: object, where: str) -> dict[str, Any]:
     item = {known[key.casefold()]: value for key, value in document.items() if key.casefold() in known}
     if not isinstance(item.get("Config"), str) or not item["Config"]:
         raise BadManifest(where, "Config is no text")
+    layers = item.get("Layers")
+    if isinstance(layers, list) and "" in layers:
+        thin = f"a thin archive: layer {layers.index('') + 1} was left out for a daemon that had it already"
+        raise BadArchive(where, thin, "save the image again, with docker save")
     for key in ("RepoTags", "Layers"):
         value = item.get(key)
         texts = value is None or (isinstance(value, list) and all(isinstance(text, str) and text for text in value))

@@ -15,11 +15,14 @@ from occy_fast.streams.tar import scan_region
 from occy_fast.transports.archive.members import MemberTable
 from occy_fast.transports.archive.readers import archive_reader, check_foreign
 from occy_fast.transports.archive.view import broken_view, loader_view
+from occy_fast.transports.layout.foreign import directory_refused
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.transports.locator import Locator
+
+_BEFORE = 64 << 10                                   # bytes in front of a fault that show whose it is
 
 
 class ArchiveFile(Closing):
@@ -41,10 +44,9 @@ class ArchiveFile(Closing):
                 raise
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            directory = stat.S_ISDIR(status.st_mode)
-            found = "a directory where an archive is expected" if directory else "a pipe or device"
-            remedy = f"oci:{locator.path} reads a layout" if directory else "save it to a file first"
-            raise UnsupportedFormat(locator.text, found, remedy)
+            if stat.S_ISDIR(status.st_mode):
+                raise directory_refused(locator.path, locator.text, "a directory where an archive is expected")
+            raise UnsupportedFormat(locator.text, "a pipe or device", "save it to a file first")
         self._size = status.st_size
         self._inode = identity_of(status)
         self._path = os.path.realpath(locator.path)
@@ -90,7 +92,9 @@ class ArchiveFile(Closing):
             for entry in scan_region(self._fd, 0, self._size, whole=True, where=self.locator, limits=limits):
                 members.add(entry)
         except TarError as error:
-            check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator, error)
+            start = max(0, error.offset - _BEFORE)
+            before = os.pread(self._fd, error.offset - start, start)
+            check_foreign(os.pread(self._fd, SNIFF_SIZE, 0), self.locator, error, before)
             raise
         self._members = members
         return members

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadArchive, BadManifest, UnsupportedFormat
 from occy_fast.image.place import Place, located
 from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
-from occy_fast.transports.layout.directory import INDEX_FILE, blob_name, check_layout_file, check_layout_size
+from occy_fast.transports.archive.foreign import foreign_archive
+from occy_fast.transports.layout.directory import (
+    INDEX_FILE,
+    blob_name,
+    check_layout_file,
+    check_layout_size,
+    without_layout_file,
+)
 from occy_fast.transports.layout.source import layout_contents
 
 if TYPE_CHECKING:
@@ -34,13 +42,14 @@ class OciArchiveReader:
         """
         where = f"{self.locator}: oci-layout"
         layout = members.find("oci-layout", follow=False)
-        if layout is None:
-            raise self._foreign(members)
-        with located(Place("oci-layout"), where):
-            check_layout_size(layout.size, where)
-            check_layout_file(layout.read(), where, self._limits)
-        where = f"{self.locator}: index.json"
         region = members.find("index.json", follow=False)
+        if layout is None and region is None:
+            raise self._foreign(members)
+        if layout is not None:
+            with located(Place("oci-layout"), where):
+                check_layout_size(layout.size, where)
+                check_layout_file(layout.read(), where, self._limits)
+        where = f"{self.locator}: index.json"
         if region is None:
             raise BadManifest(self.locator, "the layout has no index.json")
         limits = self._limits
@@ -55,11 +64,12 @@ class OciArchiveReader:
                     raise error.about(Place("member", name=name))
             return members.find(blob_name(digest))
 
-        return layout_contents(index, find, self._wanted, "oci-archive", limits)
+        contents = layout_contents(index, find, self._wanted, "oci-archive", limits)
+        return contents if layout is not None else replace(contents, warnings=(without_layout_file(self.locator),))
 
     def _foreign(self, members: CleanNames) -> UnsupportedFormat:
         """Say what an archive without oci-layout is."""
         path = self._wanted.path
         if "manifest.json" in members:
             return UnsupportedFormat(self.locator, "what docker save writes", f"docker-archive:{path} reads it")
-        return UnsupportedFormat(self.locator, "an archive without oci-layout")
+        return foreign_archive(members, self._wanted)

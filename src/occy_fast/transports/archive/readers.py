@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from occy_fast.engine.layer_job import NO_PROOFS, Proofs
 from occy_fast.errors import TarError, UnsupportedFormat
-from occy_fast.streams.sniff import SNIFF_SIZE, foreign_kind
+from occy_fast.streams.foreign import foreign, mangled
+from occy_fast.streams.sniff import SNIFF_SIZE
 from occy_fast.transports.archive.docker_reader import DockerArchiveReader
 from occy_fast.transports.archive.members import CleanNames
 from occy_fast.transports.archive.oci_reader import OciArchiveReader
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from occy_fast.transports.locator import Locator
 
 
-def check_foreign(head: bytes, where: str, error: TarError) -> None:
-    """Raise UnsupportedFormat where *error* is in the first block, *head*, and that is known to be something else's."""
-    if error.offset < SNIFF_SIZE and (kind := foreign_kind(head)):
-        found = f"{kind}, where an archive is expected"
-        raise UnsupportedFormat(where, found, "look at what was saved or downloaded") from error
+def check_foreign(head: bytes, where: str, error: TarError, before: bytes = b"") -> None:
+    """Raise UnsupportedFormat where what begins with *head*, and is no tar for *error*, is known to be something else.
+
+    Args:
+        before: bytes in front of where it breaks, if they can be had.
+    """
+    found = foreign(head) if error.offset < SNIFF_SIZE else mangled(before)
+    if found is not None:
+        raise UnsupportedFormat(where, f"{found.kind}, where an archive is expected", found.remedy) from error
 
 
 def archive_reader(

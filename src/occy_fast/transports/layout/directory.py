@@ -15,6 +15,7 @@ from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import parse_json
 from occy_fast.spec.limits import Limits
 from occy_fast.spec.manifest import Index
+from occy_fast.words import shell_command
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 LAYOUT_LIMIT = 64 << 10
@@ -58,14 +59,14 @@ class LayoutDirectory:
         finally:
             os.close(fd)
 
-    def check_version(self) -> None:
-        """Read oci-layout. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
+    def check_version(self) -> bool:
+        """Read oci-layout; False where there is none. Raises UnsupportedFormat, BadJSON, BadManifest, BadArchive."""
         where = f"{self.locator}: oci-layout"
         with located(Place("oci-layout"), where):
             raw = self.read("oci-layout", LAYOUT_LIMIT)
-            if raw is None:
-                raise UnsupportedFormat(self.locator, "a directory without oci-layout")
-            check_layout_file(raw, where, self._limits)
+            if raw is not None:
+                check_layout_file(raw, where, self._limits)
+        return raw is not None
 
     def read_index(self) -> Index | None:
         """Read index.json; None if there is none."""
@@ -117,6 +118,23 @@ def check_layout_file(raw: bytes, where: str, limits: Limits) -> None:
         raise BadManifest(where, "imageLayoutVersion is no text")
     if version != "1.0.0":
         raise UnsupportedFormat(where, f"image layout version {version}", "version 1.0.0 is read")
+
+
+def without_layout_file(locator: str, path: str = "") -> BadArchive:
+    """Return the warning for a layout that has no oci-layout, as BuildKit wrote them until 2023.
+
+    Args:
+        path: the directory; empty for an archive.
+    """
+    problem = "it is missing, for which containerd and others refuse a layout"
+    remedy = write_layout_file(path) if path else None
+    return BadArchive(f"{locator}: oci-layout", problem, remedy).about(Place("oci-layout"))
+
+
+def write_layout_file(path: str) -> str:
+    """Return the command that puts an oci-layout into the directory *path*."""
+    name = shell_command([os.path.join(path, "oci-layout")])
+    return f"printf '{LAYOUT_FILE.decode()}' > {name}"
 
 
 def check_layout_size(size: int, where: str) -> None:

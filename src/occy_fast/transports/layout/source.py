@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from occy_fast.closing import Closing
@@ -14,7 +15,8 @@ from occy_fast.image.image import Contents, NamedImage
 from occy_fast.image.loader_view import LoaderView
 from occy_fast.spec.descriptor import REF_NAME
 from occy_fast.transports.documents import DocumentReader
-from occy_fast.transports.layout.directory import LayoutDirectory
+from occy_fast.transports.layout.directory import LayoutDirectory, without_layout_file
+from occy_fast.transports.layout.foreign import directory_refused
 from occy_fast.transports.layout.index_file import names_of, tagged_name
 
 if TYPE_CHECKING:
@@ -47,11 +49,15 @@ class OciLayoutSource(Closing):
 
     def read(self) -> Contents:
         """Read the selected images. Raises NotFound, InputError, IntegrityError, LimitError, PathError."""
-        self._layout.check_version()
+        versioned = self._layout.check_version()
         index = self._layout.read_index()
+        if index is None and not versioned:
+            raise directory_refused(self._wanted.path, self.locator, "a directory that is no layout")
         if index is None:
             raise BadManifest(self.locator, "the layout has no index.json")
-        return layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
+        contents = layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
+        warnings = () if versioned else (without_layout_file(self.locator, self._wanted.path),)
+        return replace(contents, warnings=warnings)
 
     def loader_view(self) -> LoaderView:
         """Return that it is a directory, which no loader takes."""

@@ -31,7 +31,15 @@ from occy_fast.files.staged import (
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.limits import check_written
 from occy_fast.transports.layout.additions import Additions, exists_at
-from occy_fast.transports.layout.directory import LAYOUT_FILE, LAYOUT_LIMIT, LayoutDirectory, algorithms_of, blob_name
+from occy_fast.transports.layout.directory import (
+    LAYOUT_FILE,
+    LAYOUT_LIMIT,
+    LayoutDirectory,
+    algorithms_of,
+    blob_name,
+    write_layout_file,
+)
+from occy_fast.transports.layout.foreign import is_layout
 from occy_fast.transports.layout.index_file import merged_index
 
 if TYPE_CHECKING:
@@ -116,6 +124,10 @@ class OciLayoutStage(Closing):
             with output_errors(self._path, "list"):
                 entries = {name for name in os.listdir(fd) if not is_temporary_name(name)}
             if entries and "oci-layout" not in entries:
+                if is_layout(frozenset(entries)):
+                    raise UnsupportedFormat(
+                        self._locator, "a layout without oci-layout", write_layout_file(self._path)
+                    )
                 remedy = "name a new directory, an empty one or a layout"
                 raise UnsupportedFormat(self._locator, "a directory that is neither empty nor an OCI layout", remedy)
             with locked(fd, self._path):             # a file system that refuses says so before the work, not after
