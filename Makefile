@@ -13,7 +13,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint build interop faults sameness damage sanitize fuzz wheel bench versus clean
+.PHONY: demo test lint build services interop faults sameness damage sanitize fuzz wheel bench versus clean
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -33,8 +33,11 @@ lint: build
 	MYPYPATH=src $(PY) -m mypy.stubtest --concise --ignore-missing-stub \
 	    $$(cd src && ls occy_fast/kernels/native/*.pyi | sed 's/\.pyi$$//; s|/|.|g')
 
-interop: build
+# As root on Debian, what the tests of interop need is installed; again, it only waits for whoever does it.
+services:
 	bash tests/interop/services.sh
+
+interop: build services
 	$(PY) -m pytest -m interop $(PYTEST)
 
 faults: build

@@ -56,27 +56,22 @@ newer_tree() {
         return 0
     fi
     mkdir -p "$(dirname "$tree")" || return 0
-    (
-        exec 8>"$tree.lock"
-        flock 8
-        [ ! -x "$tree/usr/sbin/dockerd" ] || exit 0
-        echo "installing a tree of Debian 13 in $tree" >&2
-        rm -rf "$tree.part"
-        unshare --mount --propagation private sh -c '
-            set -e
-            debootstrap --variant=minbase trixie "$0"
-            printf "#!/bin/sh\nexit 101\n" >"$0/usr/sbin/policy-rc.d"
-            chmod +x "$0/usr/sbin/policy-rc.d"
-            mountpoint -q "$0/proc" || mount --bind /proc "$0/proc"
-            DEBIAN_FRONTEND=noninteractive chroot "$0" apt-get install -y -qq --no-install-recommends \
-                docker.io docker-cli containerd runc podman skopeo iptables ca-certificates
-            rm -rf "$0"/var/cache/apt/archives/*.deb
-            ' "$tree.part" >"$tree.log" 2>&1 </dev/null 8>&- || {
-            tail -5 "$tree.log" >&2
-            exit 1
-        }
+    echo "installing a tree of Debian 13 in $tree" >&2
+    rm -rf "$tree.part"
+    if unshare --mount --propagation private sh -c '
+        set -e
+        debootstrap --variant=minbase trixie "$0"
+        printf "#!/bin/sh\nexit 101\n" >"$0/usr/sbin/policy-rc.d"
+        chmod +x "$0/usr/sbin/policy-rc.d"
+        mountpoint -q "$0/proc" || mount --bind /proc "$0/proc"
+        DEBIAN_FRONTEND=noninteractive chroot "$0" apt-get install -y -qq --no-install-recommends \
+            docker.io docker-cli containerd runc podman skopeo iptables ca-certificates
+        rm -rf "$0"/var/cache/apt/archives/*.deb
+        ' "$tree.part" >"$tree.log" 2>&1 </dev/null; then
         mv "$tree.part" "$tree"
-    )
+    else
+        tail -5 "$tree.log" >&2
+    fi
 }
 
 # A daemon of the same name elsewhere on PATH may be another version than the distribution's.
@@ -245,9 +240,13 @@ static_busybox() {
     if [ -x "$file" ]; then say BUSYBOX "$file"; else say BUSYBOX_MISSING "busybox-static cannot be fetched"; fi
 }
 
+# One at a time on a machine: apt-get has one lock, and whoever comes second finds everything there.
 install() {
+    exec 7>/tmp/occy-fast-services.lock
+    flock 7
     packages
     newer_tree
+    exec 7>&-
 }
 
 start() {
