@@ -77,6 +77,7 @@ __all__ = [
     "TargetFinding",
     "Trait",
     "TraitRule",
+    "Unreadable",
     "UnreadableBytes",
     "VerifyReport",
     "WorkKey",
@@ -98,7 +99,7 @@ if TYPE_CHECKING:
     from occy_fast.errors import OccyError
     from occy_fast.image.blob import Blob, FileRegion, InlineBytes, OpenRegion, StreamedBytes, UnreadableBytes
     from occy_fast.image.finding import Finding
-    from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque
+    from occy_fast.image.image import Contents, Image, ImageIndex, Layer, NamedImage, Opaque, Unreadable
     from occy_fast.image.place import Place
     from occy_fast.kernels.build import BuildInfo, CodecBuild, build_info
     from occy_fast.planning.capabilities import Capabilities
@@ -132,7 +133,7 @@ _NAMES = {
     "errors": "OccyError",
     "image.blob": "Blob FileRegion InlineBytes OpenRegion StreamedBytes UnreadableBytes",
     "image.finding": "Finding",
-    "image.image": "Contents Image ImageIndex Layer NamedImage Opaque",
+    "image.image": "Contents Image ImageIndex Layer NamedImage Opaque Unreadable",
     "image.place": "Place",
     "kernels.build": "BuildInfo CodecBuild build_info",
     "planning.capabilities": "Capabilities",

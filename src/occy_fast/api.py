@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call, limits_of_call
 from occy_fast.errors import resource_errors
+from occy_fast.image.graph import check_readable
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
 from occy_fast.planning.goal_words import GoalWords, make_goal, takes_goal_words
@@ -79,7 +80,7 @@ def open_image(
         with ExitStack() as opened:
             source = opened.enter_context(open_source(where, call))
             contents = source.read()
-            contents.check_names()
+            check_readable(contents)
             opened.pop_all()                         # kept open, as all went well
         return source, contents
 

@@ -23,22 +23,23 @@ def test_a_selector_tells_an_image_from_others() -> None:
     assert first == f"@0 (docker.io/library/app:1, linux/amd64, {str(AMD.digest)[:19]})"
     assert second.startswith("@1 (")
     assert "an index" in second
+    assert "for linux/amd64, linux/arm64" in second
     assert selector(replace(shown.images[0], position=7), 0).startswith("@7 (")
 
 
 @pytest.mark.parametrize(
     ("locator", "position", "expected"),
     [
-        ("oci:in", 1, "choose one, as oci:in:@1 does"),
-        ("oci:in:app", 0, "choose one, as oci:in:@0 does"),
+        ("oci:in", 1, "choose one, as oci:in:@1 does: occy-fast convert oci:in:@1 oci:out"),
+        ("oci:in:app", 0, "choose one, as oci:in:@0 does: occy-fast convert oci:in:@0 oci:out"),
         ("oci:in", None, "choose one by its name, or by :@INDEX behind a path without a colon"),
     ],
 )
 def test_how_one_of_several_is_named(locator: str, position: int | None, expected: str) -> None:
     shown = contents(AMD, locator=locator)
-    assert choose_one(shown, replace(shown.images[0], position=position)) == expected
+    assert choose_one(shown, replace(shown.images[0], position=position), "oci:out") == expected
     daemon = replace(shown, kind="podman", locator="podman:app", path="")
-    assert choose_one(daemon, shown.images[0]) == "choose one by its name or its id"
+    assert choose_one(daemon, shown.images[0], "oci:out") == "choose one by its name or its id"
 
 
 @pytest.mark.parametrize(

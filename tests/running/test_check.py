@@ -27,6 +27,7 @@ from occy_fast.errors import (
     OccyError,
     TransportError,
     UnknownTarget,
+    UnsafePath,
     Unsupported,
 )
 from occy_fast.spec.limits import Limits
@@ -295,7 +296,7 @@ def test_names_that_a_loader_refuses_are_put_right(tmp_path: Path) -> None:
     members = [(f"{digest[7:]}.tar", tar) for digest, tar in zip(built.diff_ids, built.tars, strict=True)]
     path.write_bytes(make_tar([*members, ("c.json", built.config), ("manifest.json", dumps(items))]))
     assert rules(path, "podman-4.3") == [*[("tag-invalid", "RepoTags")] * 4, ("paths-absolute", "manifest.json")]
-    with pytest.raises(BadReference):
+    with pytest.raises((BadReference, UnsafePath)):
         occy_fast.convert(str(path), f"docker-archive:{tmp_path / 'out.tar'}")
     plan = occy_fast.plan(str(path), f"docker-archive:{tmp_path / 'out.tar'}", target="podman-4.3")
     assert "tag-invalid: RepoTags, for podman-4.3" in plan.explain()

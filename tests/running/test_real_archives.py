@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,15 +52,23 @@ def test_verified(shared: Path, name: str) -> None:
     assert report.images >= 1
 
 
+def images_in(layout: Layout) -> list[dict[str, Any]]:
+    """Return the descriptors of the images that index.json names, and of those in its indexes."""
+    found = []
+    for entry in layout.index["manifests"]:
+        index = json.loads(layout.blob(entry))
+        found += [entry] if "layers" in index else index["manifests"]
+    return [entry for entry in found if entry.get("platform", {}).get("os") != "unknown"]
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 @pytest.mark.parametrize("encoding", [None, "gzip:1", "zstd:3"])
 def test_there_and_back(tmp_path: Path, shared: Path, name: str, encoding: str | None) -> None:
     original = read_original(shared / name)
     api.convert(f"docker-archive:{shared / name}", f"oci:{tmp_path}/layout", encoding=encoding, verify="layers")
     layout = Layout(tmp_path / "layout")
-    for entry in layout.index["manifests"]:
-        listed = json.loads(layout.blob(entry)).get("manifests", [entry])     # an image is the first of its index
-        written = layout.read(listed[0])
+    for entry in images_in(layout):
+        written = layout.read(entry)
         assert written.config in original
         assert json.loads(written.config)["rootfs"]["diff_ids"] == original[written.config][1]
     api.convert(f"oci:{tmp_path}/layout", f"docker-archive:{tmp_path}/back.tar", encoding="none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeGuard
 
-from occy_fast.image.image import Image, ImageIndex, Node, Opaque
+from occy_fast.image.image import Image, ImageIndex, Node, Opaque, Unreadable
 from occy_fast.spec.descriptor import Descriptor
 
 SUBJECTS: Final = ("vnd.docker.reference.digest", "io.containerd.manifest.subject")
@@ -37,7 +37,7 @@ def named_subject(descriptor: Descriptor) -> str | None:
 def subject_of(node: Node) -> str | None:
     """Return the digest of the manifest that *node* speaks of, as its descriptor or its own `subject` has it."""
     named = named_subject(node.descriptor) if node.descriptor is not None else None
-    if named is not None or isinstance(node, Opaque):
+    if named is not None or isinstance(node, Opaque | Unreadable):
         return named
     document = node.index if isinstance(node, ImageIndex) else node.manifest
     return str(document.subject.digest) if document is not None and document.subject is not None else None

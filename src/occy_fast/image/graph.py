@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from occy_fast.errors import LimitError
+from occy_fast.errors import LimitError, OccyError
 from occy_fast.image.attestation import is_real
-from occy_fast.image.image import Contents, Image, ImageIndex, Layer, Leaf, Node
+from occy_fast.image.image import Contents, Image, ImageIndex, Layer, Leaf, Node, Unreadable
 from occy_fast.image.place import WHOLE_IMAGE, Place
 from occy_fast.spec.limits import Limits
 
@@ -107,6 +107,20 @@ def images(contents: Contents) -> Iterator[tuple[Place, Image]]:
 def real_images(root: Node) -> Iterator[Image]:
     """Yield what a user calls an image of what is under *root*: no attestations, no artifacts, nothing absent."""
     return filter(is_real, leaves(root))
+
+
+def unreadable(contents: Contents) -> Iterator[OccyError]:
+    """Yield why images that were asked for cannot be read."""
+    return (node.error for _, node in nodes(contents) if isinstance(node, Unreadable))
+
+
+def check_readable(contents: Contents) -> None:
+    """Raise why an image that was asked for cannot be read, or what it is called that is no name."""
+    for error in unreadable(contents):
+        raise error
+    for named in contents.images:
+        for wrong in named.wrong_names:
+            raise wrong
 
 
 def layers(contents: Contents) -> Iterator[tuple[Place, Layer]]:

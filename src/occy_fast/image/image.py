@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
+from occy_fast.errors import OccyError
 from occy_fast.image.blob import Blob
+from occy_fast.image.finding import Finding
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.descriptor import Annotations, Descriptor
 from occy_fast.spec.digest import Digest
@@ -13,9 +15,6 @@ from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.manifest import Index, Manifest
 from occy_fast.spec.platform import Platform
 from occy_fast.words import format_count, format_size, printable
-
-if TYPE_CHECKING:
-    from occy_fast.errors import OccyError
 
 # The annotations of encrypted layers, as containers/ocicrypt writes them.
 _ENCRYPTION: Final = "org.opencontainers.image.enc."
@@ -125,6 +124,29 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image whose documents are not what they should be: of interest only to who asks for it.
+
+    Attributes:
+        error: why it cannot be read, for whoever needs it.
+        descriptor: what names it, if anything does.
+    """
+
+    error: OccyError = field(compare=False)
+    descriptor: Descriptor | None = None
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest it is named by."""
+        return self.descriptor.digest if self.descriptor is not None else None
+
+    @property
+    def platform(self) -> Platform | None:
+        """The platform it is said to be for."""
+        return self.descriptor.platform if self.descriptor is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class ImageIndex:
     """Images that stand under one name, usually one for each platform; *children* are in the index's order."""
 
@@ -142,10 +164,10 @@ class ImageIndex:
         return f"ImageIndex({self.digest.short} {count} {'child' if count == 1 else 'children'})"
 
 
-Node = Image | ImageIndex | Opaque
+Node = Image | ImageIndex | Opaque | Unreadable
 """What a descriptor names."""
 
-Leaf = Image | Opaque
+Leaf = Image | Opaque | Unreadable
 """A node without children."""
 
 
@@ -157,16 +179,20 @@ class NamedImage:
         names: image references as the source writes them, full or familiar.
         ref: what a layout calls it (`org.opencontainers.image.ref.name`), if anything.
         position: where the source lists it, from 0, as `@INDEX` chooses it; None where nothing does.
-        listed: the manifest that stands for an index where a name stands for one image: what manifest.json lists of it.
-        wrong_name: a name that is no image reference, and is not among *names*.
+        default: of an index, the image that stands for it where a name stands for one, as the source says; None where
+            it does not say.
+        beside: an archive's index.json names it and its manifest.json does not, so that few loaders find it: what the
+            destination cannot hold of such stays behind.
+        wrong_names: what the source calls it that is no name, as errors; of no interest where it gets another name.
     """
 
     root: Node
     names: tuple[str, ...] = ()
     ref: str | None = None
     position: int | None = field(default=None, compare=False)
-    listed: Digest | None = None
-    wrong_name: OccyError | None = field(default=None, compare=False)
+    default: Image | None = None
+    beside: bool = False
+    wrong_names: tuple[OccyError, ...] = field(default=(), compare=False)
 
     def number(self, at: int) -> int:
         """Return the number people know it by: its position, or *at* where the source lists nothing."""
@@ -180,7 +206,7 @@ class Contents:
     Attributes:
         kind: the name of its transport.
         path: the file or directory that holds it; empty where that is a daemon's store.
-        passed_over: what is wrong with images beside those that were chosen.
+        passed_over: what is wrong beside the images that were asked for.
         warnings: what is wrong with the place itself, which was read all the same.
     """
 
@@ -188,14 +214,8 @@ class Contents:
     kind: str
     images: tuple[NamedImage, ...]
     path: str = ""
-    passed_over: tuple[OccyError, ...] = field(default=(), compare=False)
+    passed_over: tuple[Finding, ...] = ()
     warnings: tuple[OccyError, ...] = field(default=(), compare=False)
-
-    def check_names(self) -> None:
-        """Raise BadReference where an image is called what is no name, and nobody gives it another."""
-        for named in self.images:
-            if named.wrong_name is not None:
-                raise named.wrong_name
 
     def __repr__(self) -> str:
         return f"Contents({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"

@@ -20,7 +20,7 @@ from occy_fast.errors import (
 from occy_fast.image.blob import Blob
 from occy_fast.image.finding import Finding
 from occy_fast.image.graph import child_place, walk
-from occy_fast.image.image import Image, Layer, Node, Opaque
+from occy_fast.image.image import Image, Layer, Node, Opaque, Unreadable
 from occy_fast.image.place import WHOLE_IMAGE, Place
 from occy_fast.spec.config import ImageConfig
 from occy_fast.spec.limits import Limits
@@ -42,6 +42,10 @@ def validate(root: Node, where: str, limits: Limits, within: Place = WHOLE_IMAGE
         for node in walk(root, where, limits):
             if isinstance(node, Image):
                 found += _image(node, where, within if node is root else child_place(within, node), limits)
+            elif isinstance(node, Unreadable):
+                error = node.error
+                place = within if error.place is None else replace(error.place, image=within.image)
+                found.append(Finding("error", place, error.describe(), error.where or where, error=error))
             elif isinstance(node, Opaque):
                 place = replace(within, part="blob", name=str(node.digest))
                 if node.blob is not None:
@@ -49,8 +53,8 @@ def validate(root: Node, where: str, limits: Limits, within: Place = WHOLE_IMAGE
                     continue
                 problem = f"{node.digest} is in the index, but not in the source"
                 found.append(_warning(where, place, problem, MissingBlob(where, node.digest)))
-    except LimitError as error:
-        found.append(_error(within.inside("index"), error))
+    except LimitError as limit:
+        found.append(_error(within.inside("index"), limit))
     return tuple(found)
 
 

@@ -30,7 +30,8 @@ _NAMELESS: _Key = ("", "")
 
 
 def join(
-    contents: Contents, platforms: Sequence[Platform] = (), *, refs: bool, limits: Limits, called: bool = False
+    contents: Contents, platforms: Sequence[Platform] = (), *, refs: bool, limits: Limits, called: bool = False,
+    destination: str,
 ) -> tuple[NamedImage, ...]:
     """Return what *contents* has, under each name one thing: images for different platforms become an index.
 
@@ -40,6 +41,7 @@ def join(
         platforms: those that are asked for; empty for all.
         refs: a name at the destination is a layout's ref name; otherwise it is an image reference.
         limits: what the source was read with.
+        destination: its locator, for the remedy.
         called: the destination gives a name, and what has none in a layout goes under it, as the platforms of one image
             stand there; what has none in an archive of Docker's was saved by its id, and is an image of its own.
     Raises:
@@ -64,15 +66,27 @@ def join(
         for at in places:
             keys[at] = keys[at] or [key]
         if node is None:
-            raise _ambiguous(contents, key[1], group, platforms)
+            raise _ambiguous(contents, key[1], group, platforms, destination)
         keeper = next((at for at in places if images[at].root is node), None)
         if keeper is not None:
+            images[keeper] = _merged(images[keeper], group)
             kept[keeper].append(key)
             continue
         refs_of = {named.ref for named in group}
-        one = made.setdefault(tuple(places), NamedImage(node, (), refs_of.pop() if len(refs_of) == 1 else None))
+        ref = refs_of.pop() if len(refs_of) == 1 else None
+        one = made.setdefault(tuple(places), _merged(NamedImage(node, (), ref), group))
         made[tuple(places)] = replace(one, names=(*one.names, *_names_of(key, group)))
     return tuple(_in_order(images, keys, kept, made))
+
+
+def _merged(one: NamedImage, group: Sequence[NamedImage]) -> NamedImage:
+    """Return what a name stands for, known to be what manifest.json lists of it, where that is a part of the group."""
+    listed = [named for named in group if not named.beside]
+    images = {digest_of(named.root): named.root for named in listed if isinstance(named.root, Image)}
+    default = one.default
+    if default is None and isinstance(one.root, ImageIndex) and len(listed) < len(group) and len(images) == 1:
+        (default,) = images.values()
+    return replace(one, default=default, beside=not listed)
 
 
 def _in_order(
@@ -188,7 +202,7 @@ def _entry(node: Node) -> Descriptor:
 
 
 def _ambiguous(
-    contents: Contents, name: str, group: Sequence[NamedImage], platforms: Sequence[Platform]
+    contents: Contents, name: str, group: Sequence[NamedImage], platforms: Sequence[Platform], destination: str
 ) -> AmbiguousReference:
     told: list[Platform] = []
     for named in group:
@@ -196,8 +210,9 @@ def _ambiguous(
         if isinstance(node, Image) and not node.artifact and node.platform is not None and _is_told(node.platform):
             told.append(node.platform)
     alone = [one for one in told if sum(other.matches(one) for other in told) == 1]
-    remedy = choose_one(contents, group[0])
+    other = ""
     if alone and not platforms and len(told) == len(group):
-        remedy += f", or name a platform that one image is for, as --platform {alone[0]} does"
+        other = f", or name a platform that one image is for, as --platform {alone[0]} does"
+    remedy = choose_one(contents, group[0], destination, other)
     candidates = tuple(selector(named, at) for at, named in enumerate(group))
     return AmbiguousReference(contents.locator, f"{len(group)} images are called '{name}'", candidates, remedy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
 from occy_fast.planning.narrowing import reads
-from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
+from occy_fast.planning.remarks import Absent, Beside, Extras, Joined, OtherPlatforms, Remark, Unnamed, Unread
 from occy_fast.planning.steps import ImagePlan, known_digest, node_of, plans_of
 from occy_fast.words import format_count, format_layers
 
@@ -78,6 +78,11 @@ def _remark(remark: Remark, holders: str) -> Iterator[str]:
             yield f"named by the index, but stays behind: {digest}"
         case Joined(platforms):
             yield f"{len(platforms)} images of one name become one index: {', '.join(platforms)}"
+        case Beside(what, locator):
+            how = f"; {locator} chooses it" if locator else ""
+            yield f"stays behind: {what}, which index.json alone names{how}; oci: and oci-archive: hold all of it"
+        case Unread(what, error):
+            yield f"stays behind: {what}, which cannot be read: {error.describe()}"
         case Unnamed(ref):
             problem = f"'{ref}' is no image reference, so the image gets no name there"
             yield f"{problem}; --tag NAME:TAG gives one"

@@ -11,7 +11,6 @@ from occy_fast.errors import (
     DigestMismatch,
     MediaTypeConflict,
     NotFound,
-    OccyError,
     Unsupported,
     UnsupportedMediaType,
 )
@@ -86,7 +85,7 @@ def make_plan(
     goal = fit_goal(goal, capabilities, facts)
     check_demands(goal, capabilities, destination)
     selection = select(contents, goal, capabilities, destination=destination, reference=reference, limits=limits)
-    beside = (f"broken, and not asked for: {_beside(error, contents.locator)}" for error in contents.passed_over)
+    beside = (finding.problem for finding in contents.passed_over)
     warnings = map(str, contents.warnings)
     found = (*facts.notes, *warnings, *refused_by_target(facts, goal, contents.locator), *beside)
     planner = _Planner(contents.locator, goal, capabilities, facts, destination, limits)
@@ -112,11 +111,6 @@ def make_plan(
         free=facts.free,
     )
     return replace(plan, notes=notes_of(plan, selection.remarks, capabilities, found))
-
-
-def _beside(error: OccyError, locator: str) -> str:
-    """Say what is wrong with an image beside those that go, and where it stands."""
-    return f"{error.where.removeprefix(locator).lstrip(': ') or 'an image'}: {error.describe()}"
 
 
 def _in_order(steps: Iterable[LayerStep], writes: Writes) -> tuple[LayerStep, ...]:

@@ -1,4 +1,4 @@
-"""What the reader of a plan would not expect of a selection: what stays behind, is left out, or joined."""
+"""What the reader of a plan would not expect of a selection, as values; notes put them into words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from occy_fast.errors import OccyError
     from occy_fast.spec.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)
 class OtherPlatforms:
-    """Images of an index that stay behind, as their platforms were not asked for."""
+    """Images that stay behind, as their platforms were not asked for."""
 
     platforms: tuple[str, ...]
 
@@ -53,5 +54,26 @@ class Unnamed:
     ref: str
 
 
-Remark = OtherPlatforms | Extras | Absent | Joined | Unnamed
-"""What a selection has to say."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An image that only index.json names, and that the destination cannot hold.
+
+    Attributes:
+        what: the number that chooses it, with what tells it from others.
+        locator: what chooses it alone; empty where no locator does.
+    """
+
+    what: str
+    locator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What stays behind, as it cannot be read and was not asked for: *what* it is, and why."""
+
+    what: str
+    error: OccyError
+
+
+Remark = OtherPlatforms | Extras | Absent | Joined | Unnamed | Beside | Unread
+"""What the reader of a plan would not expect of a selection."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import AmbiguousReference, BadReference, MissingPlatform, Unsupported
 from occy_fast.image.attestation import digest_of, is_attestation, is_real, subject_of, with_referrers
 from occy_fast.image.graph import leaves, real_images, walk
-from occy_fast.image.image import Image, ImageIndex, Opaque
-from occy_fast.planning.choices import choose_one, selector
+from occy_fast.image.image import Image, ImageIndex, Opaque, Unreadable
+from occy_fast.planning.choices import choose_one, locator_of, selector
 from occy_fast.planning.joining import join
-from occy_fast.planning.remarks import Absent, Extras, Joined, OtherPlatforms, Remark, Unnamed
+from occy_fast.planning.remarks import Absent, Beside, Extras, Joined, OtherPlatforms, Remark, Unnamed, Unread
+from occy_fast.planning.siblings import siblings_for
 from occy_fast.spec.encoding import Encoding
 from occy_fast.spec.reference import parse_reference
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents, Leaf, NamedImage, Node
     from occy_fast.planning.capabilities import Capabilities
     from occy_fast.planning.goal import Goal
-    from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.spec.platform import Platform
 
@@ -117,49 +118,65 @@ class _Selector:
     limits: Limits
 
     def select(self) -> Selection:
-        named_once = self.reference is not None or bool(self.goal.tags)
+        named_once = self._is_named_once()
+        readable, remarks = self._readable()
         images = join(
-            self.contents,
+            readable,
             self.goal.platforms,
             refs=self.capabilities.names == "ref",
             limits=self.limits,
             called=named_once,
+            destination=self.destination,
         )
-        images, others = self._for_platforms(images)
         subjects = self._subjects_of_referrers(images)
-        if len(images) - len(subjects) > 1 and (named_once or not self.capabilities.many_images):
-            raise AmbiguousReference(
-                self.contents.locator,
-                "has several images" + (", and the destination names one" if named_once else ""),
-                tuple(selector(named, at) for at, named in enumerate(self.contents.images)),
-                choose_one(self.contents, self.contents.images[0]),
-            )
+        places = [at for at in range(len(images)) if at not in subjects]
+        siblings = siblings_for(images, places, self.goal.platforms, self.contents.locator)
+        places = [at for at in places if at not in siblings.behind]
+        firm = [at for at in places if not images[at].beside] or places
+        if len(firm) > 1 and (named_once or not self.capabilities.many_images):
+            raise self._several(readable, named_once=named_once)
+        if siblings.platforms:
+            remarks.append(OtherPlatforms(siblings.platforms))
         chosen: dict[int, Chosen] = {}
-        remarks: list[Remark] = [*others]
-        for at, named in enumerate(images):
-            if at not in subjects:
-                chosen[at], found = self._named(named)
-                remarks += found
-        referrers, found = self._referrers(images, subjects, chosen)
+        for at in places:
+            choose = self._named if at in firm else self._beside
+            found, more = choose(at, images[at], one_of=at in siblings.going)
+            chosen |= {} if found is None else {at: found}
+            remarks += more
+        referrers, more = self._referrers(images, subjects, chosen)
         chosen |= referrers
-        return Selection(tuple(chosen[at] for at in sorted(chosen)), (*remarks, *found))
+        return Selection(tuple(chosen[at] for at in sorted(chosen)), (*remarks, *more))
 
-    def _for_platforms(self, images: Sequence[NamedImage]) -> tuple[tuple[NamedImage, ...], _Remarks]:
-        """Leave out images without a name that are for other platforms than those that are asked for.
+    def _readable(self) -> tuple[Contents, list[Remark]]:
+        """Return the images that can be read. Raises what is wrong with another, unless its platform leaves it out."""
+        kept: list[NamedImage] = []
+        remarks: list[Remark] = []
+        for at, named in enumerate(self.contents.images):
+            if not isinstance(named.root, Unreadable):
+                kept.append(named)
+                continue
+            self._leave(named.root)
+            remarks.append(Unread(selector(named, at), named.root.error))
+        return replace(self.contents, images=tuple(kept)), remarks
 
-        Some tools list the platforms of one image so, and a platform tells one from the others. Raises MissingPlatform.
-        """
-        nameless = [named.root for named in images if not (named.names or named.ref) and is_real(named.root)]
-        found = [root for root in nameless if isinstance(root, Image)]
-        if not self.goal.platforms or len(found) < 2 or len(found) < len(nameless):
-            return tuple(images), ()
-        offered = tuple(dict.fromkeys(map(_platform_of, found)))
-        for wanted in self.goal.platforms:
-            if not any(_is_for(image, wanted) for image in found):
-                raise MissingPlatform(self.contents.locator, str(wanted), offered)
-        others = [image for image in found if not self._is_wanted(image)]
-        kept = tuple(named for named in images if not any(named.root is other for other in others))
-        return kept, _behind(tuple(map(_platform_of, others)))
+    def _leave(self, node: Unreadable) -> None:
+        """Leave behind what cannot be read. Raises why, unless it is said to be for a platform nobody asked for."""
+        platform = node.platform
+        if not self.goal.platforms or platform is None or any(map(platform.matches, self.goal.platforms)):
+            raise node.error
+
+    def _several(self, contents: Contents, *, named_once: bool) -> AmbiguousReference:
+        problem = "has several images" + (", and the destination names one" if named_once else "")
+        candidates = tuple(selector(named, at) for at, named in enumerate(contents.images))
+        remedy = choose_one(contents, contents.images[0], self.destination)
+        return AmbiguousReference(contents.locator, problem, candidates, remedy)
+
+    def _beside(self, at: int, named: NamedImage, *, one_of: bool) -> tuple[Chosen | None, _Remarks]:
+        """Choose what only index.json names, where the destination can hold it; else it stays behind."""
+        with suppress(Unsupported, AmbiguousReference, MissingPlatform):
+            if self.capabilities.many_images and not self._is_named_once():
+                return self._named(at, named, one_of=one_of)
+        return None, (Beside(selector(named, at), locator_of(self.contents, named)),)
 
     # ------------------------------------------------------------------------------------------------- referrers
 
@@ -186,6 +203,7 @@ class _Selector:
         for at, named in kept.items():
             root = named.root
             if self.capabilities.referrers and subjects[at] <= going:
+                assert not isinstance(root, Unreadable), "what cannot be read was left behind"
                 node, found = self._index(root, None) if isinstance(root, ImageIndex) else (root, ())
                 going_along[at] = Chosen(node, named.names, named.ref)
                 remarks += found
@@ -198,11 +216,19 @@ class _Selector:
 
     # ------------------------------------------------------------------------------------------------- names
 
-    def _named(self, named: NamedImage) -> tuple[Chosen, _Remarks]:
-        root, remarks = self._root(named)
+    def _is_named_once(self) -> bool:
+        """Tell whether the destination has a name for one image."""
+        return self.reference is not None or bool(self.goal.tags)
+
+    def _named(self, _: int, named: NamedImage, *, one_of: bool) -> tuple[Chosen, _Remarks]:
+        """Choose of one name; with *one_of*, it need not be for each platform that is asked for.
+
+        Raises BadReference for what is no name, where it gets no other.
+        """
+        root, remarks = self._root(named, one_of=one_of)
         names, ref = named.names, named.ref
-        if named.wrong_name is not None and self.reference is None and not self.goal.tags:
-            raise named.wrong_name
+        if named.wrong_names and self.reference is None and not self.goal.tags:
+            raise named.wrong_names[0]
         if self.reference is not None:
             name, ref = _full_name(self.reference), self.reference
             names = () if name is None else (name,)
@@ -215,13 +241,14 @@ class _Selector:
 
     # ------------------------------------------------------------------------------------------------- one root
 
-    def _root(self, named: NamedImage) -> tuple[ChosenNode, _Remarks]:
+    def _root(self, named: NamedImage, *, one_of: bool) -> tuple[ChosenNode, _Remarks]:
         root = named.root
+        assert not isinstance(root, Unreadable), "what cannot be read was left behind"
         if isinstance(root, Opaque) or (isinstance(root, Image) and root.artifact):
             self._check_artifact(root)
         if isinstance(root, ImageIndex):
-            return self._of_index(root, named.listed)
-        for wanted in self.goal.platforms:
+            return self._of_index(root, named.default, one_of=one_of)
+        for wanted in () if one_of else self.goal.platforms:
             if isinstance(root, Opaque):
                 raise MissingPlatform(self.contents.locator, str(wanted), ("unknown",))
             if not _is_for(root, wanted):
@@ -243,21 +270,16 @@ class _Selector:
             where = where_of(root, self.contents.locator)
             raise Unsupported(where, "an artifact travels as it is", "name no encoding or format")
 
-    def _of_index(self, root: ImageIndex, listed: Digest | None) -> tuple[ChosenNode, _Remarks]:
-        """Choose of an index: all of it, some of its images, or one as a root of its own.
-
-        Args:
-            listed: the image that stands for the index where a name stands for one, unless a platform is asked for.
-        """
+    def _of_index(self, root: ImageIndex, default: Image | None, *, one_of: bool) -> tuple[ChosenNode, _Remarks]:
+        """Choose of an index: all of it, some of its images, or one as a root of its own."""
         images = tuple(real_images(root))
         offered = tuple(dict.fromkeys(map(_platform_of, images)))
         for wanted in self.goal.platforms:
-            if not any(_is_for(image, wanted) for image in images):
+            if not one_of and not any(_is_for(image, wanted) for image in images):
                 raise MissingPlatform(self.contents.locator, str(wanted), offered)
         chosen = tuple(image for image in images if self._is_wanted(image))
         if not self.capabilities.multi_platform:
-            asked = bool(self.goal.platforms) or listed is None
-            return self._only(root, chosen if asked else tuple(one for one in chosen if one.digest == listed))
+            return self._only(root, chosen, default)
         if not self.goal.platforms:
             return self._index(root, None)
         going = self._going(root, chosen)
@@ -266,10 +288,14 @@ class _Selector:
         node, remarks = self._index(root, going)
         return node, (*self._others(root), *remarks)
 
-    def _only(self, root: ImageIndex, chosen: tuple[Image, ...]) -> tuple[Image, _Remarks]:
-        """Choose the one image of an index, where a name stands for one."""
+    def _only(self, root: ImageIndex, chosen: tuple[Image, ...], default: Image | None) -> tuple[Image, _Remarks]:
+        """Choose the one image of an index, where a name stands for one; *default*, where nobody asks for another."""
         if not chosen:
             raise Unsupported(self.destination, "it cannot hold an index without images")
+        if len(chosen) > 1 and default is not None and not self.goal.platforms:
+            others = tuple(_platform_of(image) for image in chosen if image.digest != default.digest)
+            image, remarks = self._single(root, default)
+            return image, (OtherPlatforms(others), *remarks)
         if len(chosen) > 1:
             what = "is an index of several images" if root.descriptor else "has images of several platforms"
             raise AmbiguousReference(
@@ -284,8 +310,7 @@ class _Selector:
         """Choose one image of an index as a root of its own."""
         extras = [leaf for leaf in leaves(index) if not is_real(leaf)]
         dropped = sum(map(self._is_dropped, extras))
-        others = tuple(_platform_of(other) for other in real_images(index) if other is not image)
-        return image, (*_behind(others), Extras("of the index", len(extras) - dropped, dropped))
+        return image, (*self._others(index), Extras("of the index", len(extras) - dropped, dropped))
 
     # ------------------------------------------------------------------------------------------------- an index
 
@@ -301,6 +326,9 @@ class _Selector:
                 if going is None or any(self._goes(leaf, going) for leaf in leaves(child)):
                     kept[position], found = self._index(child, going)
                     remarks += found
+            elif isinstance(child, Unreadable):
+                self._leave(child)
+                remarks.append(Unread(digest_of(child), child.error))
             elif going is None or (isinstance(child, Image) and self._goes(child, going)):
                 kept[position] = child
                 if isinstance(child, Opaque) and is_absent(child):
@@ -327,7 +355,7 @@ class _Selector:
 
     def _others(self, index: ImageIndex) -> _Remarks:
         others = tuple(_platform_of(image) for image in real_images(index) if not self._is_wanted(image))
-        return _behind(others)
+        return (OtherPlatforms(others),) if others else ()
 
     # ------------------------------------------------------------------------------------------------- one node
 
@@ -349,10 +377,6 @@ def _subjects(root: Node) -> frozenset[str]:
     if any(is_real(node) for node in leaves(root)) or not all(map(subject_of, nodes)):
         return frozenset()
     return frozenset(filter(None, map(subject_of, nodes)))
-
-
-def _behind(platforms: tuple[str, ...]) -> _Remarks:
-    return (OtherPlatforms(platforms),) if platforms else ()
 
 
 def _is_for(image: Image, wanted: Platform) -> bool:

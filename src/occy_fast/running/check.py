@@ -23,7 +23,7 @@ from occy_fast.errors import (
     UsageError,
     resource_errors,
 )
-from occy_fast.image.graph import images, layers
+from occy_fast.image.graph import child_place, images, layers, leaves, roots, unreadable
 from occy_fast.image.place import place_of
 from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
@@ -163,8 +163,11 @@ def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: 
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
     fixable = contents is not None or (unseen and view is not None and view.layout == "legacy")
     held = view if view is not None or contents is None else loader_view_of(contents)
+    unlisted = _unlisted(contents) if contents is not None and view is not None and view.dual else frozenset()
     for target in targets:
-        traits = [*traits_of(held, contents, target, skippable), *wrong]
+        unseen_by = unlisted if target.support("load.oci_archive").answer != "yes" else ()
+        read = (trait for trait in wrong if (trait.place.image, trait.place.platform) not in unseen_by)
+        traits = [*traits_of(held, contents, target, skippable), *read]
         judged = judge(traits, target, fix_command(where, target, view, contents, call) if fixable else None)
         if not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
@@ -187,6 +190,17 @@ def _broken(
                     yield Trait(BROKEN_IMAGE, finding.place, finding.problem)
 
 
+def _unlisted(contents: Contents) -> frozenset[tuple[int | None, str]]:
+    """Return the numbers and platforms of images that only index.json names, and who reads manifest.json never sees."""
+    found = set[tuple[int | None, str]]()
+    for (within, root), named in zip(roots(contents), contents.images, strict=True):
+        for leaf in leaves(root):
+            if named.beside or (named.default is not None and leaf.digest != named.default.digest):
+                place = within if leaf is root else child_place(within, leaf)
+                found.add((place.image, place.platform))
+    return frozenset(found)
+
+
 def _undecoded(locator: str, unread: OccyError | None, view: LoaderView | None) -> Iterator[Trait]:
     """Yield what no loader decodes, where the view alone shows nothing: a document with a value of another kind."""
     of_images = view is not None and (bool(view.images) or view.layout == "legacy")
@@ -198,9 +212,10 @@ def _proved(contents: Contents, found: tuple[Finding, ...], view: LoaderView | N
     """Yield what reading every layer has shown."""
     loaded = view is not None and view.layout == "docker-archive"
     feature = "load.diff_id_mismatch" if loaded else ""
+    told = [*unreadable(contents)]
     for finding in found:
         error = finding.error
-        if error is None:
+        if error is None or any(error is one for one in told):
             continue
         if isinstance(error, LimitError):                # ours, and nobody knows what the rest of the layer is
             raise error

@@ -19,6 +19,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
+from occy_fast.image.graph import unreadable
 from occy_fast.log import log
 from occy_fast.running.verify import read_stream, verify_contents
 from occy_fast.transports.base import is_stream
@@ -101,18 +102,20 @@ def _stream(source: StreamSource, where: Locator, call: Call, *, deep: bool) -> 
 
 
 def _seen(view: LoaderView | None, contents: Contents, proofs: Proofs | None, call: Call) -> Examination:
-    """Return what was read; with *proofs*, what reading every layer shows besides."""
+    """Return what was read, with the first reason why one of several images cannot be.
+
+    With *proofs*, also what reading every layer shows.
+    """
     for warning in contents.warnings:
         log.warning("%s", warning)
-    return Examination(view, contents) if proofs is None else _verified(view, contents, proofs, call)
-
-
-def _verified(view: LoaderView | None, contents: Contents, proofs: Proofs, call: Call) -> Examination:
+    unread = next(map(_of_the_image, unreadable(contents)), None)
+    if proofs is None:
+        return Examination(view, contents, unread)
     report = verify_contents(contents, proofs, call, strict=False)
     for finding in report.errors:
         if isinstance(finding.error, InputError):        # of the disk, and not of the image
             raise finding.error
-    return Examination(view, contents, report=report)
+    return Examination(view, contents, unread, report)
 
 
 def _unread(view: LoaderView | None, error: OccyError, where: Locator) -> Examination:

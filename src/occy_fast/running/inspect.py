@@ -12,6 +12,7 @@ from occy_fast import schema
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call
 from occy_fast.errors import resource_errors
+from occy_fast.image.graph import check_readable
 from occy_fast.image.image import Image, ImageIndex, Opaque
 from occy_fast.transports.opening import check_access, open_source, parse_locator
 from occy_fast.words import format_count, printable, text_or_none
@@ -132,12 +133,13 @@ def inspect(
 
     def attempt() -> Contents:
         with open_source(where, call) as source:
-            return source.read()
+            contents = source.read()
+        check_readable(contents)
+        return contents
 
     contents = call.retrying(attempt)
-    contents.check_names()
     images = (image for named in contents.images for image in _manifests(named.root, named, None))
-    warnings = tuple(str(error) for error in (*contents.warnings, *contents.passed_over))
+    warnings = (*map(str, contents.warnings), *(finding.problem for finding in contents.passed_over))
     return InspectReport(contents.locator, contents.kind, tuple(images), warnings)
 
 

@@ -12,7 +12,7 @@ from occy_fast.files.space import filesystem_type, free_space
 from occy_fast.files.spool import temporary_directory
 from occy_fast.image.blob import FileRegion, find_head
 from occy_fast.image.graph import images, nodes
-from occy_fast.image.image import Image, Layer
+from occy_fast.image.image import Image, Layer, Opaque
 from occy_fast.kernels import zstd_blocks
 from occy_fast.planning.facts import EncoderFact, Facts
 from occy_fast.running.source_traits import loader_view_of, skippable_layers, traits_of
@@ -122,7 +122,7 @@ def _blobs(contents: Contents) -> Iterator[Layer]:
     for _, node in nodes(contents):
         if isinstance(node, Image):
             yield from node.layers
-        elif node.blob is not None:
+        elif isinstance(node, Opaque) and node.blob is not None:
             yield Layer.of_blob(node.blob)
 
 

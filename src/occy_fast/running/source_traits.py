@@ -42,7 +42,8 @@ def loader_view_of(contents: Contents) -> LoaderView:
     """Return the view of an archive that is gone, or in a daemon: what a reader that accepted it can tell."""
     if contents.kind == "oci-archive":
         return LoaderView("oci-archive")
-    listed = (_listed(named.number(at), named.root, named.names) for at, named in enumerate(contents.images))
+    roots = ((named.number(at), named.default or named.root, named.names) for at, named in enumerate(contents.images))
+    listed = (_listed(*root) for root in roots)
     return LoaderView("docker-archive", images=tuple(image for image in listed if image is not None))
 
 

@@ -28,7 +28,7 @@ from occy_fast.errors import (
     is_shortage,
     resource_errors,
 )
-from occy_fast.image.blob import SAVE_FIRST, StreamedBytes
+from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes
 from occy_fast.image.finding import Finding
 from occy_fast.image.graph import nodes, roots
 from occy_fast.image.image import Image, Layer, Opaque
@@ -199,15 +199,15 @@ class _Verification:
 
     def look_at_documents(self) -> None:
         """Check what manifests and configs say of one another; their bytes were proved when they were read."""
-        for error in (*self._contents.warnings, *self._contents.passed_over):
-            finding = _finding(error, self._contents.locator, place_of(error, self._contents.locator))
+        locator = self._contents.locator
+        self.findings += self._contents.passed_over
+        for error in self._contents.warnings:
+            finding = _finding(error, locator, place_of(error, locator))
             self.findings.append(replace(finding, severity="warning"))
-        for named in self._contents.images:
-            if named.wrong_name is not None:
-                place = place_of(named.wrong_name, self._contents.locator)
-                self.findings.append(_finding(named.wrong_name, self._contents.locator, place))
-        for place, root in roots(self._contents):
-            self.findings += validate(root, self._contents.locator, self._limits, place)
+        for (place, root), named in zip(roots(self._contents), self._contents.images, strict=True):
+            for error in named.wrong_names:
+                self.findings.append(_finding(error, locator, replace(place_of(error, locator), image=place.image)))
+            self.findings += validate(root, locator, self._limits, place)
         self.images = sum(isinstance(node, Image) for _, node in self._nodes())
 
     def distinct_layers(self) -> list[Layer]:
@@ -309,7 +309,11 @@ def _layers_of(node: Leaf, within: Place) -> Iterator[tuple[Place, Layer]]:
     if isinstance(node, Image):
         for number, layer in enumerate(node.layers, 1):
             yield within.inside("layer", number), layer
-    blob = node.blob if isinstance(node, Opaque) else node.config_blob if node.config is None else None
+    blob: Blob | None = None
+    if isinstance(node, Opaque):
+        blob = node.blob
+    elif isinstance(node, Image) and node.config is None:
+        blob = node.config_blob
     if blob is not None:
         is_config = isinstance(node, Image)
         place = within.inside("config") if is_config else replace(within, part="blob", name=str(node.digest))

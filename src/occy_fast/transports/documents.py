@@ -7,9 +7,19 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from occy_fast.errors import IntegrityError, LimitError, MediaTypeConflict, MissingBlob, UnsupportedMediaType
+from occy_fast.errors import (
+    InputError,
+    IntegrityError,
+    LimitError,
+    MediaTypeConflict,
+    MissingBlob,
+    PathError,
+    Unsupported,
+    UnsupportedMediaType,
+    is_shortage,
+)
 from occy_fast.image.blob import Address, Blob, find_head, read_blob
-from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque
+from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque, Unreadable
 from occy_fast.image.place import Part, Place, located
 from occy_fast.spec.config import ImageConfig, check_config_spelling
 from occy_fast.spec.descriptor import Descriptor
@@ -22,6 +32,7 @@ from occy_fast.spec.media_type import describe
 from occy_fast.streams.sniff import SNIFF_SIZE, sniff
 
 Document = TypeVar("Document", Manifest, Index)
+T = TypeVar("T")
 Parse = Callable[[bytes, str, Limits, str | None], Document]
 
 
@@ -31,6 +42,19 @@ class _Tree(NamedTuple):
     node: Node
     height: int = 0
     total: int = 1
+
+
+def readable(read: Callable[[], T], descriptor: Descriptor | None = None) -> T | Unreadable:
+    """Return what *read* does; what an image is guilty of is kept, as only who asks for that image needs to know.
+
+    Raises what is wrong with this process or the whole source.
+    """
+    try:
+        return read()
+    except (IntegrityError, PathError, LimitError, MissingBlob, Unsupported, InputError) as error:
+        if is_shortage(error):
+            raise
+        return Unreadable(error, descriptor)
 
 
 class DocumentReader:
@@ -60,6 +84,7 @@ class DocumentReader:
             remedy = "an image or an index is expected"
             with self._located("blob", descriptor):
                 raise UnsupportedMediaType(self._where(descriptor), descriptor.media_type, remedy)
+        assert not isinstance(node, Unreadable), "a root that cannot be read is told at once"
         return node
 
     def read_any(self, descriptor: Descriptor) -> Node:

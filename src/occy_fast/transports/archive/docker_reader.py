@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.engine.layer_job import NO_PROOFS, Proofs
@@ -12,14 +13,11 @@ from occy_fast.errors import (
     BadArchive,
     BadManifest,
     BadReference,
-    Cancelled,
     DigestMismatch,
     InputError,
     LayerCountMismatch,
     LimitError,
     MissingBlob,
-    NotFound,
-    OccyError,
     UnsupportedFormat,
     is_shortage,
 )
@@ -38,16 +36,17 @@ from occy_fast.transports.archive.diff_ids import diff_ids_of
 from occy_fast.transports.archive.foreign import foreign_archive
 from occy_fast.transports.archive.legacy_reader import SAVE_AGAIN, LegacyArchive, is_legacy, sign_of_a_cut
 from occy_fast.transports.archive.members import CleanNames, clean_name
-from occy_fast.transports.archive.saved_images import BLOB_NAME, SavedImage, StoredEntry, consistent, united
-from occy_fast.transports.documents import DocumentReader
+from occy_fast.transports.archive.saved_images import IndexEntry, ListedItem, StoredLayer, choose, choose_names, united
+from occy_fast.transports.documents import DocumentReader, readable
 from occy_fast.transports.layout.directory import INDEX_FILE
 from occy_fast.transports.layout.index_file import names_of
 
 if TYPE_CHECKING:
     from occy_fast.context.call import Call
-    from occy_fast.spec.descriptor import Descriptor
     from occy_fast.transports.locator import Locator
 
+LISTING = Place("manifest.json")
+_BLOB_NAME = re.compile(r"blobs/(sha256)/([0-9a-f]{64})")
 _CONFIG_NAME = re.compile(r"(?:sha256:)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -83,29 +82,18 @@ class DockerArchiveReader:
                 raise BadArchive(self.locator, sign, SAVE_AGAIN)
             if is_legacy(members):
                 return self._read_legacy(members)
-        with located(Place("manifest.json"), f"{self.locator}: manifest.json"):
-            items = self._read_items(members)
-        entries = self._read_entries(members)
-        images = united([self._saved(members, at, item, entries) for at, item in enumerate(items)], entries)
-        chosen = self._choose([image.names for image in images])
-        whole = self._wanted.index is None and self._wanted.reference is None
-        named = []
-        for at, names in chosen:
-            error = images[at].error
-            if error is not None:
-                raise error
-            found = images[at].named
-            assert found is not None, "an image or an error"
-            if not whole or not images[at].repeats:
-                named.append(replace(found, names=names))
-        left = set(range(len(images))) - {at for at, _ in chosen}
-        passed_over = tuple(error for at in sorted(left) if (error := images[at].error) is not None)
-        return Contents(self.locator, "docker-archive", tuple(named), self._wanted.path, passed_over)
+        with located(LISTING, f"{self.locator}: manifest.json"):
+            items = [self._read_item(members, item, path) for path, item in self._read_items(members)]
+            entries = self._read_stored(members)
+        images, disagreements = united(items, entries, self.locator)
+        chosen, neighbours = choose(images, self._wanted)
+        passed_over = (*disagreements, *neighbours)
+        return Contents(self.locator, "docker-archive", chosen, self._wanted.path, passed_over)
 
     def _read_legacy(self, members: CleanNames) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""
         archive = LegacyArchive(members, self.locator, self._limits)
-        chosen = self._choose([names for _, names in archive.images])
+        chosen = choose_names([names for _, names in archive.images], self._wanted)
         ids = [archive.images[at][0] for at, _ in chosen]
         named: list[NamedImage] = []
         known: dict[tuple[Address, Digest], Layer] = {}          # images share what they are made from
@@ -123,8 +111,8 @@ class DockerArchiveReader:
             named.append(NamedImage(image, names, position=at))
         return Contents(self.locator, "docker-archive", tuple(named), self._wanted.path)
 
-    def _read_items(self, members: CleanNames) -> list[object]:
-        """Read manifest.json: the list of its items, whatever they are."""
+    def _read_items(self, members: CleanNames) -> list[tuple[str, object]]:
+        """Read manifest.json: each item as it stands there, and its path in it."""
         where = f"{self.locator}: manifest.json"
         region = members.find("manifest.json", follow=False)
         if region is None:
@@ -135,25 +123,7 @@ class DockerArchiveReader:
             raise BadManifest(where, "a list of images is expected")
         if not items:
             raise BadManifest(where, "the list of images is empty")
-        return items
-
-    def _saved(
-        self, members: CleanNames, at: int, item: object, entries: Sequence[StoredEntry]
-    ) -> SavedImage:
-        """Read one item; what is wrong with it matters to who chooses it, and to nobody else."""
-        where = f"{self.locator}: manifest.json[{at}]"
-        names: tuple[str, ...] = ()
-        wrong = None
-        try:
-            with located(Place("manifest.json"), f"{self.locator}: manifest.json"):
-                document = _checked_item(item, where)
-                names, wrong = _read_names(document.get("RepoTags") or (), where, f"[{at}]", self._lenient)
-                image = self._read_image(members, document, names, where, entries)
-        except OccyError as error:
-            if isinstance(error, Cancelled) or is_shortage(error):
-                raise
-            return SavedImage(names, error=error)
-        return SavedImage(names, NamedImage(image, names), wrong_name=wrong)
+        return [(f"[{at}]", item) for at, item in enumerate(items)]
 
     def _foreign(self, members: CleanNames) -> UnsupportedFormat:
         """Say what an archive without manifest.json is."""
@@ -162,8 +132,8 @@ class DockerArchiveReader:
             return UnsupportedFormat(self.locator, found, f"oci-archive:{self._wanted.path} reads it")
         return foreign_archive(members, self._wanted)
 
-    def _read_entries(self, members: CleanNames) -> list[StoredEntry]:
-        """Read the index.json of a layout beside manifest.json, and all that it names."""
+    def _read_stored(self, members: CleanNames) -> list[IndexEntry]:
+        """Read what index.json names, each with all below it."""
         region = members.find("index.json", follow=False)
         if region is None or "oci-layout" not in members:
             return []
@@ -175,16 +145,34 @@ class DockerArchiveReader:
         reader = DocumentReader(
             lambda digest: members.find(f"blobs/{digest.algorithm}/{digest.hex}"), self.locator, limits
         )
-        return [_stored_entry(reader, descriptor) for descriptor in index.manifests]
+        entries = []
+        for descriptor in index.manifests:
+            node = readable(partial(reader.read_present, descriptor), descriptor)
+            entries.append(IndexEntry(node, descriptor, names_of(descriptor), descriptor.annotation(REF_NAME)))
+        return entries
+
+    def _read_item(self, members: CleanNames, document: object, path: str) -> ListedItem:
+        """Read an item of manifest.json; what is wrong with it concerns only who asks for it."""
+        listing = f"{self.locator}: manifest.json"
+        where = listing + path
+        names: list[str] = []
+        wrong_names: list[BadReference] = []
+        layers: list[StoredLayer] = []
+
+        def read() -> Image:
+            with located(LISTING, listing):
+                item = _checked_item(document, where)
+                _read_names(item.get("RepoTags") or (), where, self._lenient, names, wrong_names)
+                return self._read_image(members, item, where, layers)
+
+        node = readable(read)
+        wrong = (error.about(replace(LISTING, path=path)) for error in wrong_names)
+        return ListedItem(node, tuple(dict.fromkeys(names)), tuple(wrong), tuple(layers))
 
     def _read_image(
-        self,
-        members: CleanNames,
-        item: dict[str, Any],
-        names: tuple[str, ...],
-        where: str,
-        entries: Sequence[StoredEntry],
+        self, members: CleanNames, item: dict[str, Any], where: str, stored: list[StoredLayer]
     ) -> Image:
+        """Read the image of an item, as far as manifest.json tells; add its layers to *stored*."""
         config_name = clean_name(item["Config"], where)
         config_region = _get(members, config_name, where)
         limits = self._limits
@@ -195,7 +183,7 @@ class DockerArchiveReader:
             config_digest = Digest.sha256(raw)
             # A name such as <64 hex>.json is no promise: Docker takes any, and tools that edit a config leave it.
             called = _CONFIG_NAME.fullmatch(config_name)
-            named = BLOB_NAME.fullmatch(config_name)
+            named = _BLOB_NAME.fullmatch(config_name)
             if named and named[2] != config_digest.hex:
                 raise DigestMismatch(config_where, Digest(named[1], named[2]), config_digest)
             config = ImageConfig.parse(raw, config_where, limits)
@@ -205,37 +193,13 @@ class DockerArchiveReader:
         paths = [clean_name(path, where) for path in item.get("Layers") or ()]
         if len(paths) != len(config.diff_ids):
             raise LayerCountMismatch(where, len(config.diff_ids), len(paths))
-        regions = [_get(members, path, where) for path in paths]
-
-        blobs = [
-            (Digest(named[1], named[2]) if (named := BLOB_NAME.fullmatch(path)) else None, region.size)
-            for path, region in zip(paths, regions, strict=True)
-        ]
-        kept = consistent(entries, names, config_digest, blobs)
-        if kept is not None:
-            return kept
-        layers = tuple(map(_layer, regions, config.diff_ids))
+        for path in paths:
+            found = _BLOB_NAME.fullmatch(path)
+            stored.append(StoredLayer(Digest(found[1], found[2]) if found else None, _get(members, path, where)))
+        layers = tuple(_layer(layer.address, diff_id) for layer, diff_id in zip(stored, config.diff_ids, strict=True))
         config_blob = Blob(config_digest, len(raw), DOCKER_CONFIG, config_region)
         config_file_digest = Digest("sha256", called[1]) if called else None
         return Image(None, config, config_blob, layers, config.platform, None, config_file_digest=config_file_digest)
-
-    def _choose(self, images: list[tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
-        """Return positions and names of the selected images, of all that the archive has, by their names.
-
-        Several may have the name that is wanted.
-        """
-        wanted = self._wanted
-        if wanted.index is not None:
-            if wanted.index >= len(images):
-                raise NotFound(wanted.text, f"image @{wanted.index} of {len(images)}")
-            return [(wanted.index, images[wanted.index])]
-        if wanted.reference is None:
-            return list(enumerate(images))
-        alone: tuple[str, ...] = (wanted.reference,)
-        if found := [(at, alone) for at, names in enumerate(images) if wanted.reference in names]:
-            return found
-        offered = ", ".join(name for names in images for name in names) or "none has a name"
-        raise NotFound(wanted.text, f"image '{wanted.reference}' (there are: {offered})")
 
 
 def _checked_item(document: object, where: str) -> dict[str, Any]:
@@ -262,17 +226,15 @@ def _checked_item(document: object, where: str) -> dict[str, Any]:
 
 
 def _read_names(
-    tags: Iterable[str], where: str, path: str, lenient: bool
-) -> tuple[tuple[str, ...], BadReference | None]:
-    """Return the names in *tags*, and what is wrong with the first that is none; they stand at *path* of the list."""
-    names: list[str] = []
-    wrong = None
+    tags: Iterable[str], where: str, lenient: bool, names: list[str], wrong_names: list[BadReference]
+) -> None:
+    """Add what an image is called to *names*, in full form, and what is no name to *wrong_names*."""
     for tag in tags:
         try:
             reference = parse_reference(tag)
         except BadReference as error:
             if not lenient:
-                wrong = wrong or error.at(where).about(Place("manifest.json", path=path))
+                wrong_names.append(error.at(where))
                 continue
             try:
                 reference = parse_reference(_in_small(tag))
@@ -280,18 +242,6 @@ def _read_names(
                 continue
         if reference.digest is None:                 # a digest says what it is, and is no name for it
             names.append(reference.with_default_tag().full())
-    return tuple(dict.fromkeys(names)), wrong
-
-
-def _stored_entry(reader: DocumentReader, descriptor: Descriptor) -> StoredEntry:
-    """Read an entry of index.json; what is wrong with it matters to who chooses it, and to nobody else."""
-    names, ref = names_of(descriptor), descriptor.annotation(REF_NAME)
-    try:
-        return StoredEntry(names, ref, reader.read_present(descriptor))
-    except OccyError as error:
-        if isinstance(error, Cancelled) or is_shortage(error):
-            raise
-        return StoredEntry(names, ref, None, error)
 
 
 def _in_small(tag: str) -> str:
