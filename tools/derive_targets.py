@@ -1,4 +1,4 @@
-"""Derive src/occy_fast/targets/matrix.json from a consumer × feature matrix whose path is given."""
+"""Derive src/occy_fast/targets/matrix.json from a consumer × feature matrix at a path, and corrections.json."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+CORRECTIONS = Path(__file__).resolve().parent / "corrections.json"
 OUTPUT = Path(__file__).resolve().parent.parent / "src" / "occy_fast" / "targets" / "matrix.json"
 
 # The versions a row speaks for, as [first, end): exact names such as docker-20.10.24 are looked up here.  A row
@@ -136,10 +137,24 @@ def main(path: str) -> None:
     """Read the matrix at *path* and write what the package carries of it."""
     matrix = json.loads(Path(path).read_bytes())
     rows = {name: _row(name, row, matrix["consumers"]) for name, row in matrix["consumers"].items()}
+    corrections = json.loads(CORRECTIONS.read_bytes())
+    _correct(rows, corrections)
+    known = {**SOURCES, **corrections["sources"]}
     used = {word for row in rows.values() for cell in row["cells"].values() for word in cell[-1].split()}
-    sources = {word: SOURCES[word] for word in sorted(used)}
+    sources = {word: known[word] for word in sorted(used)}
     document = {"schema": 1, "date": matrix["generated"], "sources": sources, "targets": rows}
     OUTPUT.write_text(_format(document), encoding="utf-8")
+
+
+def _correct(rows: dict[str, Any], corrections: dict[str, Any]) -> None:
+    """Add the rows that the matrix does not have, and put right the cells that a run of the consumer contradicts."""
+    for name, row in corrections["rows"].items():
+        assert name not in rows, f"the matrix has {name} by now"
+        rows[name] = {**row, "cells": {}}
+    for correction in corrections["cells"]:
+        cells, feature = rows[correction["row"]]["cells"], correction["feature"]
+        assert cells.get(feature) != correction["cell"], f"{correction['row']} has this answer to {feature} by now"
+        cells[feature] = correction["cell"]
 
 
 def _row(name: str, row: dict[str, Any], rows: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,22 @@ def test_what_is_read_converts_and_what_is_refused_leaves_nothing(variants: dict
         api.convert(str(path), f"oci:{target}", encoding="gzip")
         if not name.startswith("legacy-whole"):  # the ids of what comes by once are known when all has come
             assert configs(f"oci:{target}") == configs(str(path)), name
+
+
+RECORDED = json.loads((Path(__file__).resolve().parent.parent / "recorded_loads.json").read_bytes())["loads"]
+
+
+@pytest.mark.parametrize("target", RECORDED)
+def test_check_agrees_with_what_later_consumers_did(variants: dict[str, Path], target: str) -> None:
+    """What was refused is told, what was loaded is not called an error, and nothing is left unknown."""
+    assert RECORDED[target].keys() == variants.keys()
+    wrong = []
+    for name, (loaded, said) in RECORDED[target].items():
+        checked = api.check(str(variants[name]), [target], deep=True)
+        told = checked.exit_code != 0 or any(finding.severity == "warning" for finding in checked.findings)
+        if (checked.exit_code == 10 and loaded) or not (told or loaded) or checked.unknown:
+            wrong.append((name, loaded, said, checked.findings, checked.unknown))
+    assert not wrong
 
 
 def configs(locator: str) -> set[bytes]:
