@@ -108,8 +108,9 @@ def test_versions_are_told_as_people_say_them() -> None:
     assert find_target("fly").versions == ""
 
 
-def test_groups_name_rows_that_exist() -> None:
-    document = json.loads(DATA.joinpath("loading.json").read_bytes())
+@pytest.mark.parametrize("name", ["loading.json", "configs.json"])
+def test_groups_name_rows_that_exist(name: str) -> None:
+    document = json.loads(DATA.joinpath(name).read_bytes())
     rows = {target.name for target in all_targets()}
     assert {row for group in document["groups"].values() for row in group} <= rows
     for answers in document["cells"].values():

@@ -26,8 +26,10 @@ def table() -> list[TraitRule]:
 def known_features() -> set[str]:
     """Return what the matrix, or a test of a loader, has an answer for."""
     folder = files("occy_fast.targets")
-    matrix, loading = (json.loads(folder.joinpath(name).read_bytes()) for name in ("matrix.json", "loading.json"))
-    return {feature for row in matrix["targets"].values() for feature in row["cells"]} | set(loading["cells"])
+    names = ("matrix.json", "loading.json", "configs.json")
+    matrix, *tested = (json.loads(folder.joinpath(name).read_bytes()) for name in names)
+    known = {feature for row in matrix["targets"].values() for feature in row["cells"]}
+    return known.union(*(document["cells"] for document in tested))
 
 
 def test_every_rule_has_a_name_of_its_own() -> None:

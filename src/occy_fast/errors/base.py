@@ -51,6 +51,7 @@ class OccyError(Exception):
     Attributes:
         where: what messages begin with: the locator or path, and what of it; as free a text as the rest.
         place: the part of the source it is about, as a value, where whoever raised it knows that.
+        document: the image config that is refused, for whoever asks what others make of it; it is not pickled.
     """
 
     exit_code: ClassVar[int] = 1
@@ -59,6 +60,7 @@ class OccyError(Exception):
     where: str = ""
     remedy: str | None = None
     place: Place | None = None
+    document: bytes | None = None
     _place: ClassVar[str] = "where"
     _defaults: ClassVar[Mapping[str, object]] = {}
 
@@ -94,7 +96,7 @@ class OccyError(Exception):
             return self
         values = [where if name == self._place else value for name, value in zip(self.fields, self.args, strict=True)]
         error = type(self)(*values)
-        error.place = self.place
+        error.place, error.document = self.place, self.document
         error.__cause__, error.__context__, error.__traceback__ = self.__cause__, self.__context__, self.__traceback__
         return error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Layout = Literal["layout", "docker-archive", "oci-archive", "legacy", "empty", "broken"]
@@ -37,6 +37,7 @@ class ListedImage:
         tags: RepoTags as they are written.
         config: the path as it is written.
         readable: the config is there, and a JSON object.
+        raw: the config's bytes; None where they are not there, or not in one piece.
         diff_ids: None where the config has no rootfs.
         nonempty_history: history entries that made a layer; None where there is no history.
     """
@@ -51,6 +52,7 @@ class ListedImage:
     nonempty_history: int | None = None
     os: str = ""
     architecture: str = ""
+    raw: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

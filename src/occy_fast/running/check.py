@@ -29,8 +29,9 @@ from occy_fast.image.validate import validate
 from occy_fast.running.examine import examine
 from occy_fast.running.fix import fix_command
 from occy_fast.running.report_document import check_document
-from occy_fast.running.source_traits import loader_view_of, skippable_layers, traits_of
+from occy_fast.running.source_traits import configs_of, loader_view_of, skippable_layers, traits_of
 from occy_fast.targets.catalog import find_target
+from occy_fast.targets.config_traits import ConfigReader, knows_configs
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.rules import BROKEN_IMAGE, CORRUPT_LAYER, DIFF_ID_MISMATCH, DIGEST_MISMATCH, UNREADABLE
 from occy_fast.targets.traits import Trait
@@ -164,16 +165,25 @@ def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: 
     fixable = contents is not None or (unseen and view is not None and view.layout == "legacy")
     held = view if view is not None or contents is None else loader_view_of(contents)
     unlisted = _unlisted(contents) if contents is not None and view is not None and view.dual else frozenset()
+    reader = ConfigReader()
     for target in targets:
         unseen_by = unlisted if target.support("load.oci_archive").answer != "yes" else ()
-        read = (trait for trait in wrong if (trait.place.image, trait.place.platform) not in unseen_by)
-        traits = [*traits_of(held, contents, target, skippable), *read]
+        traits = [*traits_of(held, contents, target, skippable)]
+        if not _decoded(unread, target):
+            traits += (trait for trait in wrong if (trait.place.image, trait.place.platform) not in unseen_by)
+        form, configs = configs_of(held, contents, unread, target)
+        traits += reader.traits(configs, form, target)
         judged = judge(traits, target, fix_command(where, target, view, contents, call) if fixable else None)
-        if not any(finding.severity == "error" for finding in judged):
+        if not _decoded(unread, target) and not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):
             judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would put nothing right
         yield from judged
+
+
+def _decoded(unread: OccyError | None, target: Target) -> bool:
+    """Tell whether it is for a config alone that the images cannot be read, of which *target* has its own judgement."""
+    return unread is not None and unread.document is not None and knows_configs(target)
 
 
 def _broken(

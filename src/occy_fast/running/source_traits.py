@@ -11,12 +11,15 @@ from occy_fast.image.blob import find_head
 from occy_fast.image.graph import images, layers
 from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
+from occy_fast.image.place import Place
 from occy_fast.streams.sniff import begins_skippable
 from occy_fast.targets.traits import Trait, contents_traits, layer_type_traits, loader_view_traits
 
 if TYPE_CHECKING:
+    from occy_fast.errors import OccyError
     from occy_fast.image.image import Contents, Layer, Node
     from occy_fast.spec.digest import Digest
+    from occy_fast.targets.config_traits import Form
     from occy_fast.targets.target import Target
 
 # What Go calls the machines whose kernels have other names for themselves.
@@ -64,7 +67,29 @@ def _listed(position: int, node: Node, tags: tuple[str, ...]) -> ListedImage | N
         nonempty_history=sum(not entry.empty_layer for entry in config.history) if config.history else None,
         os=config.os,
         architecture=config.architecture,
+        raw=config.raw,
     )
+
+
+def configs_of(
+    view: LoaderView | None, contents: Contents | None, unread: OccyError | None, target: Target
+) -> tuple[Form, list[tuple[Place, str, bytes]]]:
+    """Return the configs that *target* decodes, each once: those that this library refuses among them."""
+    found: dict[bytes, tuple[Place, str]] = {}
+    listed = view.images or () if view is not None else ()
+    for image in listed:
+        if image.raw is not None and image.readable:     # what is no JSON has a trait of its own
+            place = Place("image", image.position if len(listed) > 1 else None).inside("config")
+            found.setdefault(image.raw, (place, image.config))
+    archive = view is not None and view.layout == "docker-archive"
+    dual = view is not None and view.dual and target.support("load.oci_archive").answer == "yes"
+    if view is None or view.layout not in ("docker-archive", "legacy") or dual:
+        for within, node in images(contents) if contents is not None else ():
+            if node.config is not None and is_real(node):
+                found.setdefault(node.config.raw, (within.inside("config"), ""))
+        if unread is not None and unread.document is not None:
+            found.setdefault(unread.document, (unread.place or Place("config"), ""))
+    return "archive" if archive and not dual else "layout", [(*named, raw) for raw, named in found.items()]
 
 
 def host_architecture() -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
 
-from occy_fast.errors import BadManifest
+from occy_fast.errors import BadManifest, IntegrityError
 from occy_fast.spec.descriptor import check_spelling, plain_words
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.go_time import rewrite_time
@@ -59,6 +60,11 @@ class ImageConfig:
         Raises:
             BadManifest, BadDigest, BadJSON, DuplicateKey, ConfigTooLarge: it breaks the specification.
         """
+        with refusing(raw):
+            return ImageConfig._parse(raw, where, limits)
+
+    @staticmethod
+    def _parse(raw: bytes, where: str, limits: Limits) -> ImageConfig:
         document = parse_json(raw, where, limits, "config")
         if not isinstance(document, dict):
             raise BadManifest(where, "no JSON object, where the image config should be")
@@ -103,6 +109,16 @@ class ImageConfig:
     def document(self) -> dict[str, Any]:
         """Return the JSON object afresh, unknown fields and key order included, to be edited."""
         return cast("dict[str, Any]", parse_again(self.raw))
+
+
+@contextmanager
+def refusing(raw: bytes) -> Iterator[None]:
+    """Have an error that is raised inside, because a config is not as it should be, carry the config."""
+    try:
+        yield
+    except IntegrityError as error:
+        error.document = bytes(raw)
+        raise
 
 
 def check_config_spelling(document: dict[str, Any], where: str) -> None:

@@ -24,13 +24,13 @@ _NAMED_VERSION = re.compile(
 def all_targets() -> tuple[Target, ...]:
     """Return every target that has a name of its own, in the order of the matrix."""
     matrix = _read("matrix.json")
-    tested = _tested(_read("loading.json"))
+    tested = _tested(_read("loading.json"), _read("configs.json"))
     return tuple(_target(name, matrix["targets"], tested) for name in matrix["targets"])
 
 
 def sources() -> dict[str, str]:
     """Return what each source of an answer is."""
-    return dict(_read("matrix.json")["sources"])
+    return {**_read("matrix.json")["sources"], **_read("configs.json")["sources"]}
 
 
 def find_target(name: str) -> Target:
@@ -109,14 +109,16 @@ def _target(name: str, rows: dict[str, Any], tested: dict[str, dict[str, Support
     return Target(name, name, own["name"], own["kind"], _versions(own), tuple(sorted(known, key=itemgetter(0))))
 
 
-def _tested(document: dict[str, Any]) -> dict[str, dict[str, Support]]:
+def _tested(*documents: dict[str, Any]) -> dict[str, dict[str, Support]]:
     """Spread what was tested over the rows of each group; what a row says for itself comes last, and holds."""
-    groups: dict[str, list[str]] = document["groups"]
     found: dict[str, dict[str, Support]] = {}
-    for feature, answers in document["cells"].items():
-        for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] != "all")):
-            for row in groups.get(who, [who]):
-                found.setdefault(row, {})[feature] = _support([*words, "tested"])
+    for document in documents:
+        groups: dict[str, list[str]] = document["groups"]
+        for feature, answers in document["cells"].items():
+            for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] != "all")):
+                told = words if len(words) > 2 else [*words, "tested"]
+                for row in groups.get(who, [who]):
+                    found.setdefault(row, {})[feature] = _support(told)
     return found
 
 

@@ -108,6 +108,10 @@ FOREIGN_ARCHITECTURE: Final = TraitRule(
     "foreign-architecture", "load.foreign_arch", common=True, advisory=True, convertible=False
 )
 
+CONFIG_FIELD: Final = TraitRule("config-field", "config.archive-oci", convertible=False)
+CONFIG_RUN: Final = TraitRule("config-run", "config.run-docker-oci", convertible=False)
+"""For an image that is loaded, and of which no container can be made."""
+
 # -------------------------------------------------------------------------------------------------- indexes, manifests
 
 MANIFEST_LIST: Final = TraitRule("manifest-list", "pull.manifest_list", common=True)

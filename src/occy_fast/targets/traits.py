@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from occy_fast.errors import BadReference
 from occy_fast.image.attestation import is_attestation
+from occy_fast.image.go_decoding import find_refusal
 from occy_fast.image.graph import child_place, real_images, roots
 from occy_fast.image.image import Image, ImageIndex
 from occy_fast.image.place import Place
 from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
 from occy_fast.spec.reference import parse_reference
 from occy_fast.targets import rules
+from occy_fast.targets.config_structs import DOCKER_IMAGE_20
 from occy_fast.targets.rules import TraitRule
 
 if TYPE_CHECKING:
@@ -164,7 +166,9 @@ def _config(image: ListedImage, place: Place, architecture: str) -> Iterator[Tra
         yield Trait(rules.CONFIG_MISSING, place, f"'{image.config}' is not in the archive", words)
         return
     if not image.readable:
-        yield Trait(rules.CONFIG_UNREADABLE, place, "no JSON object", words)
+        refusal = find_refusal(image.raw, DOCKER_IMAGE_20) if image.raw is not None else None
+        says = refusal.says if refusal is not None else ""
+        yield Trait(rules.CONFIG_UNREADABLE, place, "no JSON object", (*words, ("error", says)))
         return
     if image.diff_ids is None:
         yield Trait(rules.NO_ROOTFS, place, "no rootfs", words)

@@ -21,7 +21,7 @@ from occy_fast.errors import (
 from occy_fast.image.blob import Address, Blob, find_head, read_blob
 from occy_fast.image.image import Image, ImageIndex, Layer, Leaf, Node, Opaque, Unreadable
 from occy_fast.image.place import Part, Place, located
-from occy_fast.spec.config import ImageConfig, check_config_spelling
+from occy_fast.spec.config import ImageConfig, check_config_spelling, refusing
 from occy_fast.spec.descriptor import Descriptor
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.encoding import Encoding
@@ -256,8 +256,9 @@ def _parse_config(raw: bytes, where: str, limits: Limits) -> ImageConfig | None:
 
     Raises BadManifest for a rootfs in another spelling, which is one to readers written in Go.
     """
-    document = parse_json(raw, where, limits, "config")
-    if isinstance(document, dict) and document.get("rootfs") is None:
-        check_config_spelling(document, where)
-        return None
+    with refusing(raw):
+        document = parse_json(raw, where, limits, "config")
+        if isinstance(document, dict) and document.get("rootfs") is None:
+            check_config_spelling(document, where)
+            return None
     return ImageConfig.parse(raw, where, limits)

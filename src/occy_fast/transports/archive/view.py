@@ -17,6 +17,7 @@ from occy_fast.errors import (
     UnsupportedFormat,
 )
 from occy_fast.image.blob import SAVE_FIRST, StreamedBytes
+from occy_fast.image.go_decoding import GoType, cut_below, find_refusal
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.tar import NO_END
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from occy_fast.spec.limits import DocumentLimit, Limits
     from occy_fast.transports.archive.members import LoaderNames
     from occy_fast.transports.locator import Locator
+
+_ANY_OBJECT = GoType("struct", "image.Image")
+_CONFIG_DEPTH = 16
+"""How deep the fields of a config nest at most."""
 
 _LEGACY_NAME = re.compile(r"([0-9a-f]{64})/(?:json|layer\.tar|VERSION)")
 
@@ -136,12 +141,10 @@ class _Documents:
         if raw is None:
             present = self._names.follow(config)[0] is not None
             return ListedImage(at, named, config, layers, present=present, readable=False)
-        try:
-            document = _parse(raw)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            return ListedImage(at, named, config, layers, readable=False)
+        document = _parse_config(raw)
+        if document is None:
+            kept = raw if raw.lstrip(b" \t\r\n")[:1] == b"{" else None  # of others that come by, nobody keeps the bytes
+            return ListedImage(at, named, config, layers, readable=False, raw=kept)
         document = _in_any_case(document)
         rootfs, history = document.get("rootfs"), document.get("history")
         diff_ids = (_in_any_case(rootfs).get("diff_ids") or ()) if isinstance(rootfs, dict) else None
@@ -154,6 +157,7 @@ class _Documents:
             nonempty_history=_nonempty(history) if isinstance(history, list) and history else None,
             os=_text(document.get("os")),
             architecture=_text(document.get("architecture")),
+            raw=raw,
         )
 
     def _layer(self, path: str) -> ListedLayer:
@@ -185,6 +189,15 @@ def _in_any_case(fields: dict[str, Any]) -> dict[str, Any]:
 def _parse(raw: bytes) -> Any:
     """Parse JSON as Go does: of any encoding but UTF-8 it knows nothing, nor of a mark for one. Raises ValueError."""
     return json.loads(raw.decode("utf-8", "replace"))
+
+
+def _parse_config(raw: bytes) -> dict[str, Any] | None:
+    """Parse a config, whatever Go takes for one; None for what is no JSON object."""
+    if find_refusal(raw, _ANY_OBJECT) is not None:
+        return None
+    shallow = cut_below(raw, _CONFIG_DEPTH).decode("utf-8", "replace")
+    document = json.loads(shallow, parse_int=float, parse_float=float)  # numbers matter to nobody here, and may be long
+    return document if isinstance(document, dict) else None
 
 
 def _nonempty(history: list[Any]) -> int:
