@@ -1,6 +1,6 @@
 # make demo      build, make a small image, convert it, verify it, say what was done; IMAGE=app.tar takes yours
 # make test      build, then lint, types, stubs and the suite
-# make interop   build, then the tests against real daemons and tools
+# make interop   build, then the tests against real daemons and tools; FULL=1: every cell of the matrix, not a sample
 # make faults    conversions killed, or one call failing, at every call they make: nothing half may be there;
 #                and with sources that fail, memory, threads or descriptors that run out: told by name
 # make damage    20,000 damaged images, and archives cut at every block: all refused, or what the whole image is
@@ -38,7 +38,7 @@ services:
 	bash tests/interop/services.sh
 
 interop: build services
-	$(PY) -m pytest -m interop $(PYTEST)
+	$(if $(FULL),OCCY_FAST_EVERY_CELL=1) $(PY) -m pytest -m interop $(PYTEST)
 
 faults: build
 	$(PY) tests/crash/faulty_runs.py
