@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import occy_fast
+from occy_fast.cli import main
 from occy_fast.errors import DigestMismatch, MissingBlob, NotFound, OccyError
 from occy_fast.image.graph import check_readable, leaves
 from occy_fast.image.image import Image, ImageIndex, NamedImage, Opaque, Unreadable
@@ -25,6 +26,7 @@ from support.dual_archives import (
     item,
 )
 from support.image_builders import OCI_MANIFEST, dumps, make_image, sha256
+from support.piping import piped
 
 AMD = make_image("amd", codec="gzip")
 ARM = make_image("arm", codec="gzip", architecture="arm64")
@@ -328,3 +330,14 @@ def test_a_badly_named_neighbour_is_in_nobody_s_way(tmp_path: Path, bad: str, se
 def test_missing_is_told_as_missing(tmp_path: Path) -> None:
     with pytest.raises(MissingBlob):
         read(broken(tmp_path, "its config is missing"), ":bad:1")
+
+
+@pytest.mark.parametrize("form", ["docker-archive:{}", "docker-archive:{}:team/app:3", "docker-archive:{}:@0"])
+def test_what_stays_behind_of_a_stream_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    """What is in a pipe shows only once it has come by, and a note of it as well."""
+    path = dual_archive(tmp_path / "in.tar", [item(AMD, "team/app:3")], [BOTH])
+    with piped(tmp_path / "pipe", path.read_bytes()) as pipe:
+        assert main(["convert", form.format(pipe), f"docker-archive:{tmp_path}/out.tar"]) == 0
+    assert capfd.readouterr().err.count("note: stays behind: linux/arm64; oci: and oci-archive: hold all of it") == 1

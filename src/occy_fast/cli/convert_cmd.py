@@ -24,6 +24,7 @@ from occy_fast.errors import UsageError
 from occy_fast.spec.encoding import CODECS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Unpack
 
     from occy_fast.context.access import Access
@@ -205,11 +206,11 @@ def convert(
         else:
             print_lines(*plan.lines(), aside=aside)
         return 0
-    if not (mode.quiet or mode.json):
-        for note in plan.notes:
-            print_note(f"note: {note}")
+    _print_notes(plan.notes, mode)
     with Watch(mode, source, destination) as watch:
         result = api.execute(plan, workers=workers, progress=watch.callback)
+    # of a stream, what is in it shows only once it has come by
+    _print_notes((note for note in result.notes if note not in plan.notes), mode)
     if digest_file is not None:
         from occy_fast.cli.digest_file import write_digest_file
 
@@ -221,6 +222,12 @@ def convert(
     else:
         print_lines(*result_lines(result.plan, result), aside=aside)
     return 0
+
+
+def _print_notes(notes: Iterable[str], mode: OutputMode) -> None:
+    if not (mode.quiet or mode.json):
+        for note in notes:
+            print_note(f"note: {note}")
 
 
 def _check_digest_file(path: str, source: str, destination: str, dry_run: bool) -> None:

@@ -11,6 +11,7 @@ from occy_fast.engine.layer_job import LayerJob, check_claims
 from occy_fast.engine.sinks import StreamSink
 from occy_fast.errors import IntegrityError, LimitError, OccyError, PlanStale, TarError, Unsupported
 from occy_fast.image.blob import SAVE_FIRST, Blob, StreamedBytes
+from occy_fast.image.graph import images
 from occy_fast.image.image import Layer
 from occy_fast.log import log
 from occy_fast.planning.planner import make_plan
@@ -152,7 +153,7 @@ def _execute_once(
         for warning in contents.warnings:                # no plan could have said it
             log.warning("%s", warning)
         final = replan(plan, contents, call.limits)
-        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, final)))))
+        final = replace(final, notes=tuple(dict.fromkeys((*plan.notes, *final.notes, *_surprises(plan, contents)))))
         outcomes = _match(final, run, stage)
         kept = replace(final, steps=tuple(step for step in final.steps if step.work_key not in outcomes))
         if kept.steps:
@@ -174,9 +175,9 @@ def replan(plan: StreamPlan, contents: Contents, limits: Limits) -> Plan:
     )
 
 
-def _surprises(plan: StreamPlan, final: Plan) -> list[str]:
+def _surprises(plan: StreamPlan, contents: Contents) -> list[str]:
     """Say where the archive is not what was announced: what it has counts, and has been proved."""
-    found = {image.image.config.diff_ids for image in final.images() if image.image.config is not None}
+    found = {image.config.diff_ids for _, image in images(contents) if image.config is not None}
     if not plan.expected_diff_ids or plan.expected_diff_ids in found:    # it may have further platforms
         return []
     surprise = f"{plan.source} has other layers than were announced; those that came are taken"
