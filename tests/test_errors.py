@@ -63,6 +63,7 @@ SAMPLES: list[tuple[OccyError, type[Exception], int, list[str]]] = [
     (errors.UnsupportedFormat("there", "old", "save anew"), errors.Unsupported, 5, ["old", "(save anew)"]),
     (errors.UnsupportedMediaType("there", "a/b", None), errors.Unsupported, 5, ["a/b"]),
     (errors.ForeignLayerRefused("there", ONE, ("https://x/y",)), errors.Unsupported, 5, [str(ONE), "https://x/y"]),
+    (errors.LinkRefused("there", "it leads out", "../x", "allow it"), errors.Unsupported, 5, ["leads out", "../x"]),
     (errors.LimitError("there", "depth", 8, 9, ("x",)), OccyError, 6, ["depth", "8", "9"]),
     (errors.TarLimitError("there", 512, "pax", 8, 9, ("x",)), errors.TarError, 6, ["pax", "8", "9", "512"]),
     (errors.DecompressionBomb("there", "output", 8, 9, ("x",)), errors.LimitError, 6, ["output"]),
@@ -92,8 +93,8 @@ def test_every_error_that_is_promised_exists() -> None:
     IntegrityError DigestMismatch SizeMismatch LayerCountMismatch CorruptStream MediaTypeConflict BadArchive BadManifest
     BadJSON DuplicateKey DuplicateEntry BadDescriptor BadDigest TarError TarHeaderError TarChecksumError TarPaxError
     TarTruncated TarFormatError TarAmbiguous PathError UnsafePath Unsupported UnsupportedFormat
-    UnsupportedMediaType ForeignLayerRefused LimitError TarLimitError DecompressionBomb WindowTooLarge ManifestTooLarge
-    ConfigTooLarge TransportError DaemonError OutputError PlanStale
+    UnsupportedMediaType ForeignLayerRefused LinkRefused LimitError TarLimitError DecompressionBomb WindowTooLarge
+    ManifestTooLarge ConfigTooLarge TransportError DaemonError OutputError PlanStale
     InputError MissingFile ResourceError"""
     assert [name for name in promised.split() if not hasattr(errors, name)] == []
 

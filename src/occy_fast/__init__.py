@@ -8,6 +8,7 @@ The functions share these keywords:
     max_layer: bytes the tar of a layer may have, in place of what *limits* say.
     workers: threads that decode, hash and encode; None takes the processors this process may use.
     access: Access, how a daemon is reached and how patient to be with it; refused where no daemon is named.
+    follow_links: directories to which the symbolic links of a layout directory may lead; inside of it they always may.
     progress: called with a Progress a few times a second while layers are read, by the thread that made the call.
     cancel: a threading.Event; once it is set, by any thread, the call ends with Cancelled and leaves nothing behind.
 """

@@ -8,7 +8,7 @@ Nothing is printed; messages go to the logger "occy_fast", whose set-up is the c
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ def open_image(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Contents]:
@@ -62,8 +63,8 @@ def open_image(
 
     Args:
         locator: text such as "oci:dir:app", or a path, of which the transport is detected.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them; an archive from before
-            Docker 1.10 names no diff_ids, and its layers are decoded for them.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them; an
+            archive from before Docker 1.10 names no diff_ids, and its layers are decoded for them.
     Yields:
         Contents, whose blobs can be read until the context is left.
     Raises:
@@ -73,7 +74,13 @@ def open_image(
     where = parse_locator(locator)
     check_access(access, where)
     call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+        limits=limits,
+        max_layer=max_layer,
+        workers=workers,
+        access=access,
+        cancel=cancel,
+        progress=progress,
+        follow_links=follow_links,
     )
 
     def attempt() -> tuple[Source, Contents]:
@@ -100,6 +107,7 @@ def plan(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     **words: Unpack[GoalWords],
@@ -112,8 +120,8 @@ def plan(
         source: a locator, or a path.
         destination: a locator; a path alone does not say what is to be written there.
         **words: what is asked, as GoalWords has it.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them; execute is given *workers*
-            of its own, and is as patient as *access* says.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them; execute
+            is given *workers* of its own, and is as patient as *access* says.
     Returns:
         A Plan or StreamPlan, which may be printed, pickled and executed elsewhere: relative paths start where it was
         made.
@@ -125,7 +133,13 @@ def plan(
     where_from, where_to = parse_locator(source), parse_locator(destination)
     check_access(access, where_from, where_to)
     call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+        limits=limits,
+        max_layer=max_layer,
+        workers=workers,
+        access=access,
+        cancel=cancel,
+        progress=progress,
+        follow_links=follow_links,
     )
     decided = call.retrying(lambda: _plan_once(where_from, where_to, goal, call))
     relative = where_from.is_relative or where_to.is_relative or access.is_relative
@@ -166,6 +180,7 @@ def convert(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
     **words: Unpack[GoalWords],
@@ -176,7 +191,7 @@ def convert(
         source: a locator, or a path.
         destination: a locator; a path alone does not say what is to be written there.
         **words: what is asked, as GoalWords has it.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them.
     Returns:
         A ConvertResult: digest of what was published, its layers with both digests and sizes, names, seconds.
     Raises:
@@ -189,6 +204,7 @@ def convert(
         limits=held,
         workers=workers,
         access=access,
+        follow_links=follow_links,
         progress=progress,
         cancel=cancel,
         **words,

@@ -29,6 +29,9 @@ def test_what_is_not_said_is_the_environments(monkeypatch: pytest.MonkeyPatch) -
         {"limits": 3},
         {"cancel": True},
         {"progress": 3},
+        {"follow_links": "/tmp"},
+        {"follow_links": ["/tmp", "/nowhere"]},
+        {"follow_links": ["/etc/passwd"]},
     ],
 )
 def test_no_call_has_such_arguments(wrong: dict[str, Any]) -> None:

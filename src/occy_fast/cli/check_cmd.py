@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, output_options
+from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, TargetType, following_links, output_options
 from occy_fast.cli.output import OutputMode, print_drawn, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -51,10 +51,18 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
     metavar="N",
     help="Workers for --deep. Default: every processor.",
 )
+@following_links
 @reaching
 @output_options
 def check(
-    *, source: str, targets: tuple[str, ...], deep: bool, workers: int | None, access: Access, mode: OutputMode
+    *,
+    source: str,
+    targets: tuple[str, ...],
+    deep: bool,
+    workers: int | None,
+    access: Access,
+    follow_links: tuple[str, ...],
+    mode: OutputMode,
 ) -> int:
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
@@ -66,7 +74,15 @@ def check(
     from occy_fast.cli.progress import Watch
 
     with Watch(mode, source) as watch:
-        checked = api.check(source, targets, deep=deep, workers=workers, access=access, progress=watch.callback)
+        checked = api.check(
+            source,
+            targets,
+            deep=deep,
+            workers=workers,
+            access=access,
+            follow_links=follow_links,
+            progress=watch.callback,
+        )
     if mode.json:
         print_json(checked.to_json())
     elif not mode.quiet:

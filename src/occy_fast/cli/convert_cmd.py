@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from occy_fast.cli.options import (
     PlatformType,
     TargetType,
     Word,
+    following_links,
     only_one,
     output_options,
 )
@@ -160,6 +162,7 @@ _LEVELS = ", ".join(
     multiple=True,
     help="The same, behind what the build's environment says: CONTAINER_REGISTRY (ghcr.io) and GITHUB_REPOSITORY.",
 )
+@following_links
 @reaching
 @output_options
 def convert(
@@ -170,6 +173,7 @@ def convert(
     repository_tags: tuple[str, ...],
     workers: int | None,
     access: Access,
+    follow_links: tuple[str, ...],
     dry_run: bool,
     digest_file: str | None,
     mode: OutputMode,
@@ -199,7 +203,8 @@ def convert(
 
     aside = parse_locator(destination).path == STREAM
     with Watch(mode, source, destination) as watch:  # layers of old archives are hashed for the plan
-        plan = api.plan(source, destination, workers=workers, access=access, progress=watch.callback, **words)
+        decide = partial(api.plan, workers=workers, access=access, follow_links=follow_links, progress=watch.callback)
+        plan = decide(source, destination, **words)
     if dry_run:
         if mode.json:
             print_json(plan.to_json(), aside=aside)
@@ -215,13 +220,17 @@ def convert(
         from occy_fast.cli.digest_file import write_digest_file
 
         write_digest_file(digest_file, result.digests)
+    _print_result(result, mode, aside=aside)
+    return 0
+
+
+def _print_result(result: ConvertResult, mode: OutputMode, *, aside: bool) -> None:
     if mode.json:
         print_json(result.to_json(), aside=aside)
     elif mode.quiet:
         print_lines(*map(str, result.digests), aside=aside)
     else:
         print_lines(*result_lines(result.plan, result), aside=aside)
-    return 0
 
 
 def _print_notes(notes: Iterable[str], mode: OutputMode) -> None:

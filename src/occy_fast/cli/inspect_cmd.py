@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, output_options
+from occy_fast.cli.options import LOCATOR, ExampleCommand, following_links, output_options
 from occy_fast.cli.output import OutputMode, format_table, print_json, print_lines
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     ],
 )
 @click.argument("source", metavar="SRC", type=LOCATOR)
+@following_links
 @reaching
 @output_options
-def inspect(*, source: str, access: Access, mode: OutputMode) -> int:
+def inspect(*, source: str, access: Access, follow_links: tuple[str, ...], mode: OutputMode) -> int:
     """Show the images at SRC: platform, digests, and the layers with their encoding and size.
 
     Only headers and documents are read, so what they do not tell is unknown ("-", null in JSON): a gzip layer inside a
@@ -43,7 +44,7 @@ def inspect(*, source: str, access: Access, mode: OutputMode) -> int:
     from occy_fast.cli.progress import Watch
 
     with Watch(mode, source) as watch:
-        report = api.inspect(source, access=access, progress=watch.callback)
+        report = api.inspect(source, access=access, follow_links=follow_links, progress=watch.callback)
     if mode.json:
         print_json(report.to_json())
     elif mode.quiet:

@@ -190,6 +190,17 @@ class JobsType(_Type):
 LOCATOR = LocatorType()
 
 
+following_links = click.option(
+    "--follow-links",
+    "follow_links",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(file_okay=False),
+    help="Symbolic links of a layout directory may lead into DIR, besides the layout itself; may be repeated.",
+)
+"""Gives a command --follow-links, as `follow_links`."""
+
+
 def output_options(command: Function) -> Function:
     """Give *command* --json, --quiet and --verbose, which reach it as `mode`."""
 

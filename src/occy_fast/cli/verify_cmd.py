@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from occy_fast.cli.daemon_options import reaching
-from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, output_options
+from occy_fast.cli.options import LOCATOR, ExampleCommand, JobsType, following_links, output_options
 from occy_fast.cli.output import OutputMode, print_json, print_lines
 from occy_fast.running.remedies import advice
 
@@ -42,9 +42,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="Count tar entries as errors that readers are known to disagree about, not only those that Go refuses.",
 )
+@following_links
 @reaching
 @output_options
-def verify(*, source: str, workers: int | None, strict: bool, access: Access, mode: OutputMode) -> int:
+def verify(
+    *,
+    source: str,
+    workers: int | None,
+    strict: bool,
+    access: Access,
+    follow_links: tuple[str, ...],
+    mode: OutputMode,
+) -> int:
     """Read everything at SRC and prove it: blobs, sizes, diff_ids, layer counts, JSON, platforms, tar headers.
 
     Every finding is told, not only the first; the exit code is the worst one's. With --quiet the exit code is all.
@@ -55,7 +64,14 @@ def verify(*, source: str, workers: int | None, strict: bool, access: Access, mo
     from occy_fast.cli.progress import Watch
 
     with Watch(mode, source) as watch:
-        report = api.verify(source, workers=workers, strict=strict, access=access, progress=watch.callback)
+        report = api.verify(
+            source,
+            workers=workers,
+            strict=strict,
+            access=access,
+            follow_links=follow_links,
+            progress=watch.callback,
+        )
     if mode.json:
         print_json(report.to_json())
     elif not mode.quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -40,6 +40,7 @@ class Call:
         access: how daemons are reached, and how patient to be with them.
         cancel: once set, the call ends with Cancelled.
         report: tells the caller how far it is.
+        follow_links: directories to which the symbolic links of a layout may lead, besides the layout itself.
     """
 
     limits: Limits
@@ -47,6 +48,7 @@ class Call:
     access: Access
     cancel: threading.Event
     report: Reporter
+    follow_links: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Call:
         access: Access = USUAL_ACCESS,
         cancel: threading.Event | None = None,
         progress: ProgressCallback | None = None,
+        follow_links: Iterable[str | os.PathLike[str]] = (),
     ) -> Self:
         """Take a public function's arguments.
 
@@ -65,7 +68,7 @@ class Call:
             limits: None takes the defaults, and what OCCY_FAST_MAX_... variables set.
             max_layer: bytes of tar a layer may have, in place of what *limits* say.
             workers: None takes the processors this process may use.
-            access, cancel, progress: as the public functions describe them.
+            access, cancel, progress, follow_links: as the public functions describe them.
         Raises:
             UsageError: no call may have these.
         """
@@ -79,6 +82,7 @@ class Call:
             access,
             threading.Event() if cancel is None else cancel,
             Reporter(progress),
+            _checked_directories(follow_links),
         )
 
     def check_cancelled(self, where: str = "") -> None:
@@ -128,6 +132,18 @@ def environment_limits() -> Limits:
         check_limit(name, int(text) if is_number else text, f"limit {variable}")
         found[name] = int(text)
     return replace(LIMITS, **found) if found else LIMITS
+
+
+def _checked_directories(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Return directories as absolute paths. Raises UsageError."""
+    if isinstance(paths, str | bytes | os.PathLike):
+        name = os.fspath(paths)
+        raise UsageError(f"follow_links takes several directories, and {name!r} is one", f"name [{name!r}]")
+    names = tuple(os.path.abspath(os.fspath(path)) for path in paths)
+    for name in names:
+        if not os.path.isdir(name):
+            raise UsageError(f"links cannot be followed to '{name}': no directory is there", "name a directory")
+    return names
 
 
 def _checked_workers(workers: int | None) -> int:

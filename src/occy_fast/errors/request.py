@@ -140,6 +140,17 @@ class ForeignLayerRefused(Unsupported):
     remedy: str | None = None
 
 
+@with_fields
+class LinkRefused(Unsupported):
+    """A symbolic link of a layout leads out of it, to where the caller has not allowed it to lead."""
+
+    message = "{problem}: {target}"
+    where: str
+    problem: str
+    target: str
+    remedy: str | None = None
+
+
 class PlanStale(OccyError):
     """The world changed under the plan."""
 

@@ -43,7 +43,9 @@ def _opened(origin: FileRegion, size: int) -> Iterator[OpenRegion]:
 
 
 def link_region(origin: FileRegion, size: int, name: str, directory_fd: int) -> bool:
-    """Link the origin's file as *name*; False where it is only part of its file or cannot be linked."""
+    """Link the origin's file as *name*; False where it is only part of its file, borrowed, or cannot be linked."""
+    if origin.borrowed:
+        return False
     with _opened(origin, size) as region:
         if region.offset != 0 or os.fstat(region.fd).st_size != size:
             return False

@@ -46,12 +46,14 @@ class FileRegion:
 
     Attributes:
         inode: the file as it was when the region was found; None where no check is wanted.
+        borrowed: a symbolic link led to it, so that it may be somebody else's: nothing becomes a hard link to it.
     """
 
     path: str
     offset: int
     size: int
     inode: Identity | None = None
+    borrowed: bool = False
 
     def open(self) -> OpenRegion:
         """Open the file for reading; its last component is never followed as a symbolic link.

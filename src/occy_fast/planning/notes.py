@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from occy_fast.image.attestation import digest_of, is_attestation, subject_of
+from occy_fast.image.blob import FileRegion
 from occy_fast.planning.narrowing import reads
 from occy_fast.planning.remarks import Absent, Beside, Extras, Joined, OtherPlatforms, Remark, Unnamed, Unread
-from occy_fast.planning.steps import ImagePlan, known_digest, node_of, plans_of
+from occy_fast.planning.steps import ImagePlan, LayerStep, known_digest, node_of, plans_of
 from occy_fast.words import format_count, format_layers
 
 if TYPE_CHECKING:
@@ -142,17 +143,25 @@ def _forced_encoding(plan: Plan, image: ImagePlan, capabilities: Capabilities) -
 
 
 def _not_linked(plan: Plan, capabilities: Capabilities) -> Iterator[str]:
-    copies = sum(step.kind == "copy" for step in plan.steps)
+    copied = [step for step in plan.steps if step.kind == "copy"]
+    copies = len(copied)
     if not (plan.goal.link and copies):
         return
     kind = name_destination(capabilities, plan.goal)
-    if capabilities.adopts:
+    if capabilities.adopts and all(_is_borrowed(step) for step in copied):
+        why = "symbolic links lead to them, and their files may be somebody else's"
+    elif capabilities.adopts:
         why = "no whole file on the destination's file system"
     elif plan.writes == "one after another":
         why = f"{kind} takes bytes, and no files"
     else:
         why = f"{kind} is one file, which shares none of its layers"
     yield f"{format_count(copies, 'layer')} copied, not linked: {why}"
+
+
+def _is_borrowed(step: LayerStep) -> bool:
+    address = step.layer.blob.address
+    return isinstance(address, FileRegion) and address.borrowed
 
 
 def _waiting(plan: Plan, capabilities: Capabilities) -> Iterator[str]:

@@ -112,6 +112,7 @@ def check(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | os.PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
 ) -> CheckReport:
@@ -121,7 +122,7 @@ def check(
         locator: text such as "docker-archive:app.tar", or a path.
         targets: names such as "docker-20.10" or "docker-20.10.24".
         deep: read every layer as well, and take the digest of the tar inside.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them.
     Returns:
         A CheckReport; its `ok` says whether all targets will read it, its findings what fails, what they will say, and
         the command that mends it.
@@ -136,7 +137,13 @@ def check(
     where = parse_locator(locator)
     check_access(access, where)
     call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+        limits=limits,
+        max_layer=max_layer,
+        workers=workers,
+        access=access,
+        cancel=cancel,
+        progress=progress,
+        follow_links=follow_links,
     )
     seen = call.retrying(lambda: examine(where, call, deep=deep))
     found = list(_judged(wanted, where, seen, call))

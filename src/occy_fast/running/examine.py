@@ -10,6 +10,7 @@ from occy_fast.errors import (
     Cancelled,
     InputError,
     LimitError,
+    LinkRefused,
     MissingBlob,
     NotFound,
     OccyError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from occy_fast.transports.base import Source, StreamSource
     from occy_fast.transports.locator import Locator
 
-_INNOCENT = (NotFound, InputError, UsageError, LimitError, TransportError, ResourceError, Cancelled)
+_INNOCENT = (NotFound, InputError, UsageError, LimitError, LinkRefused, TransportError, ResourceError, Cancelled)
 
 
 class Examination(NamedTuple):

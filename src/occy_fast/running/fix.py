@@ -58,6 +58,7 @@ def fix_command(
         options = [] if platform is None else ["--platform", str(platform)]
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
+    options += [word for allowed in call.follow_links for word in ("--follow-links", allowed)]
     return shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
 
 

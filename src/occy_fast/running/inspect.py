@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,7 @@ def inspect(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | os.PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
 ) -> InspectReport:
@@ -117,8 +118,8 @@ def inspect(
     Args:
         locator: text such as "docker-daemon:app:1", or a path. A daemon's image is streamed as a whole, as its
             documents come last.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them; an archive from before
-            Docker 1.10 names no diff_ids, and its layers are decoded for them.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them; an
+            archive from before Docker 1.10 names no diff_ids, and its layers are decoded for them.
     Returns:
         An InspectReport; what metadata does not tell is None in it.
     Raises:
@@ -128,7 +129,13 @@ def inspect(
     where = parse_locator(locator)
     check_access(access, where)
     call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+        limits=limits,
+        max_layer=max_layer,
+        workers=workers,
+        access=access,
+        cancel=cancel,
+        progress=progress,
+        follow_links=follow_links,
     )
 
     def attempt() -> Contents:

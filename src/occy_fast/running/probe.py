@@ -79,7 +79,7 @@ def probe(
             for digest, size in present.items()
             if digest not in layers or size == layers[digest].size
         ),
-        links=whole if goal.link else frozenset(),
+        links=frozenset(digest for digest in whole if _is_own(layers[digest])) if goal.link else frozenset(),
         reflinks=whole if directory and filesystem_type(directory) in _SHARING_BLOCKS else frozenset(),
         manifests=manifests,
         chains=chains,
@@ -124,6 +124,11 @@ def _blobs(contents: Contents) -> Iterator[Layer]:
             yield from node.layers
         elif isinstance(node, Opaque) and node.blob is not None:
             yield Layer.of_blob(node.blob)
+
+
+def _is_own(layer: Layer) -> bool:
+    """Tell whether the blob is the source's own file, and none that a symbolic link leads to."""
+    return isinstance(layer.blob.address, FileRegion) and not layer.blob.address.borrowed
 
 
 def _is_linkable(layer: Layer, directory: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,7 @@ def verify(
     max_layer: int | None = None,
     workers: int | None = None,
     access: Access = USUAL_ACCESS,
+    follow_links: Iterable[str | os.PathLike[str]] = (),
     progress: ProgressCallback | None = None,
     cancel: threading.Event | None = None,
 ) -> VerifyReport:
@@ -127,7 +128,7 @@ def verify(
         locator: text such as "oci:dir:app", or a path.
         strict: refuse tar entries that readers are known to disagree about, not only those that Go refuses.
         lenient: make do with names in a docker-archive that some loaders refuse, such as ones in capitals.
-        limits, max_layer, workers, access, progress, cancel: as the package describes them.
+        limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them.
     Returns:
         A VerifyReport; its `ok` says whether all holds, its findings what does not.
     Raises:
@@ -137,7 +138,13 @@ def verify(
     where = parse_locator(locator)
     check_access(access, where)
     call = Call.of(
-        limits=limits, max_layer=max_layer, workers=workers, access=access, cancel=cancel, progress=progress
+        limits=limits,
+        max_layer=max_layer,
+        workers=workers,
+        access=access,
+        cancel=cancel,
+        progress=progress,
+        follow_links=follow_links,
     )
     began = time.monotonic()
     report = call.retrying(lambda: _verify_once(where, call, strict=strict, lenient=lenient))

@@ -89,7 +89,7 @@ def _write_oci_archive(locator: Locator, _: ArchiveLayout, __: Call) -> Destinat
 def _read_layout(locator: Locator, call: Call, **_: bool) -> Source:
     from occy_fast.transports.layout.source import OciLayoutSource
 
-    return OciLayoutSource(locator, call.limits)
+    return OciLayoutSource(locator, call.limits, call.follow_links)
 
 
 def _write_layout(locator: Locator, _: ArchiveLayout, call: Call) -> Destination:
@@ -222,9 +222,12 @@ def open_source(locator: Locator, call: Call, *, lenient: bool = False, for_load
         lenient: make do with names in a docker-archive that some loaders refuse; see DockerArchiveReader.
         for_loaders: of a stream, keep also what only a loader finds, for its view.
     Raises:
-        NotFound, InputError, UnsupportedFormat.
+        NotFound, InputError, UnsupportedFormat, UsageError.
     """
     word = locator.transport or ("oci" if _is_layout(locator) else "docker-archive")
+    if call.follow_links and word != "oci":
+        problem = f"links are followed in a directory, and '{locator.text}' is none"
+        raise UsageError(problem, "leave follow_links (--follow-links) out, or name a layout")
     return TRANSPORTS[word].source(locator, call, lenient=lenient, for_loaders=for_loaders)
 
 

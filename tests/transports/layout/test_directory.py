@@ -10,6 +10,7 @@ import pytest
 from occy_fast import errors
 from occy_fast.errors import (
     BadArchive,
+    LinkRefused,
     PlanStale,
 )
 from support.image_builders import make_image, oci_layout, sha256
@@ -19,21 +20,26 @@ from support.layouts import break_layout, only_image, read
 @pytest.mark.parametrize(
     "what",
     [
-        "symlinked index",
-        "symlinked oci-layout",
-        "symlinked blobs",
-        "symlinked sha256",
-        "symlinked blob",
         "blobs is a file",
         "blob is a fifo",
         "index is a fifo",
         "index is a directory",
     ],
 )
-def test_only_regular_files_below_real_directories(tmp_path: Path, what: str) -> None:
+def test_only_regular_files_in_directories(tmp_path: Path, what: str) -> None:
     layout = oci_layout(tmp_path / "o", [make_image("a")])
     break_layout(layout, what)
     with pytest.raises(BadArchive):
+        read(layout)
+
+
+@pytest.mark.parametrize(
+    "what", ["symlinked index", "symlinked oci-layout", "symlinked blobs", "symlinked sha256", "symlinked blob"]
+)
+def test_no_link_out_of_it_is_followed_unasked(tmp_path: Path, what: str) -> None:
+    layout = oci_layout(tmp_path / "o", [make_image("a")])
+    break_layout(layout, what)
+    with pytest.raises(LinkRefused):
         read(layout)
 
 

@@ -18,6 +18,7 @@ from occy_fast.transports.documents import DocumentReader
 from occy_fast.transports.layout.directory import LayoutDirectory, without_layout_file
 from occy_fast.transports.layout.foreign import directory_refused
 from occy_fast.transports.layout.index_file import names_of, tagged_name
+from occy_fast.transports.layout.links import Links
 
 if TYPE_CHECKING:
     from occy_fast.image.blob import Address
@@ -33,8 +34,11 @@ class OciLayoutSource(Closing):
 
     is_stream: Final = False
 
-    def __init__(self, locator: Locator, limits: Limits) -> None:
-        """Open the directory. Raises MissingFile, InputError, UnsupportedFormat."""
+    def __init__(self, locator: Locator, limits: Limits, follow_links: tuple[str, ...] = ()) -> None:
+        """Open the directory, whose links may lead into it, and to *follow_links*.
+
+        Raises MissingFile, InputError, UnsupportedFormat.
+        """
         self.locator = locator.text
         self._limits = limits
         self._wanted = locator
@@ -45,7 +49,9 @@ class OciLayoutSource(Closing):
             raise UnsupportedFormat(locator.text, "a file where a directory is expected", remedy) from error
         except OSError as error:
             raise unreadable(error, locator.text, locator.path) from error
-        self._layout = LayoutDirectory(fd, os.path.realpath(locator.path), locator.text, limits)
+        path = os.path.realpath(locator.path)
+        links = Links(fd, path, locator.text, follow_links)
+        self._layout = LayoutDirectory(fd, path, locator.text, limits, links)
 
     def read(self) -> Contents:
         """Read the selected images. Raises NotFound, InputError, IntegrityError, LimitError, PathError."""
