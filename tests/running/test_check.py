@@ -441,8 +441,8 @@ def test_who_pulls_no_index_gets_one_image(tmp_path: Path) -> None:
     assert rules(tmp_path / "out", "aws-lambda") == []
 
 
-def test_no_platform_is_named_where_a_plan_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Docker 1.10 pulls no OCI index, and pulls the manifest list that one becomes."""
+def test_a_platform_is_named_where_an_archive_holds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker 1.10 pulls no OCI index; what it loads instead is one image, as the command says."""
     monkeypatch.chdir(tmp_path)
     images = [make_image("one"), make_image("one", architecture="arm64")]
     oci_layout(tmp_path / "layout", images, ["v1"], nested=True)
@@ -451,11 +451,11 @@ def test_no_platform_is_named_where_a_plan_needs_none(tmp_path: Path, monkeypatc
     [command] = {finding.fix for finding in checked.findings}
     assert command is not None
     words = shlex.split(command)
-    assert "--platform" not in words
+    assert "--platform" in words
     assert main(words[1:]) == 0
     assert rules(words[3], "docker-1.10", deep=True) == []
     with occy_fast.open_image(words[3]) as contents:
-        assert len(contents.images[0].root.children) == 2
+        assert [named.names for named in contents.images] == [("docker.io/library/layout:v1",)]
 
 
 # -------------------------------------------------------------------------------------------------- refusals

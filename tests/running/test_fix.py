@@ -10,6 +10,7 @@ import pytest
 
 import occy_fast
 from occy_fast.cli import main
+from support.consumers import archive_images
 from support.image_builders import archive_members, docker_archive, make_image, make_tar, oci_archive, oci_layout
 from support.piping import piped
 
@@ -76,7 +77,7 @@ def test_a_mend_stands_beside_its_source(tmp_path: Path, monkeypatch: pytest.Mon
     [command] = {finding.fix for finding in occy_fast.check(path, ["docker-20.10"]).findings}
     assert command is not None
     assert main(shlex.split(command)[1:]) == 0
-    assert sorted(os.listdir(tmp_path)) == ["layout", "layout-docker-20.10"]
+    assert sorted(os.listdir(tmp_path)) == ["layout", "layout-docker-20.10.tar"]
     assert sorted(os.listdir(layout)) == ["blobs", "index.json", "oci-layout"]
 
 
@@ -100,3 +101,43 @@ def test_a_tar_without_an_image_is_not_mended(tmp_path: Path) -> None:
         checked = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10"])
         assert checked.errors
         assert {finding.fix for finding in checked.findings} == {None}
+
+
+@pytest.mark.parametrize("target", ["docker-20.10", "docker-1.10"])
+@pytest.mark.parametrize(
+    ("place", "ref", "called"),
+    [
+        ("My App_2", None, "my-app-2:latest"),
+        ("layout", "a~b weird", "layout:latest"),
+        ("layout", "app", "layout:app"),
+        ("layout", "example.com/app:2", "example.com/app:2"),
+        ("...", None, "image:latest"),
+        ("archive.tar.gz", None, "archive:latest"),
+        ("tagged.tar", "tagged:3", "tagged:3"),
+    ],
+)
+def test_what_is_mended_for_a_daemon_is_a_file_with_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, ref: str | None, called: str, target: str
+) -> None:
+    """The command as it is printed; docker load reads no directory, and an image without a name is hard to run."""
+    monkeypatch.chdir(tmp_path)
+    if ".tar" in place:
+        docker_archive(tmp_path / place, [make_image(codec="zstd", names=() if ref is None else (ref,))])
+    else:
+        oci_layout(tmp_path / place, [make_image(codec="zstd")], [ref])
+    [command] = {finding.fix for finding in occy_fast.check(place, [target]).findings}
+    assert command is not None
+    words = shlex.split(command)
+    assert words[3].startswith("docker-archive:")
+    assert main(words[1:]) == 0
+    checked = occy_fast.check(words[3], [target], deep=True)
+    assert checked.findings == ()
+    [(names, _)] = archive_images(Path(words[3].partition(":")[2]))
+    assert names == [called]
+
+
+def test_who_pulls_or_copies_a_directory_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    oci_layout(tmp_path / "layout", [make_image(codec="zstd")], ["v1"])
+    [command] = {finding.fix for finding in occy_fast.check("layout", ["apptainer-1.4"]).findings}
+    assert shlex.split(command or "")[3].startswith("oci:")

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
+_FILES_ALONE = ("docker-", "containerd-", "k3s", "nomad")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_LONGEST_NAME = 100                                      # a reference may have 255 characters, with its registry
+
 
 def fix_command(
     where: Locator, target: Target, view: LoaderView | None, contents: Contents | None, call: Call
@@ -34,13 +38,14 @@ def fix_command(
     """Return the command that makes of *where* what *target* reads, beside it; None where no locator can say it."""
     selector = f":{where.reference}" if where.reference else ""
     source, options = where.text, list[str]()
-    if view is not None and view.layout == "layout":
+    directory = view is not None and view.layout == "layout"
+    if directory and not _loads_files_alone(target):
         destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
     else:
         path = where.path if view is not None or contents is None else contents.kind
         if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
             path = "image"
-        stem = _SUFFIX.sub("", _beside(path), count=1)
+        stem = _beside(path) if directory else _SUFFIX.sub("", _beside(path), count=1)
         layout = view is not None and view.layout == "oci-archive" and not target.refuses("load.oci_archive")
         kind = "oci-archive" if layout else "docker-archive"
         destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
@@ -56,10 +61,25 @@ def fix_command(
             return None
         platform = platform_to_ask_for(contents, capabilities, Platform("linux", host_architecture()))
         options = [] if platform is None else ["--platform", str(platform)]
+        chosen = contents.images[:1] if source != where.text else contents.images
+        if capabilities.names == "reference" and len(chosen) == 1 and (chosen[0].wrong_names or not chosen[0].names):
+            options += ["--tag", _proposed_name(stem, chosen[0].ref)]
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
     options += [word for allowed in call.follow_links for word in ("--follow-links", allowed)]
     return shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+
+
+def _loads_files_alone(target: Target) -> bool:
+    """Tell whether what is not in a registry reaches *target* as a file: docker load and ctr read no directory."""
+    return target.row.startswith(_FILES_ALONE) and target.kind != "registry"
+
+
+def _proposed_name(path: str, ref: str | None) -> str:
+    """Propose a name for an image that has none, by the file or directory it is in and its ref name there."""
+    words = "-".join(re.findall(r"[a-z0-9]+", os.path.basename(path).lower()))
+    tag = ref if ref is not None and _TAG.fullmatch(ref) else "latest"
+    return f"{words[:_LONGEST_NAME].rstrip('-') or 'image'}:{tag}"
 
 
 def _named(destination: str, selector: str) -> str:
