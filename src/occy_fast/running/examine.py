@@ -20,7 +20,8 @@ from occy_fast.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from occy_fast.image.graph import unreadable
+from occy_fast.image.blob import StreamedBytes
+from occy_fast.image.graph import layers, unreadable
 from occy_fast.log import log
 from occy_fast.running.verify import read_stream, verify_contents
 from occy_fast.transports.base import is_stream
@@ -111,12 +112,22 @@ def _seen(view: LoaderView | None, contents: Contents, proofs: Proofs | None, ca
         log.warning("%s", warning)
     unread = next(map(_of_the_image, unreadable(contents)), None)
     if proofs is None:
+        _check_readable(contents)
         return Examination(view, contents, unread)
     report = verify_contents(contents, proofs, call, strict=False)
     for finding in report.errors:
         if isinstance(finding.error, InputError):        # of the disk, and not of the image
             raise finding.error
     return Examination(view, contents, unread, report)
+
+
+def _check_readable(contents: Contents) -> None:
+    """Raise InputError for a layer that is there and may not be read, or cannot: no image is guilty of that."""
+    for _, layer in layers(contents):
+        address = layer.blob.address
+        if address is not None and not isinstance(address, StreamedBytes):
+            with layer.blob.open(f"{contents.locator}: layer {layer.digest or layer.diff_id}") as region:
+                region.read(0, 1)
 
 
 def _unread(view: LoaderView | None, error: OccyError, where: Locator) -> Examination:

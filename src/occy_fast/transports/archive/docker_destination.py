@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.digest import Digest
 from occy_fast.transports.archive.docker20_stage import Docker20Stage
-from occy_fast.transports.archive.stage import DockerArchiveStage, notes_on
+from occy_fast.transports.archive.stage import DockerArchiveStage
+from occy_fast.transports.archive.standing import notes_on
 
 if TYPE_CHECKING:
     from occy_fast.planning.goal import ArchiveLayout

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from occy_fast.planning.capabilities import Capabilities
 from occy_fast.spec.encoding import READABLE
-from occy_fast.transports.archive.stage import ArchiveStage, notes_on
+from occy_fast.transports.archive.stage import ArchiveStage
+from occy_fast.transports.archive.standing import notes_on
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import merged_index
 

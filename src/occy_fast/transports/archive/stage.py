@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from io import RawIOBase
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from occy_fast.closing import Closing
-from occy_fast.errors import DigestMismatch, OccyError, Unsupported
+from occy_fast.errors import DigestMismatch, Unsupported
 from occy_fast.files.adopt import copy_region
-from occy_fast.files.spool import StreamedFile, temporary_directory
+from occy_fast.files.spool import StreamedFile
 from occy_fast.files.staged import StagedFile, clean_stale, open_directory, output_errors, replaceable
 from occy_fast.files.tar_writer import Region, TarOutput
 from occy_fast.image.publication import PublishedImage
 from occy_fast.spec.digest import Digest
 from occy_fast.spec.json import format_json
-from occy_fast.spec.limits import LIMITS, DocumentLimit, check_written
+from occy_fast.spec.limits import DocumentLimit, check_written
 from occy_fast.spec.media_type import OCI_INDEX
 from occy_fast.spec.reference import parse_reference
-from occy_fast.streams.decode import decode_whole
-from occy_fast.streams.sniff import SNIFF_SIZE, sniff
-from occy_fast.streams.tar import begins_tar
+from occy_fast.transports.archive.standing import notes_on
 from occy_fast.transports.layout.directory import LAYOUT_FILE
 from occy_fast.transports.layout.index_file import index_entries
 from occy_fast.transports.locator import STREAM
@@ -37,11 +32,6 @@ if TYPE_CHECKING:
     from occy_fast.image.blob import FileRegion
     from occy_fast.image.publication import Publication
     from occy_fast.planning.steps import AdoptHow
-
-
-_EMPTY_TAR = 10_240                                  # bytes of a tar without members; disk images begin with zeros, too
-_PIECE = 64 << 10
-_PACKED = (".gz", ".tgz", ".zst", ".xz", ".bz2")
 
 
 class _RegionSink:
@@ -56,47 +46,6 @@ class _RegionSink:
 
     def abort(self) -> None:
         self._stage.discard_blob(self._region)
-
-
-def notes_on(path: str, where: str) -> tuple[str, ...]:
-    """Say of *path*, where an archive is to be, what is replaced there, and what it is called that it is not.
-
-    Raises Unsupported: something else stands there, which nobody meant.
-    """
-    if path == STREAM:
-        return (f"standard output cannot be patched: the archive is made in {temporary_directory()}, without a name",)
-    misnamed = (f"{path} is written as a plain tar, whatever its name says",) if path.endswith(_PACKED) else ()
-    return (*_replaced(path, where), *misnamed)
-
-
-def _replaced(path: str, where: str) -> tuple[str, ...]:
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return ()                            # what that means, opening the stage says
-            head = file.read(SNIFF_SIZE) or b""
-            if not head:
-                return ()
-            codec = sniff(head).codec
-            block = head if codec == "none" else _first_block(codec, head, file)
-            is_archive = begins_tar(block) and (any(block) or os.fstat(file.fileno()).st_size <= _EMPTY_TAR)
-    except OSError:                                  # there is nothing, or it cannot be looked at
-        return ()
-    if not is_archive:
-        raise Unsupported(where, "a file stands there that is no archive", "remove it, or name another")
-    return (f"{path} is there, and is replaced",)
-
-
-def _first_block(codec: str, head: bytes, file: RawIOBase) -> bytes:
-    """Return the first 512 decoded bytes of *file*, of which *head* was read; fewer where it cannot be decoded."""
-    block = b""
-    pieces = chain([head], iter(lambda: file.read(_PIECE) or b"", b""))
-    with suppress(OccyError), closing(decode_whole(codec, pieces, "", LIMITS)) as decoded:  # type: ignore[type-var]
-        for piece in decoded:
-            block += piece
-            if len(block) >= SNIFF_SIZE:
-                break
-    return block[:SNIFF_SIZE]
 
 
 class ArchiveStage(Closing, ABC):
