@@ -30,6 +30,8 @@ def found(view: LoaderView) -> list[str]:
         (LoaderView("broken", problem="cut"), ["broken-archive"]),
         (LoaderView("empty"), ["no-image"]),
         (LoaderView("oci-archive", escaping=("../x",)), ["oci-only-archive", "entry-parent"]),
+        (LoaderView("empty", stray_directories=("d",)), ["no-image"]),
+        (LoaderView("oci-archive", versioned=False), ["oci-only-archive", "no-oci-layout"]),
         (LoaderView("legacy", stray_directories=("d",)), ["legacy-v1", "legacy-repositories", "legacy-strays"]),
         (LoaderView("docker-archive", images=None), ["manifest-unreadable"]),
         (LoaderView("docker-archive", images=(PLAIN, PLAIN)), ["several-images"]),

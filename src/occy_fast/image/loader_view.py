@@ -67,7 +67,9 @@ class LoaderView:
         images: what manifest.json lists; None where it is no list of images.
         escaping: names of entries that lead out of the directory they are unpacked in.
         repositories: the file of that name is there.
-        stray_directories: beside the layers', of which a loader of legacy archives takes each for one.
+        stray_directories: beside the layers', of which a loader of legacy archives takes each for one; of an archive
+            without images, the first.
+        versioned: an OCI archive has its oci-layout.
         problem: why it is broken.
         reason: the same in the words of Go's archive/tar, which loaders pass on; empty where it sees nothing wrong.
     """
@@ -79,5 +81,6 @@ class LoaderView:
     escaping: tuple[str, ...] = ()
     repositories: bool = False
     stray_directories: tuple[str, ...] = ()
+    versioned: bool = True
     problem: str = ""
     reason: str = ""

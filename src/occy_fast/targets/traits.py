@@ -75,9 +75,13 @@ def loader_view_traits(view: LoaderView, architecture: str) -> Iterator[Trait]:
         yield Trait(rules.BROKEN_ARCHIVE, ARCHIVE, view.problem, (("reason", view.reason),), feature)
     elif view.layout == "empty":
         problem = "no manifest.json, and nothing else an image is known by"
-        yield Trait(rules.NO_IMAGE, ARCHIVE, problem)
+        first = view.stray_directories[:1]               # which loaders of old take for an image
+        feature = "load.no_manifest_but_directories" if first else ""
+        yield Trait(rules.NO_IMAGE, ARCHIVE, problem, tuple(("path", name) for name in first), feature)
     elif view.layout == "oci-archive":
         yield Trait(rules.OCI_ONLY_ARCHIVE, LISTING, "an OCI layout without manifest.json")
+        if not view.versioned:
+            yield Trait(rules.NO_OCI_LAYOUT, Place("oci-layout"), "it is missing")
     elif view.layout == "legacy":
         yield from _legacy(view)
     elif view.layout == "docker-archive":
@@ -200,7 +204,9 @@ def _layers(image: ListedImage, within: Place, dual: bool) -> Iterator[Trait]:
             yield Trait(rules.LINK_ESCAPING, place, problem, words)
             continue
         if not layer.present:
-            yield Trait(rules.LAYER_MISSING, place, f"'{layer.path}' is not in the archive", words)
+            thin = not layer.path.strip("./")           # as written by what saved it for a daemon that had the layer
+            problem = "it was left out" if thin else f"'{layer.path}' is not in the archive"
+            yield Trait(rules.LAYER_MISSING, place, problem, words, "load.thin_layer" if thin else "")
             continue
         if layer.link == "hard":
             yield Trait(rules.DUP_HARDLINK, place, f"'{layer.path}' is a hard link", words)

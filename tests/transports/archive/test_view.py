@@ -244,7 +244,11 @@ def test_layouts_and_what_is_none(tmp_path: Path) -> None:
     built = make_image()
     assert view_of(f"oci:{oci_layout(tmp_path / 'layout', [built])}") == LoaderView("layout")
     assert viewed(tmp_path, ("index.json", b"{}"), ("oci-layout", b"{}")) == LoaderView("oci-archive")
-    assert viewed(tmp_path, ("etc/passwd", b"x")) == LoaderView("empty")
+    assert viewed(tmp_path, ("index.json", b"{}")) == LoaderView("oci-archive", versioned=False)
+    assert viewed(tmp_path, ("passwd", b"x")) == LoaderView("empty")
+    assert viewed(tmp_path, ("a", b"x"), ("etc/b", b"x"), ("Usr/b", b"x")) == LoaderView(
+        "empty", stray_directories=("Usr",)
+    )
     assert known_view_of(str(docker_archive(tmp_path / "dual.tar", [built], "C"))).dual
     (tmp_path / "garbage").write_bytes(b"x" * 700)
     broken = known_view_of(str(tmp_path / "garbage"))

@@ -53,14 +53,14 @@ def loader_view(names: LoaderNames, wanted: Locator, compression: str, limits: L
         dual = "index.json" in names and "oci-layout" in names
         return replace(view, layout="docker-archive", dual=dual, images=_selected(images, wanted))
     if "oci-layout" in names or "index.json" in names:
-        return replace(view, layout="oci-archive")
+        return replace(view, layout="oci-archive", versioned="oci-layout" in names)
     if sign := sign_of_a_cut(names):
         return replace(view, layout="broken", problem=f"{sign}: cut short, save it again")
-    legacy = {found[1] for name in names if (found := _LEGACY_NAME.fullmatch(name))}
-    if not legacy:
-        return view
     tops = names.directories | {name.partition("/")[0] for name in names if "/" in name}
     strays = tuple(sorted(name for name in tops if f"{name}/json" not in names))
+    legacy = {found[1] for name in names if (found := _LEGACY_NAME.fullmatch(name))}
+    if not legacy:
+        return replace(view, stray_directories=strays[:1])
     return replace(view, layout="legacy", stray_directories=strays)
 
 
