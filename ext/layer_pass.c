@@ -195,7 +195,7 @@ static bool prepare_scan(struct occy_pass *pass)
 {
     const struct occy_pass_options *options = &pass->options;
     struct occy_tar_options scanning = {options->scan_tar > 1, 0, options->max_extension, options->max_sparse_map,
-                                        options->max_extensions};
+                                        options->max_extensions, options->max_entries};
     if (options->scan_tar == 0)
         return true;
     pass->scan = occy_tar_scan_open(&scanning);
@@ -280,6 +280,11 @@ int occy_pass_ended(struct occy_pass *pass)
 }
 
 const struct occy_pass_result *occy_pass_result_of(const struct occy_pass *pass) { return &pass->result; }
+
+bool occy_pass_entries(const struct occy_pass *pass, const uint8_t **bytes, size_t *size)
+{
+    return pass->scan != NULL && occy_tar_scan_entries(pass->scan, bytes, size);
+}
 
 void occy_pass_counters(const struct occy_pass *pass, uint64_t counters[3])
 {

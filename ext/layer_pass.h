@@ -16,6 +16,7 @@
 #ifndef OCCY_LAYER_PASS_H
 #define OCCY_LAYER_PASS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,7 +47,7 @@ struct occy_pass_options {
     uint64_t ratio_floor;
     int window_log_max;    /* of a zstd source: 10 to 31 */
     uint32_t max_header;   /* of a gzip source: as struct occy_inflate_limits has it */
-    uint32_t max_extension, max_sparse_map, max_extensions; /* as struct occy_tar_options has them */
+    uint32_t max_extension, max_sparse_map, max_extensions, max_entries; /* as struct occy_tar_options has them */
 };
 
 struct occy_pass_result {
@@ -84,6 +85,8 @@ void occy_pass_cancel(struct occy_pass *pass);
 int occy_pass_ended(struct occy_pass *pass);
 /* Only after it has ended. */
 const struct occy_pass_result *occy_pass_result_of(const struct occy_pass *pass);
+/* Only after it has ended: the list of the tar's entries; false where none was asked for, or it became too long. */
+bool occy_pass_entries(const struct occy_pass *pass, const uint8_t **bytes, size_t *size);
 /* Bytes of source, tar and output so far: plain counters, may be polled. */
 void occy_pass_counters(const struct occy_pass *pass, uint64_t counters[3]);
 

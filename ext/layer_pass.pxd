@@ -26,7 +26,7 @@ cdef extern from "layer_pass.h" nogil:
         uint64_t max_ratio
         uint64_t ratio_floor
         int window_log_max
-        uint32_t max_header, max_extension, max_sparse_map, max_extensions
+        uint32_t max_header, max_extension, max_sparse_map, max_extensions, max_entries
     struct occy_pass_result:
         int status
         int error_number
@@ -53,6 +53,7 @@ cdef extern from "layer_pass.h" nogil:
     void occy_pass_cancel(occy_pass *layer) noexcept
     int occy_pass_ended(occy_pass *layer) noexcept
     const occy_pass_result *occy_pass_result_of(const occy_pass *layer) noexcept
+    bint occy_pass_entries(const occy_pass *layer, const uint8_t **bytes, size_t *size) noexcept
     void occy_pass_counters(const occy_pass *layer, uint64_t *counters) noexcept
     size_t occy_pass_feed(occy_pass *layer, const uint8_t *bytes, size_t length) noexcept
     int occy_pass_end_feed(occy_pass *layer) noexcept

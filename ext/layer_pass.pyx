@@ -95,6 +95,7 @@ cdef class Pool:
         wanted.max_extension = options.max_extension
         wanted.max_sparse_map = options.max_sparse_map
         wanted.max_extensions = options.max_extensions
+        wanted.max_entries = options.max_entries
         cdef Pass started = Pass(self)
         started.source_size = wanted.source_size
         with nogil:
@@ -188,6 +189,16 @@ cdef class Pass:
         cdef uint64_t counted[3]
         occy_pass_counters(self.layer, counted)
         return counted[0], counted[1], counted[2]
+
+    def entries(self):
+        self.check()
+        cdef const uint8_t *at
+        cdef size_t size
+        if not occy_pass_ended(self.layer):
+            raise RuntimeError("the pass has not ended")
+        if not occy_pass_entries(self.layer, &at, &size):
+            return None
+        return PyBytes_FromStringAndSize(<const char *>at, size)
 
     def result(self):
         self.check()

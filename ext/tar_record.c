@@ -91,7 +91,7 @@ int occy_tar_no_memory(struct occy_tar_scan *scan)
 
 /* ---- buffers -------------------------------------------------------------------------------- */
 
-static bool reserve(struct buffer *buffer, size_t more, size_t most_ahead)
+bool occy_tar_reserve(struct buffer *buffer, size_t more, size_t most_ahead)
 {
     size_t needed = buffer->length + more, capacity, ahead;
     uint8_t *bytes;
@@ -113,7 +113,7 @@ static bool reserve(struct buffer *buffer, size_t more, size_t most_ahead)
 
 bool occy_tar_append(struct buffer *buffer, const void *bytes, size_t size)
 {
-    if (!reserve(buffer, size, STEP))
+    if (!occy_tar_reserve(buffer, size, STEP))
         return false;
     if (size != 0)
         memcpy(buffer->bytes + buffer->length, bytes, size);
@@ -159,7 +159,7 @@ static bool keep_record(struct occy_tar_scan *scan, const struct member *member,
     struct occy_tar_record *record;
     uint8_t *to;
 
-    if (!reserve(&scan->records, sizeof *record, SIZE_MAX / 4) || !reserve(&scan->texts, total, SIZE_MAX / 4))
+    if (!occy_tar_reserve(&scan->records, sizeof *record, SIZE_MAX / 4) || !occy_tar_reserve(&scan->texts, total, SIZE_MAX / 4))
         return false;
     record = (struct occy_tar_record *)(void *)(scan->records.bytes + scan->records.length);
     *record = (struct occy_tar_record){
@@ -210,6 +210,8 @@ int occy_tar_hand_out(struct occy_tar_scan *scan, const struct member *member, i
                       bool sparse)
 {
     if (scan->options.keep && !keep_record(scan, member, data_offset, stored, sparse))
+        return occy_tar_no_memory(scan);
+    if (scan->options.max_entries != 0 && !occy_tar_list_entry(scan, member))
         return occy_tar_no_memory(scan);
     scan->progress.members++;
     occy_tar_forget_extensions(scan);

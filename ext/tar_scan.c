@@ -377,7 +377,7 @@ static int take_header(struct occy_tar_scan *scan, const uint8_t *block)
 
 struct occy_tar_scan *occy_tar_scan_open(const struct occy_tar_options *options)
 {
-    static const struct occy_tar_options defaults = {0, 0, 1 << 20, 1 << 20, 16};
+    static const struct occy_tar_options defaults = {0, 0, 1 << 20, 1 << 20, 16, 0};
     struct occy_tar_scan *scan = calloc(1, sizeof *scan);
 
     if (scan == NULL)
@@ -391,7 +391,7 @@ struct occy_tar_scan *occy_tar_scan_open(const struct occy_tar_options *options)
 
 struct occy_tar_scan *occy_tar_scan_create(int strict)
 {
-    struct occy_tar_options options = {strict, 0, 1 << 20, 1 << 20, 16};
+    struct occy_tar_options options = {strict, 0, 1 << 20, 1 << 20, 16, 0};
 
     return occy_tar_scan_open(&options);
 }
@@ -407,6 +407,8 @@ void occy_tar_scan_free(struct occy_tar_scan *scan)
     free(scan->regions.bytes);
     free(scan->records.bytes);
     free(scan->texts.bytes);
+    free(scan->entries.bytes);
+    free(scan->entry_name.bytes);
     free(scan);
 }
 

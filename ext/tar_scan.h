@@ -6,6 +6,7 @@
 #ifndef OCCY_TAR_SCAN_H
 #define OCCY_TAR_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct occy_tar_options {
     uint32_t max_extension;  /* bytes of one PAX header or GNU long name */
     uint32_t max_sparse_map; /* bytes of one sparse map */
     uint32_t max_extensions; /* extension headers on one entry */
+    uint32_t max_entries;    /* of the list of entries; 0: there is none */
 };
 
 /* The numbers of Problem in src/occy_fast/kernels/tar_problems.py, which has the words. */
@@ -152,6 +154,8 @@ int occy_tar_scan_check(struct occy_tar_scan *scan, const uint8_t *bytes, size_t
 size_t occy_tar_scan_records(const struct occy_tar_scan *scan, const struct occy_tar_record **records);
 size_t occy_tar_scan_texts(const struct occy_tar_scan *scan, const uint8_t **texts);
 void occy_tar_scan_clear(struct occy_tar_scan *scan);
+/* The list of all entries so far, as kernels/entry_list.py has it; false where there is none, or more than may be. */
+bool occy_tar_scan_entries(const struct occy_tar_scan *scan, const uint8_t **bytes, size_t *size);
 
 /* The parts, for tests and edits.  Numbers and times: 1 when it is one. */
 int occy_tar_number(const uint8_t *field, size_t size, int64_t *value);

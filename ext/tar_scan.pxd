@@ -9,6 +9,7 @@ cdef extern from "tar_scan.h" nogil:
         uint32_t max_extension
         uint32_t max_sparse_map
         uint32_t max_extensions
+        uint32_t max_entries
     struct occy_tar_record:
         int64_t start
     struct occy_tar_progress_t "occy_tar_progress":
@@ -43,6 +44,7 @@ cdef extern from "tar_scan.h" nogil:
     size_t occy_tar_scan_records(const occy_tar_scan* scan, const occy_tar_record** records) noexcept
     size_t occy_tar_scan_texts(const occy_tar_scan* scan, const uint8_t** texts) noexcept
     void occy_tar_scan_clear(occy_tar_scan* scan) noexcept
+    bint occy_tar_scan_entries(const occy_tar_scan* scan, const uint8_t** bytes, size_t* size) noexcept
     int occy_tar_number(const uint8_t* field, size_t size, int64_t* value) noexcept
     int occy_tar_time(const uint8_t* text, size_t size, int64_t* seconds, int32_t* nanoseconds) noexcept
     int occy_tar_pax_next(const uint8_t* body, size_t size, size_t* at, occy_tar_pax_record* record,

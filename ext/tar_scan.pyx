@@ -51,7 +51,7 @@ def parse_records(const uint8_t[::1] body not None):
 
 @cython.final
 cdef class TarScan:
-    """TarScan(*, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True)
+    """TarScan(*, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, max_entries=0, keep=True)
 --
 
 """
@@ -59,23 +59,24 @@ cdef class TarScan:
     cdef unsigned char in_use
 
     def __cinit__(
-        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True
+        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, max_entries=0, keep=True
     ):
         cdef occy_tar_options options
         self.scan = NULL
         self.in_use = 0
-        check_limits(max_extension, max_sparse_map, max_extensions)
+        check_limits(max_extension, max_sparse_map, max_extensions, max_entries)
         options.strict = bool(strict)
         options.keep = bool(keep)
         options.max_extension = max_extension
         options.max_sparse_map = max_sparse_map
         options.max_extensions = max_extensions
+        options.max_entries = max_entries
         self.scan = occy_tar_scan_open(&options)
         if self.scan == NULL:
             raise MemoryError
 
     def __init__(
-        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, keep=True
+        self, *, strict=False, max_extension=1048576, max_sparse_map=1048576, max_extensions=16, max_entries=0, keep=True
     ):
         pass  # the docstring's first line is its signature, for help() and for what checks the stub
 
@@ -103,6 +104,17 @@ cdef class TarScan:
             if occy_tar_scan_records(self.scan, &records) == 0:
                 check_progress(occy_tar_scan_progress(self.scan))
             return self.batch()
+        finally:
+            occy_leave(&self.in_use)
+
+    def entries(self):
+        cdef const uint8_t* at
+        cdef size_t size
+        take(&self.in_use)
+        try:
+            if not occy_tar_scan_entries(self.scan, &at, &size):
+                return None
+            return PyBytes_FromStringAndSize(<const char*>at, size)
         finally:
             occy_leave(&self.in_use)
 

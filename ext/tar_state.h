@@ -100,6 +100,12 @@ struct occy_tar_scan {
     bool regions_wrong;
 
     struct buffer records, texts;
+
+    /* the list of entries: the last one's name and block, and whether it would have become too long */
+    struct buffer entries, entry_name;
+    uint64_t entry_block;
+    bool entries_dropped;
+
     uint8_t block[BLOCK];
     uint8_t header[BLOCK]; /* of the sparse entry */
 };
@@ -113,10 +119,17 @@ int occy_tar_over_limit(struct occy_tar_scan *scan, int problem, int64_t offset,
 int occy_tar_no_memory(struct occy_tar_scan *scan);
 /* Whether there is memory for *size* bytes more, which are copied. */
 bool occy_tar_append(struct buffer *buffer, const void *bytes, size_t size);
+/* Whether there is memory for *more* bytes; at most *most_ahead* are asked for beyond them. */
+bool occy_tar_reserve(struct buffer *buffer, size_t more, size_t most_ahead);
 void occy_tar_forget_extensions(struct occy_tar_scan *scan);
 /* The entry is known: keep it if that is asked for, count it, and start with the next one. */
 int occy_tar_hand_out(struct occy_tar_scan *scan, const struct member *member, int64_t data_offset, uint64_t stored,
                       bool sparse);
+
+/* ---- tar_entries.c: the list of entries ------------------------------------------------------ */
+
+/* Whether there is memory for one more, before it is counted. */
+bool occy_tar_list_entry(struct occy_tar_scan *scan, const struct member *member);
 
 /* ---- tar_number.c: numbers of headers; *tail* is set where bytes follow the number's own end */
 

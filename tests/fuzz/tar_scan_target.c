@@ -11,6 +11,9 @@ struct found {
     size_t records, text_size;
     struct occy_tar_record *record;
     uint8_t *text;
+    bool listed;
+    size_t list_size;
+    uint8_t *list;
 };
 
 static void add(void **all, size_t *have, const void *more, size_t size)
@@ -44,6 +47,19 @@ static void collect(struct occy_tar_scan *scan, struct found *found)
     occy_tar_scan_clear(scan);
 }
 
+/* The list of entries, which is never longer than may be. */
+static void collect_entries(const struct occy_tar_scan *scan, const struct occy_tar_options *options,
+                            struct found *found)
+{
+    const uint8_t *list;
+    size_t size;
+
+    found->listed = occy_tar_scan_entries(scan, &list, &size);
+    DEMAND(found->listed ? size <= 64 * (size_t)options->max_entries : size == 0);
+    if (found->listed)
+        add((void **)&found->list, &found->list_size, list, size);
+}
+
 static struct found scanned(const uint8_t *bytes, size_t size, const struct occy_tar_options *options, int how,
                             struct choices *choices)
 {
@@ -71,6 +87,7 @@ static struct found scanned(const uint8_t *bytes, size_t size, const struct occy
     DEMAND(status == occy_tar_scan_feed(scan, bytes, 0)); /* final */
     collect(scan, &found);
     found.progress = *occy_tar_scan_progress(scan);
+    collect_entries(scan, options, &found);
     DEMAND(found.progress.status == status);
     DEMAND((status == OCCY_OK) == (found.progress.problem == OCCY_TAR_PROBLEM_NONE));
     DEMAND(found.progress.offset <= size && found.progress.error_offset <= (int64_t)size);
@@ -82,6 +99,7 @@ static void release(struct found *found)
 {
     free(found->record);
     free(found->text);
+    free(found->list);
 }
 
 static void demand_same(const struct found *one, const struct found *other)
@@ -97,6 +115,8 @@ static void demand_same(const struct found *one, const struct found *other)
     DEMAND(one->records == other->records && one->text_size == other->text_size);
     DEMAND(memcmp(one->record, other->record, one->records * sizeof *one->record) == 0);
     DEMAND(memcmp(one->text, other->text, one->text_size) == 0);
+    DEMAND(one->listed == other->listed && one->list_size == other->list_size);
+    DEMAND(one->list_size == 0 || memcmp(one->list, other->list, one->list_size) == 0);
 }
 
 /* What a record says must be what the header in the tar says. */
@@ -141,13 +161,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (size != 0)
         memcpy(tar, bytes, size);
     for (int strict = 0; strict < 2; strict++) {
-        struct occy_tar_options options = {strict, 1, 1 << 20, 1 << 20, 16}, checking;
+        struct occy_tar_options options = {strict, 1, 1 << 20, 1 << 20, 16, 1 << 16}, checking;
         struct found whole, split, skipped, checked;
 
         if (choose(&choices) % 8 == 0) {
             options.max_extension = (uint32_t)(choose(&choices) % 2048);
             options.max_sparse_map = (uint32_t)(choose(&choices) % 2048);
             options.max_extensions = (uint32_t)(choose(&choices) % 4);
+            options.max_entries = (uint32_t)(choose(&choices) % 8);
         }
         checking = options;
         checking.keep = 0;

@@ -52,6 +52,7 @@ LIMITS = {
     "max_extension": (0, 2**31 - 1),
     "max_sparse_map": (0, 2**31 - 1),
     "max_extensions": (0, 2**31 - 1),
+    "max_entries": (0, 2**31 - 1),
 }
 
 

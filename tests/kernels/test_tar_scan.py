@@ -259,6 +259,8 @@ def test_limits_must_be_possible(tar_scan: ModuleType) -> None:
         tar_scan.TarScan(max_extension=-1)
     with pytest.raises(ValueError, match="max_sparse_map"):
         tar_scan.TarScan(max_sparse_map=1 << 31)
+    with pytest.raises(ValueError, match="max_entries: expected 0 to"):
+        tar_scan.TarScan(max_entries=-1)
 
 
 # ------------------------------------------------------------------------------------------------- one test per error
@@ -392,13 +394,13 @@ def test_every_problem_has_words_and_a_test() -> None:
 
 def outcome(twin: ModuleType, tar: bytes, window: int, **options: Any) -> tuple[Any, ...]:
     records, error, scan = scanned(twin, tar, window, **options)
-    facts = scan.offset, scan.members, scan.closed, scan.ended, scan.hidden, scan.skippable
+    facts = scan.offset, scan.members, scan.closed, scan.ended, scan.hidden, scan.skippable, scan.entries()
     return records, described(error), *facts
 
 
-@given(build.damaged_tars(), build.window_sizes, st.booleans(), st.booleans())
-def test_twins_agree(tar: bytes, window: int, strict: bool, keep: bool) -> None:
-    native, pure = (outcome(twin, tar, window, strict=strict, keep=keep) for twin in TWINS)
+@given(build.damaged_tars(), build.window_sizes, st.booleans(), st.booleans(), st.sampled_from([0, 1, 4, 1000]))
+def test_twins_agree(tar: bytes, window: int, strict: bool, keep: bool, most: int) -> None:
+    native, pure = (outcome(twin, tar, window, strict=strict, keep=keep, max_entries=most) for twin in TWINS)
     assert native == pure
 
 

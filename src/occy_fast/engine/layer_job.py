@@ -46,6 +46,7 @@ class LayerJob:
         read_tar: decode it, digest the tar inside, and hold that to the limit of a layer.
         scan: read the tar's headers: not at all, as Go does, or refusing what readers are known to disagree about.
         scan_beside: what is wrong in a header does not end the pass, but stands in the proof; nothing is written then.
+        list_entries: list the tar's entries, up to the limit; goes with *scan*.
         encode: write the tar in this encoding; None writes the bytes as they come.
         sink: where to write, committed when all is proved, aborted when it is not; None writes nothing.
         output: path of the destination, for messages.
@@ -58,6 +59,7 @@ class LayerJob:
     read_tar: bool = False
     scan: Scan = "no"
     scan_beside: bool = False
+    list_entries: bool = False
     encode: Encoding | None = None
     sink: Sink | StreamSink | None = None
     output: str = ""
@@ -75,6 +77,8 @@ class LayerProof:
         size_in: stored bytes that were read.
         identity: who encoded; None where nothing was.
         tar_error: what is wrong with the tar, where its headers were read beside the pass.
+        entries: the list of the tar's entries, as kernels/entry_list.py has it; None where nobody asked, or there were
+            more than the limit.
     """
 
     source_digest: Digest
@@ -85,6 +89,7 @@ class LayerProof:
     size_out: int
     identity: EncoderIdentity | None = None
     tar_error: TarError | None = None
+    entries: bytes | None = None
 
 
 Proofs = Mapping[str, LayerProof | OccyError]
@@ -136,6 +141,7 @@ class StartedJob:
                     copy_source=job.encode is None and self._scan is None,
                     sink=output_of(job.sink, job.output) if self._scan is None else DrainSink(self._scan.write),
                     scan_tar=None if job.scan == "no" or self._scan is not None else job.scan,
+                    list_entries=job.list_entries and self._scan is None,
                     max_tar=limits.layer if job.read_tar or job.source is not None else 0,
                     bounded_ratio=job.bounded_ratio,
                     limits=limits,
@@ -161,6 +167,7 @@ class StartedJob:
             result.size_out,
             result.identity,
             None if self._scan is None else self._scan.finish(),
+            result.entries if self._scan is None else self._scan.entries(),
         )
         if job.source is None:
             check_claims(job.layer if job.read_tar else replace(job.layer, diff_id=None), proof, job.where)
@@ -232,7 +239,7 @@ class _ScanBeside:
     """Reads a tar's headers beside the pass, which an error in them would end before it knows the digests."""
 
     def __init__(self, job: LayerJob, limits: Limits) -> None:
-        self._scan = new_scan(job.scan == "strict", limits, keep=False)
+        self._scan = new_scan(job.scan == "strict", limits, keep=False, list_entries=job.list_entries)
         self._where = job.where
         self._error: TarError | None = None
 
@@ -243,6 +250,10 @@ class _ScanBeside:
                 self._scan.feed(data)
             except TarError as error:
                 self._error = error.at(self._where)
+
+    def entries(self) -> bytes | None:
+        """Return the list of the tar's entries, unless it is broken."""
+        return self._scan.entries() if self._error is None else None
 
     def finish(self) -> TarError | None:
         """Return what is wrong with the tar, now that all of it was seen."""

@@ -45,7 +45,7 @@ class PassOptions:
         max_ratio: tar bytes for each source byte once the tar is past *ratio_floor*; 0 for any.
         window_log_max: of a zstd source: the largest window allowed is 2 to that power.
         max_header: of a gzip source, as Inflate takes it.
-        max_extension, max_sparse_map, max_extensions: of the tar, as TarScan takes them.
+        max_extension, max_sparse_map, max_extensions, max_entries: of the tar, as TarScan takes them.
 
     Raises:
         ValueError: an option is outside its range, or two contradict each other.
@@ -69,6 +69,7 @@ class PassOptions:
     max_extension: int = 1048576
     max_sparse_map: int = 1048576
     max_extensions: int = 16
+    max_entries: int = 0
 
     def __post_init__(self) -> None:
         for name, words in _WORDS.items():
@@ -77,7 +78,7 @@ class PassOptions:
         for name, (least, most) in _RANGES.items():
             if not least <= (value := getattr(self, name)) <= most:
                 raise ValueError(f"{name}: expected {least} to {most}, found {value}")
-        check_limits(self.max_extension, self.max_sparse_map, self.max_extensions)
+        check_limits(self.max_extension, self.max_sparse_map, self.max_extensions, self.max_entries)
         if (self.output == "encoded") != (self.encode != "none"):
             raise ValueError("output 'encoded' needs an encoder, and nothing else takes one")
         if self.level not in (CODECS[self.encode].levels or (0,)):

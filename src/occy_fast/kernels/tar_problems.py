@@ -160,9 +160,14 @@ _SETTINGS: Final = {
 }
 
 
-def check_limits(max_extension: int, max_sparse_map: int, max_extensions: int) -> None:
+def check_limits(max_extension: int, max_sparse_map: int, max_extensions: int, max_entries: int) -> None:
     """Raise ValueError unless a scan can hold to these limits."""
-    limits = {"max_extension": max_extension, "max_sparse_map": max_sparse_map, "max_extensions": max_extensions}
+    limits = {
+        "max_extension": max_extension,
+        "max_sparse_map": max_sparse_map,
+        "max_extensions": max_extensions,
+        "max_entries": max_entries,
+    }
     for name, limit in limits.items():
         if not 0 <= limit < 2**31:
             raise ValueError(f"{name}: expected 0 to {2**31 - 1}, found {limit}")

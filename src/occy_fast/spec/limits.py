@@ -20,6 +20,7 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "tar_extension": (0, (1 << 31) - 1),
     "tar_sparse_map": (0, (1 << 31) - 1),
     "tar_extension_count": (0, (1 << 31) - 1),
+    "entry_count": (1, (1 << 31) - 1),
     "link_count": (0, 40),
     "index_depth": (1, 64),
     "json_depth": (1, 256),
@@ -36,9 +37,10 @@ _TOO_LARGE: Final[dict[DocumentLimit, type[LimitError]]] = {
 class Limits:
     """State how much of each thing is accepted; bytes, unless it says otherwise.
 
-    What exceeds one of them is a LimitError that names it, found before the excess is read. Three are no LimitError: a
+    What exceeds one of them is a LimitError that names it, found before the excess is read. Four are no LimitError: a
     gzip header (CorruptStream) and a chain of links (BadArchive), as what exceeds them is broken as well, and what was
-    not kept of an archive that is streamed (Unsupported), as it can be read from a file.
+    not kept of an archive that is streamed (Unsupported), as it can be read from a file; and of layers with too many
+    entries, no verdict is given on whether they can be unpacked.
 
     Attributes:
         layer: the tar of one layer.
@@ -50,6 +52,7 @@ class Limits:
         tar_extension: one PAX header or GNU long name.
         tar_sparse_map: the map of one sparse file.
         tar_extension_count: extension headers in front of one entry.
+        entry_count: entries of one image's layers that are followed to tell whether they can be unpacked.
         member_count: members of an archive.
         member_names: all their names.
         stream_documents: small members kept of an archive that is streamed, until its manifest says what they are.
@@ -75,6 +78,7 @@ class Limits:
     tar_extension: int = 1 << 20
     tar_sparse_map: int = 1 << 20
     tar_extension_count: int = 16
+    entry_count: int = 4_000_000
     member_count: int = 200_000
     member_names: int = 32 << 20
     stream_documents: int = 24 << 20

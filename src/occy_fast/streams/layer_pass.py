@@ -71,6 +71,7 @@ class LayerPass:
         copy_source: write the source's bytes as they are; what *decode* gives is digested on the way.
         sink: None: nothing is written.
         scan_tar: read the tar's headers on the way: None, ``lenient`` (as Go reads) or ``strict``.
+        list_entries: list the tar's entries, up to the limit; goes with *scan_tar*.
         max_tar: bytes of tar allowed; 0 for any, None for what *limits* grant a layer.
         bounded_ratio: hold to the ratio as well; for layers whose diff_id and size nobody declared.
         limits: what the decoders and the scan hold to, and the ratio.
@@ -83,6 +84,7 @@ class LayerPass:
     copy_source: bool = False
     sink: FdSink | DrainSink | None = None
     scan_tar: str | None = None
+    list_entries: bool = False
     max_tar: int | None = None
     bounded_ratio: bool = False
     limits: Limits = field(kw_only=True)
@@ -98,6 +100,7 @@ class PassResult:
         source_digest: of the bytes that came.
         digest: of the bytes that were written, or with no sink of the tar.
         identity: who encoded; None where nothing was.
+        entries: the list of the tar's entries; None where nobody asked, or there were too many.
     """
 
     diff_id: Digest
@@ -107,6 +110,7 @@ class PassResult:
     size_tar: int
     size_out: int
     identity: EncoderIdentity | None = None
+    entries: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,7 @@ def _options(job: LayerPass, identity: EncoderIdentity | None) -> PassOptions:
         max_extension=limits.tar_extension,
         max_sparse_map=limits.tar_sparse_map,
         max_extensions=limits.tar_extension_count,
+        max_entries=limits.entry_count if job.list_entries else 0,
     )
 
 
@@ -286,6 +291,7 @@ class Run:
                 self._work(progress, cancelled)
                 self._raise_failure()
                 tar, source, output, *sizes = self._pass.result()
+                entries = self._pass.entries()
         except OutputError as error:
             path = self._job.sink.path if isinstance(self._job.sink, FdSink) else self._job.where
             raise OutputError(error.path or path, error.errno, error.operation) from None
@@ -294,7 +300,7 @@ class Run:
         finally:
             self._pass.cancel()
         digests = Digest.from_hash(tar), Digest.from_hash(source), Digest.from_hash(output)
-        return PassResult(*digests, sizes[0], sizes[1], sizes[2], self._identity)
+        return PassResult(*digests, sizes[0], sizes[1], sizes[2], self._identity, entries)
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None  # kept, it would hold this run in a cycle

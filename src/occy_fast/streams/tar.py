@@ -105,14 +105,17 @@ def entry_of(record: TarRecord) -> Entry:
     )
 
 
-def new_scan(strict: bool, limits: Limits, *, keep: bool = True) -> tar_scan.TarScan:
-    """Begin a scan within *limits*; without *keep* it makes no records."""
+def new_scan(
+    strict: bool, limits: Limits, *, keep: bool = True, list_entries: bool = False
+) -> tar_scan.TarScan:
+    """Begin a scan within *limits*; without *keep* it makes no records, with *list_entries* a list of all."""
     return tar_scan.TarScan(
         strict=strict,
         keep=keep,
         max_extension=limits.tar_extension,
         max_sparse_map=limits.tar_sparse_map,
         max_extensions=limits.tar_extension_count,
+        max_entries=limits.entry_count if list_entries else 0,
     )
 
 

@@ -112,6 +112,7 @@ class Pass:
                 max_extension=options.max_extension,
                 max_sparse_map=options.max_sparse_map,
                 max_extensions=options.max_extensions,
+                max_entries=options.max_entries,
             )
         self._size = zstd_blocks.PIECE if options.encode == "zstd" else _TAR_PIECE
         self._crc, self._first = 0, True
@@ -162,6 +163,15 @@ class Pass:
     def counters(self) -> tuple[int, int, int]:
         """Return the bytes of source, tar and output so far."""
         return self._source_total, self._tar_total, self._output_total
+
+    def entries(self) -> bytes | None:
+        """Return the list of the tar's entries; None where none was asked for, or it became too long.
+
+        Raises RuntimeError: the pass has not ended.
+        """
+        if not self._ended:
+            raise RuntimeError("the pass has not ended")
+        return None if self._scan is None else self._scan.entries()
 
     def result(self) -> tuple[bytes, bytes, bytes, int, int, int]:
         """Return the SHA-256 of tar, source and output, and the bytes of source, tar and output.

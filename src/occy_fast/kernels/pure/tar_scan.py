@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from occy_fast.errors import TarError
+from occy_fast.kernels.entry_list import EntryList
 from occy_fast.kernels.pure.tar_header import BLOCK, Member, parse_header
 from occy_fast.kernels.pure.tar_number import header_number, pax_time
 from occy_fast.kernels.pure.tar_pax import Extensions, split_records
@@ -48,6 +49,7 @@ class TarScan:
         max_sparse_map: bytes of one sparse map.
         max_extensions: extension headers on one entry.
         keep: hand out records; False only checks.
+        max_entries: how many a list of the entries may have, which `entries` returns; 0 makes none.
 
     Attributes:
         offset: bytes of the tar seen or skipped so far.
@@ -65,9 +67,10 @@ class TarScan:
         max_extension: int = 1048576,
         max_sparse_map: int = 1048576,
         max_extensions: int = 16,
+        max_entries: int = 0,
         keep: bool = True,
     ) -> None:
-        check_limits(max_extension, max_sparse_map, max_extensions)
+        check_limits(max_extension, max_sparse_map, max_extensions, max_entries)
         self.offset = 0
         self.members = 0
         self.closed = False
@@ -78,6 +81,7 @@ class TarScan:
         self._max_sparse_map = max_sparse_map
         self._max_extensions = max_extensions
         self._keep = keep
+        self._list = EntryList(max_entries)
         self._failed: TarError | None = None
         self._extensions = Extensions(strict)
         self._extension: Member | None = None  # whose body is being read
@@ -112,6 +116,13 @@ class TarScan:
         self._packed.clear()
         self._texts.clear()
         return batch
+
+    def entries(self) -> bytes | None:
+        """Return the list of the entries so far; None where none is made, or there were more than may be.
+
+        kernels/entry_list.py reads it.
+        """
+        return self._list.entries()
 
     def skip(self, count: int) -> None:
         """Pass over *count* bytes that need not be seen; at most `skippable`."""
@@ -271,6 +282,7 @@ class TarScan:
     ) -> None:
         extensions, self._extensions = self._extensions, Extensions(self._strict)
         self.members += 1
+        self._list.add(member.kind, member.at, member.name, member.linkname, extensions.records.pairs)
         dialect = extensions.format
         if TarFormat.USTAR in dialect:
             dialect &= TarFormat.USTAR
