@@ -30,6 +30,7 @@ from occy_fast.running.examine import examine
 from occy_fast.running.fix import fix_command
 from occy_fast.running.report_document import check_document
 from occy_fast.running.source_traits import configs_of, loader_view_of, skippable_layers, traits_of
+from occy_fast.running.unpacking import unpack_traits
 from occy_fast.targets.catalog import find_target
 from occy_fast.targets.config_traits import ConfigReader, knows_configs
 from occy_fast.targets.judge import TargetFinding, judge
@@ -121,7 +122,7 @@ def check(
     Args:
         locator: text such as "docker-archive:app.tar", or a path.
         targets: names such as "docker-20.10" or "docker-20.10.24".
-        deep: read every layer as well, and take the digest of the tar inside.
+        deep: read every layer as well, take the digest of the tar inside, and find out whether it can be unpacked.
         limits, max_layer, workers, access, follow_links, progress, cancel: as the package describes them.
     Returns:
         A CheckReport; its `ok` says whether all targets will read it, its findings what fails, what they will say, and
@@ -160,13 +161,15 @@ def check(
 
 def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: Call) -> Iterator[TargetFinding]:
     """Yield what each of *targets* makes of what was seen, one after the other."""
-    view, contents, unread, report = seen
+    view, contents, unread, report = seen.view, seen.contents, seen.unread, seen.report
     wrong = list(_broken(where.text, contents, unread, view, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
         skippable = skippable_layers(contents)
         if report is not None:
             wrong += _proved(contents, report.errors, view)
+            for problem in seen.unpacking:
+                wrong += unpack_traits(problem)
     # What came by with nobody looking into its layers has images all the same, once somebody does.
     unseen = isinstance(unread, Unsupported) and not isinstance(unread, UnsupportedFormat)
     fixable = contents is not None or (unseen and view is not None and view.layout == "legacy")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from occy_fast.context.call import Call
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
+    from occy_fast.running.unpacking import Unpacking
     from occy_fast.running.verify import VerifyReport
     from occy_fast.transports.base import Source, StreamSource
     from occy_fast.transports.locator import Locator
@@ -46,12 +47,14 @@ class Examination(NamedTuple):
         contents: the images; None where nothing holds any, or they cannot be read.
         unread: why they cannot; None where the view says it, or they can.
         report: what reading every layer has shown; None where nobody asked.
+        unpacking: what unpackers would refuse in the layers that were read.
     """
 
     view: LoaderView | None
     contents: Contents | None = None
     unread: OccyError | None = None
     report: VerifyReport | None = None
+    unpacking: tuple[Unpacking, ...] = ()
 
 
 def examine(where: Locator, call: Call, *, deep: bool) -> Examination:
@@ -114,11 +117,11 @@ def _seen(view: LoaderView | None, contents: Contents, proofs: Proofs | None, ca
     if proofs is None:
         _check_readable(contents)
         return Examination(view, contents, unread)
-    report = verify_contents(contents, proofs, call, strict=False)
+    report, unpacking = verify_contents(contents, proofs, call, strict=False)
     for finding in report.errors:
         if isinstance(finding.error, InputError):        # of the disk, and not of the image
             raise finding.error
-    return Examination(view, contents, unread, report)
+    return Examination(view, contents, unread, report, unpacking)
 
 
 def _check_readable(contents: Contents) -> None:

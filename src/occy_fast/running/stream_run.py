@@ -107,6 +107,7 @@ class StreamRun:
             read_tar=decoded,
             scan=self._scan if decoded else "no",
             scan_beside=stage is None,
+            list_entries=stage is None and decoded,
             encode=encode,
             sink=sink,
             output=destination,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from occy_fast.context.access import USUAL_ACCESS, Access
@@ -37,6 +38,7 @@ from occy_fast.image.validate import validate
 from occy_fast.planning.steps import is_provable, is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
+from occy_fast.running.unpacking import Unpacking, unpack_finding, unpack_layers
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import Locator
 from occy_fast.transports.opening import check_access, open_source, parse_locator
@@ -122,6 +124,9 @@ def verify(
 ) -> VerifyReport:
     """Prove everything reachable: JSON, digests and sizes of all blobs, diff_ids, layer counts, platforms, tar headers.
 
+    Entries that an unpacker would refuse, in their order over the layers below, are told as well: as an error where all
+    that are known refuse it, else as a warning.
+
     A finding does not end it; what the source cannot even list is the only finding then.
 
     Args:
@@ -165,13 +170,16 @@ def _verify_once(where: Locator, call: Call, *, strict: bool, lenient: bool) -> 
             if asked or isinstance(error, Cancelled | TransportError) or is_shortage(error):
                 raise
             return VerifyReport(where.text, (_finding(error, where.text, place_of(error, where.text)),), 0, 0, 0)
-        return verify_contents(contents, proofs, call, strict=strict)
+        return verify_contents(contents, proofs, call, strict=strict)[0]
 
 
 def verify_contents(
     contents: Contents, proofs: Proofs, call: Call, *, strict: bool
-) -> VerifyReport:
-    """Prove what was read already, as verify does; *proofs* is what read_stream has found. Raises Cancelled."""
+) -> tuple[VerifyReport, tuple[Unpacking, ...]]:
+    """Prove what was read already, as verify does, and return what unpackers would refuse beside the report.
+
+    *proofs* is what read_stream has found. Raises Cancelled.
+    """
     check = _Verification(contents, strict, call.limits, proofs)
     check.look_at_documents()
     layers = check.distinct_layers()
@@ -180,7 +188,9 @@ def verify_contents(
         for position, layer in enumerate(layers):
             check.start(in_flight, position, layer, scan=True)
         in_flight.wait_all()
-    return VerifyReport(contents.locator, tuple(check.findings), check.images, check.proved, check.size)
+    unpacking = check.unpack()
+    findings = tuple(check.findings)
+    return VerifyReport(contents.locator, findings, check.images, check.proved, check.size), unpacking
 
 
 def read_stream(source: StreamSource, call: Call, *, strict: bool) -> Proofs:
@@ -202,6 +212,7 @@ class _Verification:
         self._scan: Scan = "strict" if strict else "lenient"
         self.findings: list[Finding] = []
         self._places: dict[Hashable, Place] = {}         # of what a claim is made of, the first place
+        self._entries: dict[Hashable, bytes | None] = {}
         self.images = self.proved = self.size = 0
 
     def look_at_documents(self) -> None:
@@ -259,8 +270,10 @@ class _Verification:
             in_flight.finish(position, layer.size)
             return
 
-        def done(_: LayerProof) -> None:
+        def done(proof: LayerProof) -> None:
             self._tell(layer, *held)
+            if tar and scan:
+                self._entries[_claim(layer)] = proof.entries
             if decode:
                 self.proved += 1
                 self.size += layer.size
@@ -275,7 +288,8 @@ class _Verification:
             else:
                 self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
 
-        job = LayerJob(claimed, where, read_tar=tar, scan=self._scan if tar and scan else "no")
+        scanned = self._scan if tar and scan else "no"
+        job = LayerJob(claimed, where, read_tar=tar, scan=scanned, list_entries=scanned != "no")
         in_flight.start(position, job, done, failed)
 
     def _tell(self, layer: Layer, *errors: OccyError) -> None:
@@ -296,8 +310,24 @@ class _Verification:
             self._tell(layer, *(() if _is_wrong(error, layer) else held), error)
             return
         self._tell(layer, *held)
+        if looked and not held:
+            self._entries[_claim(layer)] = found.entries
         self.proved += 1
         self.size += layer.size
+
+    def unpack(self) -> tuple[Unpacking, ...]:
+        """Find out what could not be unpacked, now that the entries of all layers are known."""
+        found: list[Unpacking] = []
+        done: set[tuple[Hashable, ...]] = set()
+        for within, node in self._nodes():
+            stack = tuple(map(_claim, node.layers)) if isinstance(node, Image) and not node.artifact else ()
+            if stack and stack not in done:
+                done.add(stack)
+                layers = takewhile(self._entries.__contains__, stack)    # above what could not be read, who knows
+                found += unpack_layers(map(self._entries.__getitem__, layers), within, self._limits)
+        self._entries.clear()
+        self.findings += map(unpack_finding, found)
+        return tuple(found)
 
     def _nodes(self) -> Iterator[tuple[Place, Leaf]]:
         seen: set[Hashable] = set()

@@ -19,12 +19,15 @@ _NAMED_VERSION = re.compile(
     r"(?:\+[a-z0-9.~+-]+|(?P<suffix>-[a-z0-9.-]+))?"
 )
 
+_WIDEST = ("all", "known")
+"""Groups whose answers are those of narrower ones too, where these have none."""
+
 
 @cache
 def all_targets() -> tuple[Target, ...]:
     """Return every target that has a name of its own, in the order of the matrix."""
     matrix = _read("matrix.json")
-    tested = _tested(_read("loading.json"), _read("configs.json"))
+    tested = _tested(_read("loading.json"), _read("configs.json"), _read("unpacking.json"))
     return tuple(_target(name, matrix["targets"], tested) for name in matrix["targets"])
 
 
@@ -115,7 +118,7 @@ def _tested(*documents: dict[str, Any]) -> dict[str, dict[str, Support]]:
     for document in documents:
         groups: dict[str, list[str]] = document["groups"]
         for feature, answers in document["cells"].items():
-            for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] != "all")):
+            for who, words in sorted(answers.items(), key=lambda pair: (pair[0] not in groups, pair[0] not in _WIDEST)):
                 told = words if len(words) > 2 else [*words, "tested"]
                 for row in groups.get(who, [who]):
                     found.setdefault(row, {})[feature] = _support(told)

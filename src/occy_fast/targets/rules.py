@@ -152,3 +152,11 @@ BROKEN_IMAGE: Final = _fatal("broken-image", "load.broken")
 CORRUPT_LAYER: Final = _fatal("corrupt-layer", "pull.corrupt")
 DIFF_ID_MISMATCH: Final = _fatal("diffid-mismatch", "pull.diff_id_mismatch")
 DIGEST_MISMATCH: Final = _fatal("digest-mismatch", "pull.diff_id_mismatch")
+
+UNPACK_UNKNOWN: Final = TraitRule("unpack-unknown", "unpack.unknown", convertible=False)
+"""Of layers with so many entries that nobody has looked whether they can be unpacked."""
+
+
+def unpack_rule(word: str) -> TraitRule:
+    """Return the rule for what an entry cannot be unpacked for; which unpackers are asked about, its traits say."""
+    return TraitRule(f"unpack-{word}", f"unpack.{word}", convertible=False)
