@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         memcpy(tar + BLOCK, bytes, size);
     header(tar + BLOCK + padded, '0', 0);
     for (int strict = 0; strict < 2; strict++) {
-        struct occy_tar_options options = {strict, 1, 1 << 20, 1 << 20, 16};
+        struct occy_tar_options options = {strict, 1, 1 << 20, 1 << 20, 16, 0};
         struct occy_tar_scan *whole = occy_tar_scan_open(&options), *split = occy_tar_scan_open(&options);
         const struct occy_tar_progress *one = occy_tar_scan_progress(whole), *other = occy_tar_scan_progress(split);
         const struct occy_tar_record *record, *same;

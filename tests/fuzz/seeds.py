@@ -11,6 +11,7 @@ import sys
 import tarfile
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,10 +20,13 @@ from hypothesis import strategies as st
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.append(str(TESTS))
 
-from support import stream_strategies, tar_strategies  # noqa: E402
+from occy_fast.errors import TarError  # noqa: E402
+from occy_fast.kernels import tar_scan  # noqa: E402
+from support import stream_strategies, tar_strategies, unpack_layers  # noqa: E402
 
 # Larger ones only slow a fuzzer down; it makes what it needs.
-LARGEST = {"tar_scan": 24 << 10, "pax": 8 << 10, "inflate": 12 << 10, "unzstd": 12 << 10, "layer_pass": 48 << 10}
+LARGEST = {"tar_scan": 24 << 10, "pax": 8 << 10, "inflate": 12 << 10, "unzstd": 12 << 10, "layer_pass": 48 << 10,
+           "unpack_model": 4 << 10}  # fmt: skip
 LARGEST["json"] = 12 << 10
 
 
@@ -48,11 +52,25 @@ def made_here() -> Iterator[tuple[str, bytes]]:
     zstds = drawn(stream_strategies.zstds, 150) + drawn(stream_strategies.damaged(stream_strategies.zstds), 60)
     for target, seeds in (("tar_scan", tars), ("pax", drawn(bodies, 300)), ("inflate", gzips), ("unzstd", zstds)):
         yield from ((target, raw) for raw in seeds)
+    yield from (("unpack_model", raw) for raw in entry_lists(tars))
     for raw in tars[:120]:
         yield "layer_pass", raw
         yield "layer_pass", gzip.compress(raw, 6, mtime=0)
         yield "layer_pass", stream_strategies.frame(raw)
     yield from (("layer_pass", raw) for raw in gzips[:40] + zstds[:40])
+
+
+def entry_lists(tars: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lists of entries: of *tars*, and of stacks of layers, one behind the other."""
+    stacks = (map(unpack_layers.tar_of, unpack_layers.random_stack(seed)) for seed in range(200))
+    for stack in [*([tar] for tar in tars), *stacks]:
+        lists = []
+        for tar in stack:
+            scan = tar_scan.TarScan(max_entries=1000)
+            with suppress(TarError):
+                scan.feed(tar)
+            lists.append(scan.entries() or b"")
+        yield b"".join(lists)
 
 
 def members(path: Path) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ KERNELS = (
     "layer_pass",
     "sha256",
     "tar_scan",
+    "unpack_model",
     "unzstd",
     "zstd_blocks",
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from occy_fast.kernels.native import layer_pass as layer_pass
     from occy_fast.kernels.native import sha256 as sha256
     from occy_fast.kernels.native import tar_scan as tar_scan
+    from occy_fast.kernels.native import unpack_model as unpack_model
     from occy_fast.kernels.native import unzstd as unzstd
     from occy_fast.kernels.native import zstd_blocks as zstd_blocks
 

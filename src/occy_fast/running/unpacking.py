@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from occy_fast.image.finding import Finding
-from occy_fast.kernels.unpack_model import UnpackModel
-from occy_fast.kernels.unpack_problems import Unpacker, UnpackKind, UnpackProblem
+from occy_fast.kernels import unpack_model
+from occy_fast.kernels.unpack_problems import Unpacker, UnpackKind, UnpackProblem, problem_of
 from occy_fast.targets.rules import UNPACK_UNKNOWN, unpack_rule
 from occy_fast.targets.traits import Trait
 from occy_fast.words import printable
@@ -24,13 +24,9 @@ _WHO: Final = {
     Unpacker.COPY: "podman on vfs",
 }
 _WORDS: Final = {
-    UnpackKind.HARD_LINK_MISSING: "is a hard link to '{other}', which is not there",
-    UnpackKind.HARD_LINK_LATER: "is a hard link to '{other}', which comes later",
+    UnpackKind.HARD_LINK_MISSING: "is a hard link to '{other}', which is not there, or not yet",
     UnpackKind.HARD_LINK_LOWER: "is a hard link to '{other}', which only a lower layer has",
-    UnpackKind.HARD_LINK_ITSELF: "is a hard link to itself",
     UnpackKind.HARD_LINK_DIRECTORY: "is a hard link to '{other}', a directory",
-    UnpackKind.HARD_LINK_PATH: "is a hard link to '{other}', which leads through what is no directory",
-    UnpackKind.HARD_LINK_AUFS: "is a hard link to '{other}' of aufs, which is not there",
     UnpackKind.CHILD_OF_FILE: "is below what is no directory",
     UnpackKind.CHILD_OF_WHITEOUT: "is below what the same layer deletes",
     UnpackKind.DANGLING_PARENT: "is below a symbolic link that leads nowhere",
@@ -42,6 +38,8 @@ _WORDS: Final = {
     UnpackKind.DUPLICATE: "is there twice",
     UnpackKind.ENTRY_TYPE: "has the type '{other}', which is unpacked by nobody",
     UnpackKind.NAME_TOO_LONG: "has a name that is too long for a filesystem",
+    UnpackKind.PATH_LONG: "has a path that may be too long below the directory it is unpacked in",
+    UnpackKind.EMPTY_NAME: "has no name",
     UnpackKind.EMPTY_LINK: "is a symbolic link to nothing",
     UnpackKind.XATTR_NAMESPACE: "has the extended attribute '{other}', of a namespace that Linux does not have",
     UnpackKind.XATTR_NAME: "has the extended attribute '{other}', a name that Linux does not take",
@@ -63,12 +61,12 @@ class Unpacking:
 
 def unpack_layers(stack: Iterable[bytes | None], within: Place, limits: Limits) -> Iterator[Unpacking]:
     """Yield what is refused in the layers of one image, the lowest first; *stack* has the lists of their entries."""
-    model = UnpackModel(limits.entry_count)
+    model = unpack_model.UnpackModel(limits.entry_count)
     for number, entries in enumerate(stack, 1):
         place = within.inside("layer", number)
-        for problem in model.apply(entries):
-            yield Unpacking(place, problem)
-        if model.exceeded:
+        for found in model.apply(entries) if entries is not None else ():
+            yield Unpacking(place, problem_of(found))
+        if entries is None or model.exceeded:
             yield Unpacking(place, None, limits.entry_count)
             return
 
