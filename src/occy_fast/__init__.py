@@ -32,6 +32,7 @@ __all__ = [
     "Contents",
     "ConvertResult",
     "Copy",
+    "Delivery",
     "Descriptor",
     "Digest",
     "EncoderFact",
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from occy_fast.planning.steps import Adopt, BlobPlan, Copy, ImagePlan, IndexPlan, NamedPlan, Recode, Skip, WorkKey
     from occy_fast.planning.stream_rules import Rule
     from occy_fast.running.check import CheckReport
+    from occy_fast.running.delivery import Delivery
     from occy_fast.running.inspect import InspectedManifest, InspectReport
     from occy_fast.running.result import ConvertResult, LayerOutcome, RecompressResult
     from occy_fast.running.verify import VerifyReport
@@ -145,6 +147,7 @@ _NAMES = {
     "planning.stream_rules": "Rule",
     "planning.steps": "Adopt BlobPlan Copy ImagePlan IndexPlan NamedPlan Recode Skip WorkKey",
     "running.check": "CheckReport",
+    "running.delivery": "Delivery",
     "running.inspect": "InspectReport InspectedManifest",
     "running.result": "ConvertResult LayerOutcome RecompressResult",
     "running.verify": "VerifyReport",

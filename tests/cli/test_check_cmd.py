@@ -35,6 +35,7 @@ def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "  error    zstd-layer: layers 1-2: zstd\n"
         f"           it says: {SAYS}\n"
         "  mend:    occy-fast convert app.tar docker-archive:app-docker-20.10.24.tar --target docker-20.10.24\n"
+        "  next:    docker load -i app-docker-20.10.24.tar\n"
         "podman-4.3: nothing in the way\n"
     )
 

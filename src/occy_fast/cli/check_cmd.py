@@ -66,7 +66,8 @@ def check(
 ) -> int:
     """Find out whether consumers will read the image at SRC: what fails, what they will say, what mends it.
 
-    Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests. Headers,
+    Archives are judged by what loads them (docker load, podman load), layouts by what pulls their manifests, with
+    a note that docker load and ctr read no directory. Headers,
     first bytes and documents are read, layers only with --deep. The exit code is 10 where the image would fail at one
     of the targets; with --quiet it is all. What comes through a pipe has to come again to be mended.
     """
@@ -102,7 +103,7 @@ def checked_lines(checked: CheckReport) -> list[str]:
             lines.append(f"  {finding.severity:<7}  {finding.rule}: {places}: {finding.problem}")
             if finding.says:
                 lines.append(f"           it says: {finding.says}")
-        lines += [f"  mend:    {command}" for command in _fixes(checked, target)]
+        lines += [f"  {label:<8} {text}" for label, text in _what_to_do(checked, target)]
     return lines + _remarks(checked)
 
 
@@ -135,8 +136,9 @@ def drawn_table(checked: CheckReport) -> str:
                 style = _STYLES[finding.severity]
                 table.add_row(Text(finding.severity, style), *(Text(printable(cell)) for cell in cells))
             console.print(table)
-        for command in _fixes(checked, target):      # not wrapped: it is to be copied
-            console.print(Text.assemble(("mend: ", "dim"), (printable(command), "bold")), soft_wrap=True)
+        for label, text in _what_to_do(checked, target):     # not wrapped: it is to be copied
+            told = (printable(text), "" if label == "note:" else "bold")
+            console.print(Text.assemble((f"{label} ", "dim"), told), soft_wrap=True)
     for remark in _remarks(checked):
         console.print(Text(printable(remark), "dim"))
     return out.getvalue()
@@ -159,8 +161,15 @@ def _verdict(checked: CheckReport, target: str) -> str:
     return "it will not do in full" if own else "nothing in the way"
 
 
-def _fixes(checked: CheckReport, target: str) -> list[str]:
-    return list(dict.fromkeys(f.fix for f in checked.findings if f.target == target and f.fix is not None))
+def _what_to_do(checked: CheckReport, target: str) -> list[tuple[str, str]]:
+    """Return what is told below the findings for *target*: how it was judged, what mends it, what to run then."""
+    told = list(dict.fromkeys(("mend:", f.fix) for f in checked.findings if f.target == target and f.fix is not None))
+    for delivery in checked.deliveries:
+        if delivery.target == target:
+            told = [("note:", delivery.note)] * bool(delivery.note) + told
+            told += [("convert:", delivery.convert)] if delivery.convert is not None else []
+            told += [("next:", delivery.next)] if delivery.next is not None else []
+    return told
 
 
 def _remarks(checked: CheckReport) -> list[str]:

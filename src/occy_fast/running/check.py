@@ -26,8 +26,9 @@ from occy_fast.errors import (
 from occy_fast.image.graph import child_place, images, layers, leaves, roots, unreadable
 from occy_fast.image.place import place_of
 from occy_fast.image.validate import validate
+from occy_fast.running.delivery import Delivery, delivery_of
 from occy_fast.running.examine import examine
-from occy_fast.running.fix import fix_command
+from occy_fast.running.fix import find_mend
 from occy_fast.running.report_document import check_document
 from occy_fast.running.source_traits import configs_of, loader_view_of, skippable_layers, traits_of
 from occy_fast.running.unpacking import unpack_traits
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from occy_fast.image.image import Contents
     from occy_fast.image.loader_view import LoaderView
     from occy_fast.running.examine import Examination
+    from occy_fast.running.fix import Mend
     from occy_fast.spec.digest import Digest
     from occy_fast.spec.limits import Limits
     from occy_fast.targets.target import Target
@@ -62,6 +64,7 @@ class CheckReport:
         unknown: what is remarkable, and nobody knows whether the target reads it.
         unread: why the images were not looked into beyond what their archive shows; None if they were.
         deep: every layer was decoded and its digest taken.
+        deliveries: how the image, or what mends it, comes to those targets of which there is something to say.
     """
 
     locator: str
@@ -71,6 +74,7 @@ class CheckReport:
     unread: OccyError | None = None
     deep: bool = False
     rows: tuple[str, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -147,7 +151,8 @@ def check(
         follow_links=follow_links,
     )
     seen = call.retrying(lambda: examine(where, call, deep=deep))
-    found = list(_judged(wanted, where, seen, call))
+    judged = list(_judged(wanted, where, seen, call))
+    found = [finding for findings, _ in judged for finding in findings]
     return CheckReport(
         where.text,
         tuple(target.name for target in wanted),
@@ -156,11 +161,15 @@ def check(
         seen.unread,
         seen.report is not None,
         tuple(target.row for target in wanted),
+        tuple(delivery for _, delivery in judged if delivery is not None),
     )
 
 
-def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: Call) -> Iterator[TargetFinding]:
-    """Yield what each of *targets* makes of what was seen, one after the other."""
+_Judged = tuple[tuple[TargetFinding, ...], Delivery | None]
+
+
+def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: Call) -> Iterator[_Judged]:
+    """Yield what each of *targets* makes of what was seen, and how that comes to it, one after the other."""
     view, contents, unread, report = seen.view, seen.contents, seen.unread, seen.report
     wrong = list(_broken(where.text, contents, unread, view, call.limits))
     skippable: frozenset[Digest] = frozenset()
@@ -183,12 +192,24 @@ def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: 
             traits += (trait for trait in wrong if (trait.place.image, trait.place.platform) not in unseen_by)
         form, configs = configs_of(held, contents, unread, target)
         traits += reader.traits(configs, form, target)
-        judged = judge(traits, target, fix_command(where, target, view, contents, call) if fixable else None)
+        mend = find_mend(where, target, view, contents, call) if fixable else None
+        judged = judge(traits, target, None if mend is None else mend.command)
         if not _decoded(unread, target) and not any(finding.severity == "error" for finding in judged):
             judged += judge(_undecoded(where.text, unread, view), target)
         if any(finding.severity == "error" and finding.fix is None for finding in judged):
             judged = tuple(replace(finding, fix=None) for finding in judged)    # a part of it would put nothing right
-        yield from judged
+        yield judged, _delivery(target, where, seen, mend, judged)
+
+
+def _delivery(
+    target: Target, where: Locator, seen: Examination, mend: Mend | None, judged: tuple[TargetFinding, ...]
+) -> Delivery | None:
+    """Return how what was seen comes to *target*; None as well where nothing makes of it what the target reads."""
+    mended = any(finding.fix is not None for finding in judged)
+    if seen.contents is None or (not mended and any(finding.severity == "error" for finding in judged)):
+        return None
+    directory = seen.view is not None and seen.view.layout == "layout"
+    return delivery_of(target, where, mend, directory=directory, mended=mended)
 
 
 def _decoded(unread: OccyError | None, target: Target) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import OccyError
 from occy_fast.planning.choices import platform_to_ask_for
 from occy_fast.planning.goal import Goal
 from occy_fast.planning.narrowing import fit_target
+from occy_fast.running.delivery import loads_files_alone, pulls_directories
 from occy_fast.running.source_traits import host_architecture
 from occy_fast.spec.platform import Platform
 from occy_fast.transports.locator import STREAM, is_pipe
@@ -27,28 +29,39 @@ if TYPE_CHECKING:
 
 _SUFFIX = re.compile(r"(?:\.tar)?(?:\.(?:gz|zst|xz|bz2))?$|\.t[gx]z$")
 
-_FILES_ALONE = ("docker-", "containerd-", "k3s", "nomad")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LONGEST_NAME = 100                                      # a reference may have 255 characters, with its registry
 
 
-def fix_command(
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """How an image is made that a target reads.
+
+    Attributes:
+        command: the whole command line.
+        destination: what it makes: the path of an archive, or the locator of a directory.
+        directory: it makes a directory.
+    """
+
+    command: str
+    destination: str
+    directory: bool = False
+
+
+def find_mend(
     where: Locator, target: Target, view: LoaderView | None, contents: Contents | None, call: Call
-) -> str | None:
-    """Return the command that makes of *where* what *target* reads, beside it; None where no locator can say it."""
+) -> Mend | None:
+    """Return what makes of *where* what *target* reads, beside it; None where no locator can say it."""
     selector = f":{where.reference}" if where.reference else ""
     source, options = where.text, list[str]()
     directory = view is not None and view.layout == "layout"
-    if directory and not _loads_files_alone(target):
-        destination = _named(f"oci:{_beside(where.path)}-{target.name}", selector)
+    stem = _stem(where, contents, directory=directory, known=view is not None)
+    if directory and not loads_files_alone(target):
+        kind, made = "oci", f"{stem}-{target.name}"
     else:
-        path = where.path if view is not None or contents is None else contents.kind
-        if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
-            path = "image"
-        stem = _beside(path) if directory else _SUFFIX.sub("", _beside(path), count=1)
         layout = view is not None and view.layout == "oci-archive" and not target.refuses("load.oci_archive")
-        kind = "oci-archive" if layout else "docker-archive"
-        destination = _named(f"{kind}:{stem}-{target.name}.tar", selector if layout else "")
+        kind, made = "oci-archive" if layout else "docker-archive", f"{stem}-{target.name}.tar"
+    destination = _named(f"{kind}:{made}", selector if kind != "docker-archive" else "")
     if view is not None and view.images and len(view.images) > 1 and target.refuses("load.multi_image"):
         source = f"docker-archive:{where.path}:@0" if not selector else where.text
         if ":" in where.path:
@@ -62,17 +75,25 @@ def fix_command(
         platform = platform_to_ask_for(contents, capabilities, Platform("linux", host_architecture()))
         options = [] if platform is None else ["--platform", str(platform)]
         chosen = contents.images[:1] if source != where.text else contents.images
-        if capabilities.names == "reference" and len(chosen) == 1 and (chosen[0].wrong_names or not chosen[0].names):
-            options += ["--tag", _proposed_name(stem, chosen[0].ref)]
+        if len(chosen) == 1 and (chosen[0].wrong_names or not chosen[0].names):
+            proposed = _proposed_name(stem, chosen[0].ref)
+            if capabilities.names == "reference":
+                options += ["--tag", proposed]
+            elif kind == "oci-archive" or pulls_directories(target):
+                destination = f"{kind}:{made}:{proposed}"
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
     options += [word for allowed in call.follow_links for word in ("--follow-links", allowed)]
-    return shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+    command = shell_command(["occy-fast", "convert", source, destination, "--target", target.name, *options])
+    return Mend(command, destination if kind == "oci" else made, kind == "oci")
 
 
-def _loads_files_alone(target: Target) -> bool:
-    """Tell whether what is not in a registry reaches *target* as a file: docker load and ctr read no directory."""
-    return target.row.startswith(_FILES_ALONE) and target.kind != "registry"
+def _stem(where: Locator, contents: Contents | None, *, directory: bool, known: bool) -> str:
+    """Return what the path of what is made begins with."""
+    path = where.path if known or contents is None else contents.kind
+    if is_pipe(where) or path.startswith(("/dev/", "/proc/")):
+        path = "image"
+    return _beside(path) if directory else _SUFFIX.sub("", _beside(path), count=1)
 
 
 def _proposed_name(path: str, ref: str | None) -> str:

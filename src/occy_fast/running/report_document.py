@@ -39,6 +39,7 @@ def check_document(report: CheckReport) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "findings": [_target_finding(finding) for finding in report.findings],
         "unknown": [_target_finding(finding) for finding in report.unknown],
+        "deliveries": [delivery.to_json() for delivery in report.deliveries],
         "unread": None if report.unread is None else error_document(report.unread),
     }
 
