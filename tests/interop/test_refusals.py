@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import occy_fast
 from support.consumers import Client
+from support.image_builders import archive_members, dumps, make_image, make_tar
 from support.refused_archives import REFUSED, write_refused
 
 pytestmark = pytest.mark.interop
@@ -46,3 +48,26 @@ def test_what_is_quoted_is_what_it_says(
     quoted = [finding.says for finding in report.errors if finding.says]
     assert loaded or quoted
     assert all(words in said for words in quoted[:1]), (quoted, said)
+
+
+@pytest.mark.parametrize("listed", ["{}", "/{}", "./{}", "x/../{}"])
+@pytest.mark.parametrize("member", ["{}", "/{}", "./{}", "../{}", "x/../{}"])
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_check_knows_how_it_finds_a_member_by_its_name(
+    request: pytest.FixtureRequest, tmp_path: Path, consumer: str, member: str, listed: str
+) -> None:
+    client: Client = request.getfixturevalue(consumer)
+    members = dict(archive_members([make_image("spelled", names=("example.com/spelled:1",))]))
+    (item,) = json.loads(members["manifest.json"])
+    (layer,) = item["Layers"]
+    members["manifest.json"] = dumps([{**item, "Layers": [listed.format(layer)]}])
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(make_tar([(member.format(layer), members.pop(layer)), *members.items()]))
+    kept = client.ids()
+    loaded, said = load(client, archive)
+    for image_id in client.ids() - kept:
+        client("rmi", "--force", image_id.removeprefix("sha256:"))
+    report = occy_fast.check(str(archive), [CONSUMERS[consumer]])
+    assert loaded != bool(report.errors), said
+    assert occy_fast.convert(str(archive), f"docker-archive:{tmp_path}/b.tar", target=CONSUMERS[consumer])
+    assert occy_fast.check(f"{tmp_path}/b.tar", [CONSUMERS[consumer]]).ok

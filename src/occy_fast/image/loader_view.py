@@ -16,6 +16,7 @@ class ListedLayer:
     Attributes:
         path: as it is written there.
         present: a loader that keeps names inside the archive finds a file under it.
+        spelled: a reader that compares names as they are written finds it, too.
         link: what kind of link the path is, if any.
         codec: what its first bytes are.
         skippable: they are a zstd frame that decoders skip.
@@ -26,6 +27,7 @@ class ListedLayer:
     link: Link = ""
     codec: str = "none"
     skippable: bool = False
+    spelled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +86,13 @@ class LoaderView:
     versioned: bool = True
     problem: str = ""
     reason: str = ""
+
+
+def leads_out(path: str) -> bool:
+    """Tell whether a relative path climbs above where it begins."""
+    depth = 0
+    for part in path.split("/"):
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            return True
+    return False

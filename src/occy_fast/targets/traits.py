@@ -11,6 +11,7 @@ from occy_fast.image.attestation import is_attestation
 from occy_fast.image.go_decoding import find_refusal
 from occy_fast.image.graph import child_place, real_images, roots
 from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.loader_view import leads_out
 from occy_fast.image.place import Place
 from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
 from occy_fast.spec.reference import parse_reference
@@ -144,13 +145,14 @@ def _wrong_tag(tag: str) -> tuple[str, str] | None:
 
 def _paths(image: ListedImage, place: Place) -> Iterator[Trait]:
     forms: dict[TraitRule, str] = {}
-    for path in (image.config, *(layer.path for layer in image.layers)):
+    for path, spelled in ((image.config, False), *((layer.path, layer.spelled) for layer in image.layers)):
         parts = path.split("/")
-        if ".." in parts:
+        if leads_out(path):
             forms.setdefault(rules.PATHS_PARENT, path)
         elif path.startswith("/"):
-            forms.setdefault(rules.PATHS_ABSOLUTE, path)
-        elif "." in parts:
+            if not spelled or path.startswith("//"):     # the archive has it as another name
+                forms.setdefault(rules.PATHS_ABSOLUTE, path)
+        elif not {".", ".."}.isdisjoint(parts):
             forms.setdefault(rules.PATHS_DOTSLASH, path)
     for rule, problem in _PATH_PROBLEMS.items():
         if path := forms.get(rule, ""):
@@ -208,6 +210,9 @@ def _layers(image: ListedImage, within: Place, dual: bool) -> Iterator[Trait]:
             problem = "it was left out" if thin else f"'{layer.path}' is not in the archive"
             yield Trait(rules.LAYER_MISSING, place, problem, words, "load.thin_layer" if thin else "")
             continue
+        if not layer.spelled and not layer.path.startswith("/") and not leads_out(layer.path):
+            problem = f"the archive has '{layer.path}' under a name that begins at the top, or climbs"
+            yield Trait(rules.NAME_SPELLING, place, problem, words)
         if layer.link == "hard":
             yield Trait(rules.DUP_HARDLINK, place, f"'{layer.path}' is a hard link", words)
         elif layer.link == "absolute":

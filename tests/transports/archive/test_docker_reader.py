@@ -309,7 +309,7 @@ def write_archive(path: Path, manifest: object) -> Path:
         (lambda item: dumps([{**item, "Layers": None}]), "LayerCountMismatch"),
         (lambda item: dumps([{**item, "Layers": item["Layers"] * 2}]), "LayerCountMismatch"),
         (lambda item: dumps([{**item, "Layers": ["none"]}]), "MissingBlob"),
-        (lambda item: dumps([{**item, "Layers": ["a/../" + item["Layers"][0]]}]), "UnsafePath"),
+        (lambda item: dumps([{**item, "Layers": ["a/../../" + item["Layers"][0]]}]), "UnsafePath"),
         (lambda item: dumps([{**item, "Layers": ["."]}]), "UnsafePath"),
         (lambda item: dumps([{**item, "RepoTags": "x:1"}]), "BadManifest"),
         (lambda item: dumps([{**item, "RepoTags": [None]}]), "BadManifest"),

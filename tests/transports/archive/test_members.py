@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from occy_fast.errors import BadArchive, DuplicateEntry, LimitError
+from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import FileRegion, InlineBytes
+from occy_fast.image.loader_view import leads_out
 from occy_fast.spec.limits import LIMITS, Limits
 from occy_fast.streams.tar import Entry, scan_region
-from occy_fast.transports.archive.members import LONGEST_NAME, MemberTable, inside, leads_out
+from occy_fast.transports.archive.members import LONGEST_NAME, MemberTable, clean_name, inside, shortened
 from support.tar_reading import read_entries
 
 Written = tuple[str, bytes | str | None]
@@ -173,3 +174,25 @@ def test_every_name_that_is_kept_counts(tmp_path: Path, name: str) -> None:
 )
 def test_names_are_kept_inside(path: str, clean: str, out: bool) -> None:
     assert (inside(path), leads_out(path)) == (clean, out)
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [
+        ("x", "x"), ("./x", "x"), ("/x", "/x"), ("//x", "/x"), ("../x", "../x"), ("a/../x", "x"), ("a/../../x", "../x"),
+        ("/../x", "/x"), ("../../a/x", "../../a/x"), ("a//b/", "a/b"), ("", "."), ("a/..", "."), ("/", "/"),
+    ],
+)  # fmt: skip
+def test_a_path_is_shortened_as_go_does(path: str, short: str) -> None:
+    assert shortened(path) == short
+
+
+@pytest.mark.parametrize("path", ["x", "/x", "//x", "./x", "a/../x", "a/b/../../x", "/a/../x"])
+def test_a_document_may_name_a_member_by_any_path_inside(path: str) -> None:
+    assert clean_name(path, "there") == "x"
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "..", "../x", "a/../../x", "./../x", "a/.."])
+def test_a_document_names_nothing_outside(path: str) -> None:
+    with pytest.raises(UnsafePath):
+        clean_name(path, "there")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from occy_fast.errors import BadArchive, DuplicateEntry, LimitError, UnsafePath
 from occy_fast.image.blob import read_head
+from occy_fast.image.loader_view import leads_out
 from occy_fast.image.place import Place
 from occy_fast.streams.sniff import SNIFF_SIZE, begins_skippable, may_be_json, sniff
 from occy_fast.streams.tar import FILE_TYPES
@@ -48,6 +49,7 @@ class Member:
     Attributes:
         name: without '.' and empty components; empty for one that is absolute, climbs, or is too long.
         beyond: the name it has inside the archive where *name* is empty and a loader gives it one: x for "/x", "../x".
+        written: of such a one, its name as it is written, shortened as Go's path.Clean does: "/x", "../x".
         type: the typeflag of its entry.
         offset, size: of the bytes stored for it in the archive; the offset tells the later of two members.
         target: where a link leads, as it is written; None for what is no link.
@@ -65,6 +67,7 @@ class Member:
     sparse: bool
     place: Callable[[int, int], Address] | None
     beyond: str = ""
+    written: str = ""
     streamed: Address | None = None
     first: FirstBytes | None = None
 
@@ -143,7 +146,7 @@ class MemberTable:
         name = entry.name.decode("utf-8", "surrogateescape")
         short = len(entry.name) <= LONGEST_NAME and len(entry.linkname) <= LONGEST_NAME
         clean = _clean(name) if len(entry.name) <= LONGEST_NAME else ""
-        if name.startswith("../") or "/../" in name:
+        if leads_out(name):
             self._escaping.append(name)
         member = None
         if entry.is_directory:
@@ -153,7 +156,7 @@ class MemberTable:
         elif entry.type not in b"gx":
             member = self._add_member(entry, clean if short else "", name)
             if short and not clean:
-                member.beyond = inside(name)
+                member.beyond, member.written = inside(name), shortened(name)
         self._length += len(entry.name) + len(entry.linkname)
         self._check_limits()
         return member
@@ -295,14 +298,13 @@ class LoaderNames:
 
 
 def clean_name(name: str, where: str) -> str:
-    """Return a name that a document gives to a member, as it is inside the archive: "/x" and "./x" are x.
+    """Return a name that a document gives to a member, as `docker load` reads it: "/x", "./x" and "a/../x" are x.
 
-    Loaders refuse one with '..' in it. Raises UnsafePath.
+    It refuses one that leads out of the archive. Raises UnsafePath.
     """
-    parts = name.split("/")
-    cleaned = inside(name)
-    if ".." in parts or not cleaned:
-        raise UnsafePath(where, name, "has '..' in it" if ".." in parts else "empty")
+    cleaned, out = inside(name), leads_out(name)
+    if out or not cleaned:
+        raise UnsafePath(where, name, "leads out of the archive" if out else "empty")
     return cleaned
 
 
@@ -325,11 +327,12 @@ def inside(path: str) -> str:
     return "/".join(parts)
 
 
-def leads_out(path: str) -> bool:
-    """Tell whether a relative path climbs above where it begins."""
-    depth = 0
+def shortened(path: str) -> str:
+    """Return *path* as Go's path.Clean does."""
+    rooted, parts = path.startswith("/"), list[str]()
     for part in path.split("/"):
-        depth += -1 if part == ".." else part not in ("", ".")
-        if depth < 0:
-            return True
-    return False
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif part not in ("", ".") and not (part == ".." and rooted):
+            parts.append(part)
+    return ("/" if rooted else "") + "/".join(parts) or "."

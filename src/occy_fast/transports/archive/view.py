@@ -22,6 +22,7 @@ from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.spec.reference import parse_reference
 from occy_fast.streams.tar import NO_END
 from occy_fast.transports.archive.legacy_reader import sign_of_a_cut
+from occy_fast.transports.archive.members import shortened
 
 if TYPE_CHECKING:
     from occy_fast.spec.limits import DocumentLimit, Limits
@@ -165,7 +166,8 @@ class _Documents:
         if member is None:
             return ListedLayer(path, False, link)
         first = member.look()
-        return ListedLayer(path, True, link, first.codec, first.skippable)
+        spelled = bool(link) or (member.written or member.name) == shortened(path)
+        return ListedLayer(path, True, link, first.codec, first.skippable, spelled)
 
     def _read(self, path: str, kind: DocumentLimit) -> bytes | None:
         """Return a document; None where there is none, or not in one piece. Raises LimitError, Unsupported."""
