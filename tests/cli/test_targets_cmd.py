@@ -12,7 +12,7 @@ from support.commands import SAYS, answer
 
 def test_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = answer(capsys, "targets").splitlines()
-    assert len(lines) == 39
+    assert len(lines) == 43
     assert any(line.split()[:6] == ["docker-20.10", "runtime", "20.10", "to", "before", "23.0"] for line in lines)
     assert answer(capsys, "targets", "--quiet").splitlines()[0] == "docker-1.10"
     document = json.loads(answer(capsys, "targets", "--json"))

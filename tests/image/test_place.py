@@ -166,7 +166,7 @@ READ: dict[str, tuple[Damage, str]] = {
         "blob",
     ),
     "a link for blobs": (
-        _layout(lambda layout, _: ((layout / "blobs").rename(layout / "b"), (layout / "blobs").symlink_to("b"))),
+        _layout(lambda layout, _: ((layout / "blobs").rename(layout / "b"), (layout / "blobs").symlink_to("/"))),
         "member",
     ),
     "manifest.json": (_archive(lambda members, _: members.update({"manifest.json": b"{}"})), "manifest.json"),

@@ -174,12 +174,17 @@ def test_a_newer_archive_that_lost_its_manifest(tmp_path: Path, kind: str) -> No
 def test_zeros_behind_a_cut_make_no_archive(tmp_path: Path, kind: str) -> None:
     """As in a file that had its full size before it was filled: what is missing is zeros."""
     raw = make_tar(saved(kind))
+    (tmp_path / "a.tar").write_bytes(raw)
+    whole = {image.config for image in api.inspect(str(tmp_path / "a.tar")).images}
     with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
         end = tar.getmember("manifest.json").offset
     for cut in (border for border in borders(raw) if border <= end):
         (tmp_path / "a.tar").write_bytes(raw[:cut] + bytes(len(raw) - cut))
-        with pytest.raises((BadArchive, UnsupportedFormat)):
-            api.inspect(str(tmp_path / "a.tar"))
+        try:                                             # a layout that is whole but for oci-layout has the same images
+            found = {image.config for image in api.inspect(str(tmp_path / "a.tar")).images}
+        except (BadArchive, UnsupportedFormat):
+            found = set()
+        assert found in (set(), whole)
         assert api.check(str(tmp_path / "a.tar"), ["docker-20.10"]).errors
 
 
@@ -216,7 +221,7 @@ def test_archives_from_before_docker_1_10_are_read_as_they_were(tmp_path: Path) 
 def test_other_tars_are_no_cut_archives(tmp_path: Path) -> None:
     for name in ("etc/passwd", "app/json", "blobs/a", "app/layer.tar", "json", "0123.json", f"lib/{'0' * 64}.json"):
         (tmp_path / "a.tar").write_bytes(make_tar([(name, make_layer())]))
-        with pytest.raises(UnsupportedFormat, match=r"without manifest\.json"):
+        with pytest.raises(UnsupportedFormat, match=r"without manifest\.json|a tar around an archive"):
             api.inspect(str(tmp_path / "a.tar"))
 
 

@@ -51,7 +51,7 @@ class OciArchiveReader:
                 check_layout_file(layout.read(), where, self._limits)
         where = f"{self.locator}: index.json"
         if region is None:
-            raise BadManifest(self.locator, "the layout has no index.json")
+            raise BadManifest(where, "the layout has none").about(INDEX_FILE)
         limits = self._limits
         with located(INDEX_FILE, where):
             limits.check_document("manifest", region.size, where)

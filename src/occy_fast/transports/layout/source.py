@@ -15,7 +15,7 @@ from occy_fast.image.image import Contents, NamedImage
 from occy_fast.image.loader_view import LoaderView
 from occy_fast.spec.descriptor import REF_NAME
 from occy_fast.transports.documents import DocumentReader
-from occy_fast.transports.layout.directory import LayoutDirectory, without_layout_file
+from occy_fast.transports.layout.directory import INDEX_FILE, LayoutDirectory, without_layout_file
 from occy_fast.transports.layout.foreign import directory_refused
 from occy_fast.transports.layout.index_file import names_of, tagged_name
 from occy_fast.transports.layout.links import Links
@@ -60,7 +60,7 @@ class OciLayoutSource(Closing):
         if index is None and not versioned:
             raise directory_refused(self._wanted.path, self.locator, "a directory that is no layout")
         if index is None:
-            raise BadManifest(self.locator, "the layout has no index.json")
+            raise BadManifest(f"{self.locator}: index.json", "the layout has none").about(INDEX_FILE)
         contents = layout_contents(index, self._layout.find, self._wanted, "oci", self._limits)
         warnings = () if versioned else (without_layout_file(self.locator, self._wanted.path),)
         return replace(contents, warnings=warnings)
