@@ -16,7 +16,7 @@ def test_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(line.split()[:6] == ["docker-20.10", "runtime", "20.10", "to", "before", "23.0"] for line in lines)
     assert answer(capsys, "targets", "--quiet").splitlines()[0] == "docker-1.10"
     document = json.loads(answer(capsys, "targets", "--json"))
-    assert len(document["targets"]) == 38
+    assert len(document["targets"]) == 42
     one = json.loads(answer(capsys, "targets", "docker-20.10.24", "--json"))["targets"]
     assert [target["row"] for target in one] == ["docker-20.10"]
     cell = one[0]["features"]["load.docker_archive_zstd"]

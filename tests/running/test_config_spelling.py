@@ -116,4 +116,4 @@ def test_loaders_read_a_config_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "in.tar").write_bytes(make_tar(members))
     checked = occy_fast.check(str(tmp_path / "in.tar"), ["docker-20.10"])
     assert "no-rootfs" not in [finding.rule for finding in checked.findings]
-    assert "key 'RootFS' stands where 'rootfs' is meant" in "".join(finding.problem for finding in checked.findings)
+    assert "key 'RootFS' stands where 'rootfs' is meant" in str(checked.unread)
