@@ -32,6 +32,7 @@ from occy_fast.errors import (
     Unsupported,
 )
 from occy_fast.image.blob import SAVE_FIRST
+from occy_fast.image.image import Image
 from occy_fast.planning.plan import StreamPlan
 from occy_fast.spec.limits import Limits
 from occy_fast.streams import layer_pass as layer_pass_module
@@ -417,3 +418,26 @@ def test_a_plan_of_rules_is_stale_for_an_archive_that_is_compressed_no_more(tmp_
     with pytest.raises(PlanStale, match="is a plain archive now"):
         api.execute(plan)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("era", ["B", "C", "D"])
+@pytest.mark.parametrize("kind", ["oci", "oci-archive"])
+@pytest.mark.parametrize("codec", ["none", "gzip", "zstd"])
+def test_zstd_of_a_stream_with_dockers_manifest_comes_with_oci_media_types(
+    tmp_path: Path, codec: str, kind: str, era: Era
+) -> None:
+    """Hardly anything reads zstd under Docker's; manifest, config and layers change together, of each image."""
+    built = [make_image(name, codec=codec, docker=True, names=(f"{name}:1",)) for name in ("a", "b")]
+    raw = docker_archive(tmp_path / "a.tar", built, era).read_bytes()
+    with piped(tmp_path / "pipe", raw) as pipe:
+        api.convert(f"docker-archive:{pipe}", f"{kind}:{tmp_path}/out", encoding="zstd")
+    with api.open_image(f"{kind}:{tmp_path}/out") as contents:
+        roots = [named.root for named in contents.images]
+    assert len(roots) == 2
+    for root in roots:
+        assert isinstance(root, Image)
+        assert root.manifest is not None
+        assert root.manifest.media_type == "application/vnd.oci.image.manifest.v1+json"
+        assert root.manifest.config.media_type == "application/vnd.oci.image.config.v1+json"
+        types = {layer.media_type for layer in root.layers}
+        assert types == {"application/vnd.oci.image.layer.v1.tar+zstd"}
