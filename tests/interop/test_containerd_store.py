@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -119,36 +120,52 @@ class _Gate:
         self._listener.bind(self.path)
         self._listener.listen(16)
         self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._mutex = threading.Lock()
         self.reached, self._cut = threading.Event(), threading.Event()
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.cut()
+        for thread in self._threads:                     # each is in the list before the one that started it ends
+            thread.join()
+        for each in (self._listener, *self._sockets):
+            each.close()
         self._directory.cleanup()
 
     def cut(self) -> None:
-        """Hang up on both sides of every connection."""
-        self._cut.set()
+        """Hang up on both sides of every connection, and let nobody in from now on."""
+        with self._mutex:
+            self._cut.set()
+            for each in (self._listener, *self._sockets):
+                self._hang_up(each)
+
+    @staticmethod
+    def _hang_up(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for each in self._sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 daemon = socket.socket(socket.AF_UNIX)
+                with self._mutex:
+                    self._sockets += [client, daemon]
+                    if self._cut.is_set():               # whoever came in while all were sent away would wait forever
+                        self._hang_up(client)
+                        return
                 daemon.connect(self._target)
-                self._sockets += [client, daemon]
-                threading.Thread(target=self._pass_on, args=(client, daemon, True), daemon=True).start()
-                threading.Thread(target=self._pass_on, args=(daemon, client, False), daemon=True).start()
+                self._start(self._pass_on, client, daemon, True)
+                self._start(self._pass_on, daemon, client, False)
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
@@ -159,7 +176,7 @@ class _Gate:
                 sink.sendall(piece[:taken])
                 if taken < len(piece):
                     self.reached.set()
-                    self._cut.wait(60)
+                    self._cut.wait()
                     return
             with contextlib.suppress(OSError):
                 sink.shutdown(socket.SHUT_WR)

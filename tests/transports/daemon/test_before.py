@@ -8,8 +8,12 @@ import pytest
 
 import occy_fast
 from occy_fast.errors import DaemonError
+from occy_fast.spec.digest import Digest
+from occy_fast.transports.daemon.before import Before, Expected
+from occy_fast.transports.daemon.client import DaemonClient
+from occy_fast.transports.daemon.endpoint import find_endpoint
 from support.daemon_images import BRIEF, image_id, layout
-from support.fake_daemon import FAULTS, Exchange, FakeDaemon
+from support.fake_daemon import FAULTS, Exchange, FakeDaemon, hang_up
 from support.image_builders import make_image
 
 
@@ -42,3 +46,14 @@ def test_a_daemon_that_says_all_is_well_and_does_nothing(daemon: FakeDaemon, tmp
     with pytest.raises(DaemonError) as caught:
         occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
     assert "has not loaded" in caught.value.problem
+
+
+def test_a_daemon_that_is_gone_is_asked_for_a_sign_of_life_only(daemon: FakeDaemon) -> None:
+    """What stands between may hold a new connection and never answer, and putting names back has a minute."""
+    endpoint = find_endpoint("docker-daemon", "destination", None)
+    with DaemonClient(endpoint, "destination", "docker-daemon:app:1", 60.0) as client:
+        before = Before(client, (Expected(Digest.sha256(b""), ("app:1",), None),))
+        daemon.requests.clear()
+        daemon.faults.append(hang_up)
+        before.restore(client.connection.failure("it hung up"))
+    assert set(daemon.requests) == {"GET /_ping"}

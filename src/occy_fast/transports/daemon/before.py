@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from occy_fast.transports.daemon.client import DaemonClient, DaemonImage
 
 
-_PATIENTLY, _SHORTLY = 60.0, 2.0                     # seconds for putting things back; short for a daemon that hangs
+_PATIENTLY, _SHORTLY = 60.0, 2.0                     # seconds for putting things back; short for a sign of life
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,17 @@ class Before:
         """Give names back to the images that had them, and remove what came new; as far as the daemon still answers.
 
         Args:
-            error: what has failed; a daemon that hung in it is not waited for again.
+            error: what has failed; a daemon that hung in it is not waited for again, and one whose connection was cut
+                only once it shows that it is there: whoever is between may hold the next connection and never answer.
         """
         patience = _SHORTLY if isinstance(error.__cause__, TimeoutError) else _PATIENTLY
-        with suppress(DaemonError), self._client.another(patience) as client:
+        with suppress(DaemonError):
+            with self._client.another(_SHORTLY) as client:
+                client.ping()
+            self._put_back(patience)
+
+    def _put_back(self, patience: float) -> None:
+        with self._client.another(patience) as client:
             for name, known in self._names.items():
                 now = client.find(name)
                 if known is not None and (now is None or now.image_id != known.image_id):

@@ -118,6 +118,10 @@ class DaemonClient(Closing):
             self._kind = self._ask_kind()
         return self._kind
 
+    def ping(self) -> None:
+        """Ask for a sign of life, which a daemon gives at once whatever else it does. Raises DaemonError."""
+        self.connection.request("GET", "/_ping")
+
     def find(self, name: str) -> DaemonImage | None:
         """Return what there is under a name or image id; None if nothing is. Raises DaemonError."""
         status, document = self._get(f"/images/{name}/json")
