@@ -170,3 +170,17 @@ def odd_times(diff_ids: list[str]) -> Iterator[Damaged]:
         " 2020-01-01T00:00:00Z",
     ):
         yield Damaged(("created",), f"'{text}'", with_value(diff_ids, ("created",), json.dumps(text)))
+    for zone in ("+23:59", "+23:60", "-24:30"):
+        text = f"2020-01-01T00:00:00{zone}"
+        yield Damaged(("created",), text, with_value(diff_ids, ("created",), json.dumps(text)))
+
+
+def odd_values(diff_ids: list[str]) -> Iterator[Damaged]:
+    """Yield configs that everybody decodes, with values that some make no container with."""
+    variables = ("=x", "", "=", "A", "A=", " =x", "*")
+    signals = ("FOO", "SIGFOO", "TERM", "sigterm", "99", "-1", "0", "64", "65", "rtmin+3", "RTMAX-15", "RTMIN+16")
+    ports = ("x/tcp", "80/xyz", "80-90/tcp", "", "0/tcp", "70000/tcp", "80", "80/TCP", "80/tcp/udp", "-1", "90-80")
+    for name, texts in {"Env": variables, "StopSignal": signals, "ExposedPorts": ports}.items():
+        for text in texts:
+            value: Any = {"Env": ["A=b", text], "StopSignal": text, "ExposedPorts": {text: {}}}[name]
+            yield Damaged(("config", name), text, with_value(diff_ids, ("config", name), json.dumps(value)))

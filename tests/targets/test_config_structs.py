@@ -11,7 +11,12 @@ from support.config_damage import VALUES, damaged, fields, is_taken, sound_confi
 DIFF_IDS = ["sha256:" + "0" * 64]
 
 
-@pytest.mark.parametrize("name", STRUCTS)
+LOOKED_INTO = ("rewritten", "podman-4", "podman-5")
+"""Not decoded alone: of what has been decoded, single values are refused."""
+DECODED = [name for name in STRUCTS if name not in LOOKED_INTO]
+
+
+@pytest.mark.parametrize("name", DECODED)
 def test_a_field_takes_the_values_of_its_kind_and_no_others(name: str) -> None:
     struct, refused = STRUCTS[name], 0
     known = dict(struct.walk())
@@ -30,12 +35,12 @@ def test_a_field_takes_the_values_of_its_kind_and_no_others(name: str) -> None:
 
 
 def test_fields_are_those_of_the_sources() -> None:
-    assert {len(struct.fields) for struct in STRUCTS.values()} == {5, 10, 17}
+    assert {len(STRUCTS[name].fields) for name in DECODED} == {5, 10, 17}
     assert len(fields()) > 60
     assert ("config", "MacAddress") not in dict(STRUCTS["docker-29"].walk())
     assert ("config", "Healthcheck", "StartInterval") not in dict(STRUCTS["docker-20.10"].walk())
     for name, struct in STRUCTS.items():
-        assert (("config", "OnBuild") in dict(struct.walk())) == (name not in ("platform", "oci")), name
+        assert (("config", "OnBuild") in dict(struct.walk())) == (name not in ("platform", "oci", *LOOKED_INTO)), name
 
 
 def test_the_sound_config_is_sound() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -33,16 +33,18 @@ class GoType:
         name: as Go prints it.
         item: of a list or map, the type of its values.
         fields: of a struct, by the names that the document has for them.
-        port_keys: the keys of a map are parsed as ports.
+        check: of a text, or of a map's keys: returns what the consumer says of one that it refuses, else nothing.
         any_zone: of a time, the offset of its zone may be any number, as it may before Go 1.20.
+        written: of a time, it is written again, which Go 1.20 and later do of less than they read.
     """
 
     kind: Kind
     name: str
     item: GoType | None = None
     fields: tuple[tuple[str, GoType], ...] = ()
-    port_keys: bool = False
+    check: Callable[[str], str] | None = None
     any_zone: bool = False
+    written: bool = False
     _by_name: dict[str, tuple[str, GoType]] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -191,7 +193,7 @@ class _Decoder:
             return None, "", ()
         key = _unquote(string)
         if frame.type.kind == "map":
-            if frame.type.port_keys and (problem := _port_problem(key)):
+            if frame.type.check is not None and (problem := frame.type.check(key)):
                 self._fail(Refusal(".".join(frame.path), "ports", f"'{_shown(key)}'", problem))
             return frame.type.item, frame.owner, frame.path
         if (known := frame.type.field_of(key)) is None:
@@ -221,11 +223,13 @@ class _Decoder:
             return
         if type.kind == "time":
             written = string or number or literal or ""
-            if problem := _time_problem(written, type.any_zone):
+            if problem := _time_problem(written, type):
                 self._fail(Refusal(".".join(path), EXPECTED["time"], _shown(written), problem))
         elif string is not None:
             if type.kind not in ("text", "arguments", "argument"):
                 self._mismatch(type, "string", owner, path)
+            elif type.check is not None and (problem := type.check(text := _unquote(string))):
+                self._fail(Refusal(".".join(path), type.name, f"'{_shown(text)}'", problem))
         elif literal is not None:
             if type.kind != "boolean":
                 self._mismatch(type, "bool", owner, path)
@@ -297,7 +301,7 @@ def _is_int64(number: str) -> bool:
     return digits.isdecimal() and len(digits) < 20 and int(number) in _INT64
 
 
-def _time_problem(written: str, any_zone: bool) -> str:
+def _time_problem(written: str, type: GoType) -> str:
     """Return what Go says of a time; it looks at the text as it is written, escapes included."""
     if not written.startswith('"'):
         return "Time.UnmarshalJSON: input is not a JSON string"
@@ -307,20 +311,9 @@ def _time_problem(written: str, any_zone: bool) -> str:
     except ValueError:
         return f'parsing time "{_shown(text)}" as "2006-01-02T15:04:05Z07:00": cannot parse'
     zone = _ZONE.search(text)
-    if zone is not None and not any_zone and (int(zone[1]) > 24 or int(zone[2]) > 60):
+    hours, minutes = (int(zone[1]), int(zone[2])) if zone is not None else (0, 0)
+    if not type.any_zone and (hours > 24 or minutes > 60):
         return f'parsing time "{_shown(text)}": time zone offset out of range'
-    return ""
-
-
-def _port_problem(key: str) -> str:
-    """Return what Docker 29 says of a port; it takes the empty one."""
-    number = _shown(key.partition("/")[0])
-    if not key:
-        return ""
-    if not number:
-        return "invalid port '': value is empty"
-    if not (number.isascii() and number.isdecimal()):
-        return f"invalid port '{number}': invalid syntax"
-    if len(number.lstrip("0")) > 5 or int(number) > 65535:
-        return f"invalid port '{number}': value out of range"
+    if type.written and hours * 60 + minutes >= 24 * 60:
+        return "Time.MarshalJSON: timezone hour outside of range [0,23]"
     return ""

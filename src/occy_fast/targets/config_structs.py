@@ -6,6 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from occy_fast.image.go_decoding import GoType
+from occy_fast.targets.config_values import (
+    docker_port_problem,
+    podman_port_problem,
+    signal_problem,
+    variable_problem,
+)
 
 # -------------------------------------------------------------------------------------------------- types
 
@@ -123,7 +129,7 @@ _CONFIG_29: Final = _with(  # github.com/moby/moby, api/types/container/config.g
     Cmd=_TEXTS,
     Entrypoint=_TEXTS,
     Shell=_TEXTS,
-    ExposedPorts=replace(_SET, name="map[network.Port]struct {}", port_keys=True),
+    ExposedPorts=replace(_SET, name="map[network.Port]struct {}", check=docker_port_problem),
 )
 # image/image.go of v20.10.24, History
 _DOCKER_HISTORY_20: Final = replace(_with(_OCI_HISTORY, created=_TIME_20), name="image.History")
@@ -208,6 +214,25 @@ SCHEMA2_IMAGE_5: Final = _schema2_image(
 )
 """The same of podman 5 and skopeo 1.14 and later."""
 
+REWRITTEN: Final = _struct("v1.Image", created=replace(_TIME, written=True))
+"""What containers/image built with Go 1.20 and later writes again where an archive's config becomes an OCI one."""
+
+# -------------------------------------------------------------------------------------------------- making a container
+# github.com/containers/podman v4.3.1 and v5.4.2, pkg/specgen/generate/container.go, CompleteSpec
+
+_PODMAN_RUN: Final = {
+    "Env": GoType("list", "[]string", replace(_TEXT, name="NAME=value", check=variable_problem)),
+    "StopSignal": replace(_TEXT, name="a signal of Linux", check=signal_problem),
+}
+PODMAN_RUN_4: Final = _struct("v1.Image", config=_struct("v1.ImageConfig", **_PODMAN_RUN))
+"""What podman 4 looks into when it makes a container."""
+
+PODMAN_RUN_5: Final = _struct(
+    "v1.Image",
+    config=_struct("v1.ImageConfig", **_PODMAN_RUN, ExposedPorts=replace(_SET, check=podman_port_problem)),
+)
+"""The same of podman 5, which parses ports."""
+
 STRUCTS: Final = {
     "platform": OCI_PLATFORM,
     "schema2-5.23": SCHEMA2_IMAGE_4,
@@ -217,5 +242,8 @@ STRUCTS: Final = {
     "docker-29": DOCKER_IMAGE_29,
     "oci": OCI_IMAGE,
     "docker-oci": DOCKER_OCI_IMAGE,
+    "rewritten": REWRITTEN,
+    "podman-4": PODMAN_RUN_4,
+    "podman-5": PODMAN_RUN_5,
 }
 """By the names that the table of targets has for them, in the order in which one consumer decodes several."""
