@@ -286,6 +286,12 @@ bool occy_pass_entries(const struct occy_pass *pass, const uint8_t **bytes, size
     return pass->scan != NULL && occy_tar_scan_entries(pass->scan, bytes, size);
 }
 
+void occy_pass_drop_entries(struct occy_pass *pass)
+{
+    if (pass->scan != NULL)
+        occy_tar_scan_drop_entries(pass->scan);
+}
+
 void occy_pass_counters(const struct occy_pass *pass, uint64_t counters[3])
 {
     counters[0] = __atomic_load_n(&pass->count_source, __ATOMIC_RELAXED);

@@ -87,6 +87,7 @@ int occy_pass_ended(struct occy_pass *pass);
 const struct occy_pass_result *occy_pass_result_of(const struct occy_pass *pass);
 /* Only after it has ended: the list of the tar's entries; false where none was asked for, or it became too long. */
 bool occy_pass_entries(const struct occy_pass *pass, const uint8_t **bytes, size_t *size);
+void occy_pass_drop_entries(struct occy_pass *pass);
 /* Bytes of source, tar and output so far: plain counters, may be polled. */
 void occy_pass_counters(const struct occy_pass *pass, uint64_t counters[3]);
 

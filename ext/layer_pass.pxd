@@ -54,6 +54,7 @@ cdef extern from "layer_pass.h" nogil:
     int occy_pass_ended(occy_pass *layer) noexcept
     const occy_pass_result *occy_pass_result_of(const occy_pass *layer) noexcept
     bint occy_pass_entries(const occy_pass *layer, const uint8_t **bytes, size_t *size) noexcept
+    void occy_pass_drop_entries(occy_pass *layer) noexcept
     void occy_pass_counters(const occy_pass *layer, uint64_t *counters) noexcept
     size_t occy_pass_feed(occy_pass *layer, const uint8_t *bytes, size_t length) noexcept
     int occy_pass_end_feed(occy_pass *layer) noexcept

@@ -198,7 +198,9 @@ cdef class Pass:
             raise RuntimeError("the pass has not ended")
         if not occy_pass_entries(self.layer, &at, &size):
             return None
-        return PyBytes_FromStringAndSize(<const char *>at, size)
+        listed = PyBytes_FromStringAndSize(<const char *>at, size)
+        occy_pass_drop_entries(self.layer)
+        return listed
 
     def result(self):
         self.check()

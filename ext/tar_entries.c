@@ -114,7 +114,7 @@ static bool append_xattrs(struct occy_tar_scan *scan, const struct member *membe
     return true;
 }
 
-static void drop_entries(struct occy_tar_scan *scan)
+void occy_tar_scan_drop_entries(struct occy_tar_scan *scan)
 {
     free(scan->entries.bytes);
     scan->entries = (struct buffer){NULL, 0, 0};
@@ -130,7 +130,7 @@ bool occy_tar_list_entry(struct occy_tar_scan *scan, const struct member *member
     if (scan->entries_dropped)
         return true;
     if (scan->progress.members >= scan->options.max_entries) {
-        drop_entries(scan);
+        occy_tar_scan_drop_entries(scan);
         return true;
     }
     if (!take_name(scan, member, &shared) || !append(list, &member->type, 1) ||
@@ -140,7 +140,7 @@ bool occy_tar_list_entry(struct occy_tar_scan *scan, const struct member *member
         return false;
     scan->entry_block = block;
     if (list->length > (uint64_t)scan->options.max_entries * ENTRY_SIZE)
-        drop_entries(scan);
+        occy_tar_scan_drop_entries(scan);
     return true;
 }
 

@@ -156,6 +156,8 @@ size_t occy_tar_scan_texts(const struct occy_tar_scan *scan, const uint8_t **tex
 void occy_tar_scan_clear(struct occy_tar_scan *scan);
 /* The list of all entries so far, as kernels/entry_list.py has it; false where there is none, or more than may be. */
 bool occy_tar_scan_entries(const struct occy_tar_scan *scan, const uint8_t **bytes, size_t *size);
+/* Release the list: there is none any more. */
+void occy_tar_scan_drop_entries(struct occy_tar_scan *scan);
 
 /* The parts, for tests and edits.  Numbers and times: 1 when it is one. */
 int occy_tar_number(const uint8_t *field, size_t size, int64_t *value);

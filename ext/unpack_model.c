@@ -15,7 +15,8 @@ struct occy_unpack_model {
     size_t path_room;
     uint64_t left;      /* entries */
     uint64_t room;      /* bytes of links' targets */
-    uint32_t layer, step, begin;
+    uint32_t step, begin;
+    uint16_t layer;
     bool exceeded, short_of_memory;
     bool may_have_removed; /* a directory of the layer itself */
 };
@@ -623,7 +624,10 @@ int occy_unpack_model_apply(struct occy_unpack_model *model, const uint8_t *entr
     int status;
 
     forget_problems(model);
-    model->layer++;
+    if (model->layer == UINT16_MAX)
+        model->exceeded = true;
+    else
+        model->layer++;
     model->begin = model->step;
     model->may_have_removed = false;
     status = apply_entries(model, entries, size, &reader);

@@ -44,9 +44,9 @@ struct node {
     uint32_t next;    /* of the same bucket; 0: none */
     uint32_t parent;
     uint32_t made, cleared;
-    uint32_t layer;
-    uint32_t named;   /* the last layer that has an entry of this very name */
     uint32_t target;  /* of a symbolic link: where its text is in the tree */
+    uint16_t layer;
+    uint16_t named;   /* the last layer that has an entry of this very name */
     uint8_t kind;
     uint8_t spelt;    /* how entries of that layer spell it: 1 from the root, 2 not */
 };

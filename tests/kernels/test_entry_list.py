@@ -134,5 +134,6 @@ def test_a_pass_makes_the_same_list(layer_pass: ModuleType) -> None:
                 pass
             started.result()
             assert started.entries() == expected
+            assert started.entries() is None
     finally:
         pool.close()

@@ -165,13 +165,14 @@ class Pass:
         return self._source_total, self._tar_total, self._output_total
 
     def entries(self) -> bytes | None:
-        """Return the list of the tar's entries; None where none was asked for, or it became too long.
+        """Return the list of the tar's entries, once; None where none was asked for, or it became too long.
 
         Raises RuntimeError: the pass has not ended.
         """
         if not self._ended:
             raise RuntimeError("the pass has not ended")
-        return None if self._scan is None else self._scan.entries()
+        scan, self._scan = self._scan, None
+        return None if scan is None else scan.entries()
 
     def result(self) -> tuple[bytes, bytes, bytes, int, int, int]:
         """Return the SHA-256 of tar, source and output, and the bytes of source, tar and output.

@@ -17,6 +17,7 @@ PATH_LONG: Final = 3800
 """Where a path may be too long behind that of the directory it is unpacked in."""
 
 LINKS_MAX: Final = 40
+LAYERS_MAX: Final = 65535
 _WHITEOUT: Final = b".wh."
 _OPAQUE: Final = b".wh..wh..opq"
 _META: Final = b".wh..wh."
@@ -77,7 +78,10 @@ class UnpackModel:
 
         Raises ValueError for what is no list of entries.
         """
-        self._layer += 1
+        if self._layer == LAYERS_MAX:
+            self.exceeded = True
+        else:
+            self._layer += 1
         self._begin = self._step
         self._may_have_removed = False
         self._seen.clear()
