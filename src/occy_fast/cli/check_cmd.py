@@ -158,6 +158,8 @@ def _verdict(checked: CheckReport, target: str) -> str:
         return "it is broken, whoever reads it"
     if any(finding.severity == "error" for finding in own):
         return "it will fail"
+    if checked.unread is not None:
+        return "not known, as it was not looked into"
     return "it will not do in full" if own else "nothing in the way"
 
 

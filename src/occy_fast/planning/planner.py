@@ -90,9 +90,9 @@ def make_plan(
     found = (*facts.notes, *warnings, *refused_by_target(facts, goal, contents.locator), *beside)
     planner = _Planner(contents.locator, goal, capabilities, facts, destination, limits)
     roots = tuple(NamedPlan(planner.node(chosen.root), chosen.names, chosen.ref) for chosen in selection.roots)
-    if not any(True for named in roots for _ in images_of(named.root)):
-        raise NotFound(contents.locator, "image")
     steps = _in_order((step for named in roots for step in steps_of(named.root)), capabilities.writes)
+    if not steps and not any(True for named in roots for _ in images_of(named.root)):
+        raise NotFound(contents.locator, "image")
     plan = Plan(
         source=contents.locator,
         destination=destination,

@@ -11,6 +11,7 @@ from occy_fast.errors import AmbiguousReference, BadReference, MissingPlatform, 
 from occy_fast.image.attestation import digest_of, is_attestation, is_real, subject_of, with_referrers
 from occy_fast.image.graph import leaves, real_images, walk
 from occy_fast.image.image import Image, ImageIndex, Opaque, Unreadable
+from occy_fast.image.kinds import kind_of
 from occy_fast.planning.choices import choose_one, locator_of, selector
 from occy_fast.planning.joining import join
 from occy_fast.planning.remarks import Absent, Beside, Extras, Joined, OtherPlatforms, Remark, Unnamed, Unread
@@ -39,6 +40,8 @@ class ChosenIndex:
 
 
 ChosenNode = Image | ChosenIndex | Opaque
+
+_AS_IT_IS = "oci:DIR and oci-archive:PATH hold it as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +266,9 @@ class _Selector:
                 for at, named in enumerate(self.contents.images)
                 if isinstance(named.root, ImageIndex) or is_real(named.root)
             ]
-            remedy = f"choose an image: {', '.join(choices)}" if choices else None
-            problem = "it cannot hold artifacts, only images with a root filesystem"
+            remedy = f"choose an image: {', '.join(choices)}" if choices else _AS_IT_IS
+            what = f"no image here, but {kind_of(root)}"
+            problem = f"{what}: it cannot hold artifacts, only images with a root filesystem"
             raise Unsupported(self.destination, problem, remedy)
         if self._asks_to_change(root):
             where = where_of(root, self.contents.locator)
@@ -291,7 +295,8 @@ class _Selector:
     def _only(self, root: ImageIndex, chosen: tuple[Image, ...], default: Image | None) -> tuple[Image, _Remarks]:
         """Choose the one image of an index, where a name stands for one; *default*, where nobody asks for another."""
         if not chosen:
-            raise Unsupported(self.destination, "it cannot hold an index without images")
+            problem = f"no image here, but {kind_of(root)}: it cannot hold an index without images"
+            raise Unsupported(self.destination, problem, _AS_IT_IS)
         if len(chosen) > 1 and default is not None and not self.goal.platforms:
             others = tuple(_platform_of(image) for image in chosen if image.digest != default.digest)
             image, remarks = self._single(root, default)

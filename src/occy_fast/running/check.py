@@ -36,7 +36,7 @@ from occy_fast.targets.catalog import find_target
 from occy_fast.targets.config_traits import ConfigReader, knows_configs
 from occy_fast.targets.judge import TargetFinding, judge
 from occy_fast.targets.rules import BROKEN_IMAGE, CORRUPT_LAYER, DIFF_ID_MISMATCH, DIGEST_MISMATCH, UNREADABLE
-from occy_fast.targets.traits import Trait
+from occy_fast.targets.traits import Trait, no_image_traits
 from occy_fast.transports.opening import check_access, parse_locator
 from occy_fast.words import format_count, printable
 
@@ -174,6 +174,7 @@ def _judged(targets: Iterable[Target], where: Locator, seen: Examination, call: 
     wrong = list(_broken(where.text, contents, unread, view, call.limits))
     skippable: frozenset[Digest] = frozenset()
     if contents is not None:
+        wrong += no_image_traits(contents)               # which a plan refuses by itself
         skippable = skippable_layers(contents)
         if report is not None:
             wrong += _proved(contents, report.errors, view)

@@ -60,6 +60,13 @@ def find_mend(
         kind, made = "oci", f"{stem}-{target.name}"
     else:
         layout = view is not None and view.layout == "oci-archive" and not target.refuses("load.oci_archive")
+        several = contents is not None and len(contents.images) > 1
+        if layout and several and target.refuses("load.oci_several_entries"):
+            layout = False                               # as a docker-archive it may list them all
+            if target.refuses("load.multi_image"):
+                if ":" in where.path:
+                    return None
+                source = f"oci-archive:{where.path}:@0"
         kind, made = "oci-archive" if layout else "docker-archive", f"{stem}-{target.name}.tar"
     destination = _named(f"{kind}:{made}", selector if kind != "docker-archive" else "")
     if view is not None and view.images and len(view.images) > 1 and target.refuses("load.multi_image"):
@@ -81,6 +88,8 @@ def find_mend(
                 options += ["--tag", proposed]
             elif kind == "oci-archive" or pulls_directories(target):
                 destination = f"{kind}:{made}:{proposed}"
+        elif target.refuses("load.keeps_unnamed") and not all(named.names for named in chosen):
+            return None                                  # one name for several would be wrong
     if source.startswith("-") and where.path != STREAM:
         source = f"./{source}"
     options += [word for allowed in call.follow_links for word in ("--follow-links", allowed)]

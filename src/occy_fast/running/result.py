@@ -90,7 +90,8 @@ class ConvertResult:
     Attributes:
         digest: of the first published manifest or index.
         digests: of every root, in the plan's order.
-        config_digest: of the first image's config, which is its image id; without an image, of an artifact's.
+        config_digest: of the first image's config, which is its image id; without an image, of an artifact's; None
+            where there are blobs alone.
         layers: of every image, in the plan's order, bottom layer first.
         names: all that was published.
         size_in: bytes of the layers that were read, each once, and of damaged ones at the destination.
@@ -101,7 +102,7 @@ class ConvertResult:
 
     digest: Digest
     digests: tuple[Digest, ...]
-    config_digest: Digest
+    config_digest: Digest | None
     layers: tuple[LayerOutcome, ...]
     names: tuple[str, ...]
     size_in: int
@@ -122,7 +123,7 @@ class ConvertResult:
             "destination": self.plan.destination,
             "digest": str(self.digest),
             "digests": [str(digest) for digest in self.digests],
-            "config_digest": str(self.config_digest),
+            "config_digest": text_or_none(self.config_digest),
             "names": list(self.names),
             "layers": [outcome.to_json() for outcome in self.layers],
             "bytes_read": self.size_in,

@@ -13,7 +13,13 @@ from occy_fast.image.image import Image
 from occy_fast.image.loader_view import ListedImage, ListedLayer, LoaderView
 from occy_fast.image.place import Place
 from occy_fast.streams.sniff import begins_skippable
-from occy_fast.targets.traits import Trait, contents_traits, layer_type_traits, loader_view_traits
+from occy_fast.targets.traits import (
+    Trait,
+    contents_traits,
+    entry_traits,
+    layer_type_traits,
+    loader_view_traits,
+)
 
 if TYPE_CHECKING:
     from occy_fast.errors import OccyError
@@ -32,6 +38,10 @@ def traits_of(
     """Yield what *target* comes by: it reads manifest.json, or the manifests of the layout beside it, or both."""
     if view is not None:
         yield from loader_view_traits(view, host_architecture())
+    if contents is not None:
+        loads_entries = target.kind != "registry" and not target.refuses("load.oci_archive")
+        if contents.kind == "oci-archive" and loads_entries:
+            yield from entry_traits(contents)
     reads_layout = view is None or not view.dual or target.support("load.oci_archive").answer == "yes"
     if contents is not None and reads_layout:
         yield from contents_traits(contents, skippable)

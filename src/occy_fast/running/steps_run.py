@@ -80,7 +80,7 @@ def publish(plan: Plan, stage: Stage, outcomes: Outcomes, call: Call, began: flo
     result = ConvertResult(
         digest=digests[0],
         digests=digests,
-        config_digest=_first_image(publication).config.digest,
+        config_digest=_first_config(publication),
         layers=layers,
         names=tuple(name for root in publication.roots for name in root.names or ((root.ref,) if root.ref else ())),
         size_in=sum(step.layer.size for step in plan.steps if _reads(step))
@@ -240,10 +240,11 @@ def _identity(root: Published, plan: Plan) -> Digest:
     return root.descriptor.digest
 
 
-def _first_image(publication: Publication) -> PublishedImage:
-    """Return the first image that is none of the artifacts, where there is one."""
+def _first_config(publication: Publication) -> Digest | None:
+    """Return the config's digest of the first image, or else artifact; None where all that was published is blobs."""
     images = list(publication.images())
-    return next((image for image in images if not image.artifact), images[0])
+    first = next((image for image in images if not image.artifact), images[0] if images else None)
+    return None if first is None else first.config.digest
 
 
 def _config_bytes(plan: ImagePlan, limits: Limits) -> bytes:

@@ -57,7 +57,8 @@ def words_of(trait: Trait, target: Target) -> str:
 def _severity(trait: Trait, target: Target) -> Severity | None:
     """Return how bad a trait is for *target*; None where it is nothing to speak of."""
     rule, answer = trait.rule, target.support(trait.feature).answer
-    if rule.fatal or (answer == "no" and not rule.advisory):
+    fatal = rule.fatal and not (rule.storable and target.kind in ("registry", "tool"))
+    if fatal or (answer == "no" and not rule.advisory):
         return "error"
     if answer in ("no", "partial"):
         return "warning"

@@ -17,6 +17,7 @@ class TraitRule:
         common: so common that it is not worth mentioning where nobody knows.
         advisory: it depends on what nobody has said: a warning at most.
         convertible: another form of the same image has no such trait.
+        storable: what it finds fatal, registries and tools that copy may hold: of those, only what is known is told.
     """
 
     id: str
@@ -25,6 +26,7 @@ class TraitRule:
     common: bool = False
     advisory: bool = False
     convertible: bool = True
+    storable: bool = False
 
     def __str__(self) -> str:
         return self.id
@@ -69,6 +71,7 @@ CODEC_FEATURES: Final = {
 
 BROKEN_ARCHIVE: Final = _fatal("broken-archive", "load.unreadable")
 NO_IMAGE: Final = _fatal("no-image", "load.no_manifest")
+NOT_AN_IMAGE: Final = TraitRule("not-an-image", "pull.no_image", fatal=True, convertible=False, storable=True)
 MANIFEST_UNREADABLE: Final = _fatal("manifest-unreadable", "load.bad_manifest")
 OCI_ONLY_ARCHIVE: Final = TraitRule("oci-only-archive", "load.oci_archive")
 NO_OCI_LAYOUT: Final = TraitRule("no-oci-layout", "load.no_oci_layout")
@@ -76,6 +79,8 @@ ENTRY_PARENT: Final = TraitRule("entry-parent", "load.parent_entry")
 LEGACY_V1: Final = TraitRule("legacy-v1", "load.legacy_v1")
 LEGACY_REPOSITORIES: Final = TraitRule("legacy-repositories", "load.legacy_no_repositories")
 LEGACY_STRAYS: Final = TraitRule("legacy-strays", "load.legacy_extra_directory")
+SEVERAL_ENTRIES: Final = TraitRule("several-entries", "load.oci_several_entries")
+BARE_NAME: Final = TraitRule("bare-name", "load.oci_bare_name", convertible=False)
 SEVERAL_IMAGES: Final = TraitRule("several-images", "load.multi_image", common=True)
 WHOLE: Final = {
     codec: TraitRule(f"whole-{codec}", f"load.whole_{codec}") for codec in ("gzip", "zstd", "xz", "bzip2")
@@ -84,7 +89,8 @@ WHOLE: Final = {
 
 # -------------------------------------------------------------------------------------------------- manifest.json
 
-TAG_NONE: Final = TraitRule("tag-none", "load.no_tags", common=True)
+TAG_NONE: Final = TraitRule("tag-none", "load.keeps_unnamed")
+TAG_REPEATED: Final = TraitRule("tag-repeated", "load.tag_repeated", convertible=False)
 TAG_INVALID: Final = TraitRule("tag-invalid", "load.tag_malformed")
 PATHS_PARENT: Final = TraitRule("paths-parent", "load.parent_in_manifest", convertible=False)
 PATHS_ABSOLUTE: Final = TraitRule("paths-absolute", "load.absolute_in_manifest")
@@ -104,6 +110,9 @@ DUP_SYMLINK: Final = TraitRule("dup-symlink", "load.dup_symlink", common=True)
 NO_ROOTFS: Final = _fatal("no-rootfs", "load.no_rootfs")
 LAYER_COUNT: Final = _fatal("layer-count", "load.layer_count")
 HISTORY_COUNT: Final = TraitRule("history-count", "load.history_count", convertible=False)
+OS_MISSING: Final = TraitRule("os-missing", "load.no_os", common=True, convertible=False)
+OS_OTHER: Final = TraitRule("foreign-os", "load.foreign_os", convertible=False)
+OS_SPELLING: Final = TraitRule("os-spelling", "load.os_spelling", convertible=False)
 WINDOWS: Final = TraitRule("windows", "load.windows", common=True, convertible=False)
 ARCHITECTURE_MISSING: Final = TraitRule("architecture-missing", "load.no_architecture", common=True, convertible=False)
 FOREIGN_ARCHITECTURE: Final = TraitRule(

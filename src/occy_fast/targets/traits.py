@@ -11,6 +11,7 @@ from occy_fast.image.attestation import is_attestation
 from occy_fast.image.go_decoding import find_refusal
 from occy_fast.image.graph import child_place, real_images, roots
 from occy_fast.image.image import Image, ImageIndex
+from occy_fast.image.kinds import no_image
 from occy_fast.image.loader_view import leads_out
 from occy_fast.image.place import Place
 from occy_fast.spec.media_type import DOCKER_CONFIG, OCI_CONFIG, describe
@@ -108,14 +109,29 @@ def _listed(view: LoaderView, architecture: str) -> Iterator[Trait]:
     if view.images is None:
         yield Trait(rules.MANIFEST_UNREADABLE, LISTING, "no list of images")
         return
+    if not view.images:
+        problem = "no image here: the list of images is empty"
+        yield Trait(rules.NO_IMAGE, LISTING, problem, feature="load.empty_list")
     if len(view.images) > 1:
         yield Trait(rules.SEVERAL_IMAGES, LISTING, f"lists {len(view.images)} images")
+        yield from _repeated(view.images)
     for image in view.images:
         within = Place("image", image.position if len(view.images) > 1 else None)
         yield from _tags(image, within.inside("RepoTags"))
         yield from _paths(image, within.inside("manifest.json"))
         yield from _config(image, within.inside("config"), architecture)
         yield from _layers(image, within, view.dual)
+
+
+def _repeated(images: tuple[ListedImage, ...]) -> Iterator[Trait]:
+    """Yield the names that several images of different configs have: the last one keeps it where one is loaded."""
+    first: dict[str, ListedImage] = {}
+    for image in images:
+        for tag in image.tags:
+            other = first.setdefault(tag, image)
+            if other.config != image.config:
+                problem = f"'{tag}' is the name of the images @{other.position} and @{image.position}"
+                yield Trait(rules.TAG_REPEATED, Place("RepoTags", image.position), problem, (("tag", tag),))
 
 
 def _tags(image: ListedImage, place: Place) -> Iterator[Trait]:
@@ -187,13 +203,25 @@ def _config(image: ListedImage, place: Place, architecture: str) -> Iterator[Tra
     elif image.nonempty_history is not None and image.nonempty_history > told:
         problem = f"the history tells of {image.nonempty_history} layers, and there are {told}"
         yield Trait(rules.HISTORY_COUNT, place, problem)
+    yield from _os(image.os, place)
     if image.os == "windows":
-        yield Trait(rules.WINDOWS, place, "the image is for Windows")
-    elif not image.architecture:
+        return
+    if not image.architecture:
         yield Trait(rules.ARCHITECTURE_MISSING, place, "no architecture")
     elif image.architecture != architecture:
         problem = f"the image is for {image.architecture}, and this machine is {architecture}"
         yield Trait(rules.FOREIGN_ARCHITECTURE, place, problem)
+
+
+def _os(os: str, place: Place) -> Iterator[Trait]:
+    if os == "windows":
+        yield Trait(rules.WINDOWS, place, "the image is for Windows")
+    elif not os:
+        yield Trait(rules.OS_MISSING, place, "no os")
+    elif os.lower() != os:
+        yield Trait(rules.OS_SPELLING, place, f"the os is '{os}', and consumers write '{os.lower()}'")
+    elif os != "linux":
+        yield Trait(rules.OS_OTHER, place, f"the image is for {os}", (("os", os),))
 
 
 def _layers(image: ListedImage, within: Place, dual: bool) -> Iterator[Trait]:
@@ -231,6 +259,29 @@ def _listed_encoding(layer: ListedLayer, place: Place, dual: bool) -> Trait:
 
 
 # -------------------------------------------------------------------------------------------------- an image's manifest
+
+
+def no_image_traits(contents: Contents) -> Iterator[Trait]:
+    """Yield that no image is in *contents*, and what is."""
+    if not contents.images:
+        yield Trait(rules.NO_IMAGE, Place("index"), "no image here: it lists nothing", feature="load.no_entries")
+    elif kind := no_image(contents):
+        place = Place("index") if contents.kind == "oci" else ARCHIVE
+        yield Trait(rules.NOT_AN_IMAGE, place, f"no image here: {kind}")
+
+
+def entry_traits(contents: Contents) -> Iterator[Trait]:
+    """Yield what a loader meets in the index.json of an OCI archive: how many entries there are, and their names."""
+    if len(contents.images) > 1:
+        yield Trait(rules.SEVERAL_ENTRIES, Place("index"), f"lists {len(contents.images)} entries")
+    for within, named in zip((place for place, _ in roots(contents)), contents.images, strict=True):
+        if named.names or is_attestation(named.root):
+            continue
+        if named.ref is None:
+            yield Trait(rules.TAG_NONE, within, "the image has no name")
+        else:
+            problem = f"'{named.ref}' is a tag without a repository"
+            yield Trait(rules.BARE_NAME, within, problem, (("ref", named.ref),))
 
 
 def contents_traits(contents: Contents, skippable: frozenset[Digest] = frozenset()) -> Iterator[Trait]:

@@ -78,16 +78,15 @@ def layout_contents(
 ) -> Contents:
     """Read the images of index.json that a locator asks for, from wherever *find* finds blobs.
 
-    What is no image, nor anything else that is known, is there too, unless it is all that is asked for.
+    What is no image, nor anything else that is known, is there too.
     """
     reader = DocumentReader(find, wanted.text, limits)
-    read = reader.read_any if wanted.reference is None and wanted.index is None else reader.read
     first: dict[Descriptor, int] = {}                # of entries in the same words; an index may have thousands
     for position, descriptor in enumerate(index.manifests):
         first.setdefault(descriptor, position)
     images = []
     for descriptor in with_attestations(select_entries(index, wanted), index):
-        node = read(descriptor)
+        node = reader.read_any(descriptor)
         images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), first[descriptor]))
     return Contents(wanted.text, kind, tuple(images), wanted.path)
 
