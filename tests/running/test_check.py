@@ -110,7 +110,9 @@ def test_what_can_be_mended_passes_afterwards_under_the_same_id(
         if not before.findings or not all(finding.fix for finding in before.findings):
             continue
         made = tmp_path / f"{name}.tar"
-        occy_fast.convert(str(archive), f"docker-archive:{made}", target=target)
+        words = shlex.split(before.findings[0].fix or "")
+        tags = words[words.index("--tag") + 1 :] if "--tag" in words else []
+        occy_fast.convert(str(archive), f"docker-archive:{made}", target=target, tags=tags)
         after = occy_fast.check(str(made), [target], deep=True)
         assert (after.findings, after.unknown, after.unread) == ((), (), None), name
         mended += 1
@@ -653,3 +655,130 @@ def test_what_is_no_archive_fails_in_the_loader_s_words(tmp_path: Path, raw: byt
     (tmp_path / "a.tar").write_bytes(raw)
     [finding] = occy_fast.check(str(tmp_path / "a.tar"), ["docker-20.10.24"]).findings
     assert finding.says == f"Error processing tar file(exit status 1): {said}"
+
+
+# ------------------------------------------------------------------------------------------- names, entries, systems
+
+
+def by_target(source: Path | str, rule: str, *targets: str) -> dict[str, str]:
+    """Return how bad a rule is for each target that it is found for."""
+    checked = occy_fast.check(str(source), targets)
+    return {found.target: found.severity for found in (*checked.findings, *checked.unknown) if found.rule == rule}
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive"])
+@pytest.mark.parametrize("target", ["containerd-1.6", "k3s", "containerd-1.7.20"])
+def test_an_image_without_a_name_gets_one_where_it_would_be_lost(
+    tmp_path: Path, form: str, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, archive = make_image("a", names=()), tmp_path / "web app.tar"
+    if form == "oci-archive":
+        oci_archive(archive, oci_layout(tmp_path / "in", [image]))
+    else:
+        docker_archive(archive, [image])
+    finding = next(found for found in occy_fast.check(str(archive), [target]).errors if found.rule == "tag-none")
+    words = shlex.split(finding.fix or "")
+    assert words[-2:] == ["--tag", "web-app:latest"]
+    assert main(words[1:]) == 0
+    capsys.readouterr()
+    after = occy_fast.check(words[3], [target])
+    assert after.ok
+    assert not after.findings
+
+
+def test_an_image_without_a_name_is_kept_by_its_id_elsewhere(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image("a", names=())])
+    assert by_target(archive, "tag-none", "docker-20.10", "docker-29", "podman-4.3", "k3s") == {"k3s": "error"}
+
+
+def test_for_several_without_a_name_no_command_is_made_up(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image("a", names=()), make_image("b", names=())])
+    assert [found.fix for found in occy_fast.check(str(archive), ["k3s"]).errors] == [None, None]
+
+
+@pytest.mark.parametrize("ref", ["one", "latest", "1.0", "v2-rc.1"])
+def test_a_bare_name_becomes_another_one(tmp_path: Path, ref: str) -> None:
+    archive = oci_archive(tmp_path / "a.tar", oci_layout(tmp_path / "in", [make_image("a")], [ref]))
+    checked = occy_fast.check(str(archive), ["docker-25-containerd", "podman-4.3", "containerd-1.6", "docker-20.10"])
+    said = {found.target: found.says for found in checked.findings if found.rule == "bare-name"}
+    assert said == {
+        "docker-25-containerd": f"Loaded image: {ref}:latest",
+        "podman-4.3": f"Loaded image: localhost/{ref}:latest",
+        "containerd-1.6": f"unpacking import-…:{ref}",
+    }
+
+
+def test_a_full_name_is_nobody_s_trouble(tmp_path: Path) -> None:
+    archive = oci_archive(tmp_path / "a.tar", oci_layout(tmp_path / "in", [make_image("a")], ["example.com/app:1"]))
+    assert not occy_fast.check(str(archive), ["docker-29", "podman-4.3", "containerd-1.6"]).findings
+
+
+@pytest.mark.parametrize("target", ["podman-4.3", "skopeo-1.9", "podman-4.3.1"])
+def test_several_entries_need_a_choice(tmp_path: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    images = [make_image("a"), make_image("b")]
+    layout = oci_layout(tmp_path / "in", images, ["example.com/a:1", "example.com/b:1"])
+    archive = oci_archive(tmp_path / "a.tar", layout)
+    checked = occy_fast.check(str(archive), [target, "docker-29"])
+    (finding,) = (found for found in checked.findings if found.rule == "several-entries")
+    assert (finding.target, finding.says) == (target, "more than one image in oci, choose an image")
+    words = shlex.split(finding.fix or "")
+    assert main(words[1:]) == 0
+    capsys.readouterr()
+    assert not by_target(words[3], "several-entries", target)
+    assert occy_fast.check(words[3], [target]).ok
+
+
+FOREIGN = ("error", "error", "warning", "error", "warning", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("os", "rule", "expected"),
+    [
+        ("freebsd", "foreign-os", FOREIGN),
+        ("plan9", "foreign-os", FOREIGN),
+        ("Linux", "os-spelling", ("error", None, None, None, None, "unknown")),
+        ("", "os-missing", (None,) * 6),
+    ],
+)
+def test_of_another_system_each_has_its_own_opinion(
+    tmp_path: Path, os: str, rule: str, expected: tuple[str | None, ...]
+) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image("a", config_changes={"os": os})])
+    targets = (
+        "docker-20.10",
+        "docker-25-graphdriver",
+        "docker-25-containerd",
+        "containerd-1.6",
+        "podman-4.3",
+        "docker-29",
+    )
+    found = by_target(archive, rule, *targets)
+    assert tuple(map(found.get, targets)) == expected
+
+
+def test_a_name_that_two_images_have_is_told(tmp_path: Path) -> None:
+    archive = docker_archive(tmp_path / "a.tar", [make_image("a"), make_image("b")])
+    assert by_target(archive, "tag-repeated", "docker-20.10", "containerd-1.6") == {
+        "docker-20.10": "warning",
+        "containerd-1.6": "warning",
+    }
+
+
+@pytest.mark.parametrize("listing", [b"[]", b"null", b"[ ]\n"])
+def test_an_archive_that_lists_nothing_is_told(tmp_path: Path, listing: bytes) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(make_tar([("manifest.json", listing)]))
+    targets = ("docker-20.10", "docker-29", "podman-4.3", "k3s")
+    checked = occy_fast.check(str(archive), targets)
+    assert {found.target for found in checked.errors} == set(targets)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_layout_that_lists_nothing_is_told(tmp_path: Path, packed: bool) -> None:
+    source = oci_layout(tmp_path / "in", [])
+    source = oci_archive(tmp_path / "a.tar", source) if packed else source
+    checked = occy_fast.check(str(source), ["docker-29", "podman-4.3"])
+    assert {(found.target, found.rule) for found in checked.errors} >= {
+        ("docker-29", "no-image"),
+        ("podman-4.3", "no-image"),
+    }

@@ -267,8 +267,7 @@ class _Selector:
                 if isinstance(named.root, ImageIndex) or is_real(named.root)
             ]
             remedy = f"choose an image: {', '.join(choices)}" if choices else _AS_IT_IS
-            what = f"no image here, but {kind_of(root)}"
-            problem = f"{what}: it cannot hold artifacts, only images with a root filesystem"
+            problem = f"no image here, but {kind_of(root)}: it cannot hold artifacts, only images with a filesystem"
             raise Unsupported(self.destination, problem, remedy)
         if self._asks_to_change(root):
             where = where_of(root, self.contents.locator)
@@ -295,8 +294,7 @@ class _Selector:
     def _only(self, root: ImageIndex, chosen: tuple[Image, ...], default: Image | None) -> tuple[Image, _Remarks]:
         """Choose the one image of an index, where a name stands for one; *default*, where nobody asks for another."""
         if not chosen:
-            problem = f"no image here, but {kind_of(root)}: it cannot hold an index without images"
-            raise Unsupported(self.destination, problem, _AS_IT_IS)
+            raise Unsupported(self.destination, f"no image here, but {kind_of(root)}, which it cannot hold", _AS_IT_IS)
         if len(chosen) > 1 and default is not None and not self.goal.platforms:
             others = tuple(_platform_of(image) for image in chosen if image.digest != default.digest)
             image, remarks = self._single(root, default)
