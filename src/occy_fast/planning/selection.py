@@ -267,8 +267,7 @@ class _Selector:
                 if isinstance(named.root, ImageIndex) or is_real(named.root)
             ]
             remedy = f"choose an image: {', '.join(choices)}" if choices else _AS_IT_IS
-            problem = f"no image here, but {kind_of(root)}: it cannot hold artifacts, only images with a filesystem"
-            raise Unsupported(self.destination, problem, remedy)
+            raise Unsupported(self.destination, f"no image here, but {kind_of(root)}: it cannot hold artifacts", remedy)
         if self._asks_to_change(root):
             where = where_of(root, self.contents.locator)
             raise Unsupported(where, "an artifact travels as it is", "name no encoding or format")

@@ -109,9 +109,6 @@ def _listed(view: LoaderView, architecture: str) -> Iterator[Trait]:
     if view.images is None:
         yield Trait(rules.MANIFEST_UNREADABLE, LISTING, "no list of images")
         return
-    if not view.images:
-        problem = "no image here: the list of images is empty"
-        yield Trait(rules.NO_IMAGE, LISTING, problem, feature="load.empty_list")
     if len(view.images) > 1:
         yield Trait(rules.SEVERAL_IMAGES, LISTING, f"lists {len(view.images)} images")
         yield from _repeated(view.images)
