@@ -74,7 +74,7 @@ def _leaf(leaf: Leaf) -> str:
     if isinstance(leaf, Opaque):
         missing = "that is not there" if _is_absent(leaf) else f"of type {leaf.descriptor.media_type}"
         return f"a blob {missing}"
-    manifest = leaf.manifest
+    manifest = leaf.manifest if isinstance(leaf, Image) else None
     if manifest is None:
         return "an artifact"
     return f"an artifact of type {manifest.artifact_type or manifest.config.media_type}"
@@ -99,5 +99,5 @@ def _types(leaf: Leaf) -> Iterator[str]:
             yield leaf.manifest.artifact_type or ""
             yield leaf.manifest.config.media_type
         yield from (layer.media_type for layer in leaf.layers)
-    else:
+    elif leaf.descriptor is not None:
         yield leaf.descriptor.media_type
