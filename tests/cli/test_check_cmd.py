@@ -37,6 +37,7 @@ def test_findings_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "  mend:    occy-fast convert app.tar docker-archive:app-docker-20.10.24.tar --target docker-20.10.24\n"
         "  next:    docker load -i app-docker-20.10.24.tar\n"
         "podman-4.3: nothing in the way\n"
+        "headers and documents were read; --deep reads the layers as well\n"
     )
 
 
@@ -64,8 +65,9 @@ def test_quiet_is_the_exit_code_alone(capsys: pytest.CaptureFixture[str]) -> Non
 def test_what_is_not_known_is_a_remark(capsys: pytest.CaptureFixture[str]) -> None:
     text = answer(capsys, "check", "app.tar", "-t", "nomad")
     assert text.splitlines()[1:] == [
-        "nomad: nothing in the way",
+        "nomad: nothing is known to be in the way",
         "not known: whether nomad reads it: zstd-layer: layers 1-2: zstd",
+        "headers and documents were read; --deep reads the layers as well",
     ]
 
 

@@ -160,7 +160,10 @@ def _verdict(checked: CheckReport, target: str) -> str:
         return "it will fail"
     if checked.unread is not None:
         return "not known, as it was not looked into"
-    return "it will not do in full" if own else "nothing in the way"
+    if own:
+        return "it will not do in full"
+    unknown = any(finding.target == target for finding in checked.unknown)
+    return "nothing is known to be in the way" if unknown else "nothing in the way"
 
 
 def _what_to_do(checked: CheckReport, target: str) -> list[tuple[str, str]]:
@@ -181,6 +184,8 @@ def _remarks(checked: CheckReport) -> list[str]:
             lines.append(f"not known: whether {target} reads it: {finding.rule}: {places}: {finding.problem}")
     if checked.unread is not None:
         lines.append(f"not looked into any further: {checked.unread}")
+    elif not checked.deep:
+        lines.append("headers and documents were read; --deep reads the layers as well")
     return lines
 
 

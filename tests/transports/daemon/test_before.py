@@ -57,3 +57,18 @@ def test_a_daemon_that_is_gone_is_asked_for_a_sign_of_life_only(daemon: FakeDaem
         daemon.faults.append(hang_up)
         before.restore(client.connection.failure("it hung up"))
     assert set(daemon.requests) == {"GET /_ping"}
+
+
+def test_an_image_that_the_daemon_cannot_show_is_removed(daemon: FakeDaemon, tmp_path: Path) -> None:
+    """With one whose config it cannot decode in its store, Docker lists no image at all."""
+
+    def refuse_to_show(fake: FakeDaemon, asked: Exchange) -> bool:
+        shown = asked.method == "GET" and "/images/" in asked.path and asked.path.endswith("/json") and fake.images
+        if shown:
+            asked.say(500, b'{"message":"could not deserialize image config"}')
+        return bool(shown)
+
+    daemon.faults.append(refuse_to_show)
+    with pytest.raises(DaemonError, match="could not deserialize"):
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
+    assert not daemon.images
