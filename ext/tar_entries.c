@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 /* Bytes of list for each entry that is allowed, as entry_list.py has it. */
-enum { ENTRY_SIZE = 64 };
+enum { ENTRY_SIZE = 32 };
 
 /* A list grows by an eighth, which realloc moves without copying once it is large. */
 static bool append(struct buffer *list, const void *bytes, size_t size)

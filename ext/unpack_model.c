@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-enum { NAME_LONGEST = 255, PATH_LONGEST = 4095, PATH_LONG = 3800, LINKS_MOST = 40, ENTRY_SIZE = 64, TOLD_MOST = 100 };
+enum { NAME_LONGEST = 255, PATH_LONGEST = 4095, PATH_LONG = 3800, ENTRY_SIZE = 32, TOLD_MOST = 100 };
+
+/* Components that may be visited, and names that may be known: for each entry that is allowed, and beside. */
+enum { STEPS_EACH = 32, STEPS_BESIDE = 1 << 20, NAMES_EACH = 2, NAMES_BESIDE = 1 << 12 };
 
 struct occy_unpack_model {
     struct occy_unpack_tree tree;
@@ -15,6 +18,7 @@ struct occy_unpack_model {
     size_t path_room;
     uint64_t left;      /* entries */
     uint64_t room;      /* bytes of links' targets */
+    uint64_t steps_left, names_most;
     uint32_t step, begin;
     uint16_t layer;
     bool exceeded, short_of_memory;
@@ -104,6 +108,14 @@ static bool prepare(struct occy_unpack_model *model, struct text name)
     return true;
 }
 
+/* Count components that are looked at. */
+static void visit(struct occy_unpack_model *model, uint64_t count)
+{
+    if (model->steps_left < count)
+        model->exceeded = true;
+    model->steps_left -= model->steps_left < count ? model->steps_left : count;
+}
+
 static bool is_whiteout(struct text part) { return BEGINS_WITH(part, ".wh."); }
 
 static bool is_named_again(struct occy_unpack_model *model)
@@ -127,7 +139,8 @@ static bool is_named_again(struct occy_unpack_model *model)
     return again;
 }
 
-static void check_name(struct occy_unpack_model *model)
+/* False for a name that is too long to be followed any further. */
+static bool check_name(struct occy_unpack_model *model)
 {
     size_t longest = 0, length = model->part_count;
 
@@ -141,14 +154,18 @@ static void check_name(struct occy_unpack_model *model)
     }
     if (model->entry.name.size == 0)
         tell(model, OCCY_UNPACK_EMPTY_NAME, none);
+    if (length > PATH_LONGEST) {
+        tell(model, OCCY_UNPACK_PATH_TOO_LONG, none);
+        return false;
+    }
+    visit(model, model->part_count);
     if (is_named_again(model))
         tell(model, OCCY_UNPACK_DUPLICATE_NAME, none);
     if (longest > NAME_LONGEST)
         tell(model, OCCY_UNPACK_NAME_TOO_LONG, none);
-    if (length > PATH_LONGEST)
-        tell(model, OCCY_UNPACK_PATH_TOO_LONG, none);
-    else if (length > PATH_LONG)
+    if (length > PATH_LONG)
         tell(model, OCCY_UNPACK_PATH_LONG, none);
+    return true;
 }
 
 static void check_xattr(struct occy_unpack_model *model, struct text key)
@@ -185,15 +202,32 @@ static void check_xattrs(struct occy_unpack_model *model)
 
 static struct node *node_at(struct occy_unpack_model *model, uint32_t at) { return &model->tree.nodes[at]; }
 
-/* What a name is now; nothing where a directory above was removed or replaced since it was made. */
-static enum node_kind kind_of(struct occy_unpack_model *model, uint32_t at)
+/* Up to which entry what is below a directory is gone. */
+static uint32_t cleared_of(struct occy_unpack_model *model, uint32_t directory)
+{
+    uint32_t cleared = 0;
+
+    for (; directory != 0; directory = node_at(model, directory)->parent)
+        if (node_at(model, directory)->cleared > cleared)
+            cleared = node_at(model, directory)->cleared;
+    return cleared;
+}
+
+static enum node_kind kind_below(struct occy_unpack_model *model, uint32_t at, uint32_t cleared)
 {
     const struct node *node = node_at(model, at);
 
-    for (uint32_t above = node->parent; above != 0; above = node_at(model, above)->parent)
-        if (node->made <= node_at(model, above)->cleared)
-            return NOTHING;
+    if (at == ROOT)
+        return DIRECTORY;
+    if (node->made <= cleared)
+        return NOTHING;
     return node->kind == REMOVED && node->layer != model->layer ? NOTHING : (enum node_kind)node->kind;
+}
+
+/* What a name is now; nothing where a directory above was removed or replaced since it was made. */
+static enum node_kind kind_of(struct occy_unpack_model *model, uint32_t at)
+{
+    return kind_below(model, at, cleared_of(model, node_at(model, at)->parent));
 }
 
 static void set(struct occy_unpack_model *model, uint32_t at, enum node_kind kind, uint32_t target)
@@ -201,46 +235,14 @@ static void set(struct occy_unpack_model *model, uint32_t at, enum node_kind kin
     struct node *node = node_at(model, at);
     enum node_kind was = kind_of(model, at);
 
-    if (was == DIRECTORY && kind != DIRECTORY && node->layer == model->layer)
-        model->may_have_removed = true;
+    if (kind != DIRECTORY && (was == SYMLINK || (was == DIRECTORY && node->layer == model->layer)))
+        model->may_have_removed = true; /* of a link, what was put where it leads */
     if (kind != DIRECTORY || was != DIRECTORY)
         node->cleared = kind == DIRECTORY ? model->step - 1 : model->step; /* what is unpacked below comes later */
     node->kind = (uint8_t)kind;
     node->target = target;
     node->layer = model->layer;
     node->made = model->step;
-}
-
-/* A walk along a path: the components still to come, those of links that were met first. */
-struct walk {
-    struct text paths[LINKS_MOST + 2];
-    int depth, links;
-    bool of_link; /* the last component came from one */
-    uint32_t node;
-};
-
-static bool next_of(struct walk *walk, struct text *part)
-{
-    while (walk->depth > 0) {
-        if (next_part(&walk->paths[walk->depth - 1], part)) {
-            walk->of_link = walk->depth > 1;
-            return true;
-        }
-        walk->depth--;
-    }
-    return false;
-}
-
-/* Whether there are components left: of links, and of the path itself where *from* is 0. */
-static bool has_more(const struct walk *walk, int from)
-{
-    for (int at = walk->depth; at > from; at--) {
-        struct text path = walk->paths[at - 1], part;
-
-        if (next_part(&path, &part))
-            return true;
-    }
-    return false;
 }
 
 /* Go on where a symbolic link leads; false after too many. */
@@ -250,8 +252,10 @@ static bool follow(struct occy_unpack_model *model, struct walk *walk, uint32_t 
 
     if (++walk->links > LINKS_MOST)
         return false;
-    if (target.size != 0 && target.at[0] == '/')
+    if (target.size != 0 && target.at[0] == '/') {
         walk->node = ROOT;
+        walk->cleared = node_at(model, ROOT)->cleared;
+    }
     walk->paths[walk->depth++] = target;
     return true;
 }
@@ -261,6 +265,15 @@ static void go_up(struct occy_unpack_model *model, struct walk *walk)
     uint32_t parent = node_at(model, walk->node)->parent;
 
     walk->node = parent == 0 ? walk->node : parent;
+    walk->cleared = cleared_of(model, walk->node);
+}
+
+static void go_into(struct occy_unpack_model *model, struct walk *walk, uint32_t child)
+{
+    uint32_t cleared = node_at(model, child)->cleared;
+
+    walk->node = child;
+    walk->cleared = cleared > walk->cleared ? cleared : walk->cleared;
 }
 
 /* Which links a path to a directory has led through. */
@@ -273,7 +286,7 @@ struct through {
 static int enter(struct occy_unpack_model *model, struct walk *walk, uint32_t at, struct through *through,
                  bool whiteout)
 {
-    enum node_kind kind = kind_of(model, at);
+    enum node_kind kind = kind_below(model, at, walk->cleared);
     bool own = node_at(model, at)->layer == model->layer;
 
     switch (kind) {
@@ -338,10 +351,14 @@ static uint32_t parent_of(struct occy_unpack_model *model, bool whiteout)
     struct through through = {false, false};
     struct text part;
 
+    walk.cleared = node_at(model, ROOT)->cleared;
     while (next_of(&walk, &part)) {
         uint32_t child;
         int entered;
 
+        visit(model, 1);
+        if (model->exceeded)
+            return 0;
         if (is_up(part)) {
             go_up(model, &walk);
             continue;
@@ -355,7 +372,7 @@ static uint32_t parent_of(struct occy_unpack_model *model, bool whiteout)
         if (entered == 0)
             return 0;
         if (entered > 0)
-            walk.node = child;
+            go_into(model, &walk, child);
     }
     return walk.node;
 }
@@ -366,16 +383,20 @@ static uint32_t find(struct occy_unpack_model *model, size_t count)
     struct walk walk = {.node = ROOT, .depth = 1, .paths = {joined(model, count)}};
     struct text part;
 
+    walk.cleared = node_at(model, ROOT)->cleared;
     while (next_of(&walk, &part)) {
         enum node_kind kind;
         uint32_t child;
 
+        visit(model, 1);
+        if (model->exceeded)
+            return 0;
         if (is_up(part)) {
             go_up(model, &walk);
             continue;
         }
         child = occy_unpack_child(&model->tree, walk.node, part, false);
-        kind = child == 0 ? NOTHING : kind_of(model, child);
+        kind = child == 0 ? NOTHING : kind_below(model, child, walk.cleared);
         if (kind == NOTHING)
             return 0;
         if (has_more(&walk, 0)) {
@@ -387,7 +408,7 @@ static uint32_t find(struct occy_unpack_model *model, size_t count)
             if (kind != DIRECTORY)
                 return 0;
         }
-        walk.node = child;
+        go_into(model, &walk, child);
     }
     return walk.node;
 }
@@ -486,7 +507,7 @@ static uint32_t keep_target(struct occy_unpack_model *model)
         tell(model, OCCY_UNPACK_EMPTY_LINK, none);
     if (target.size > PATH_LONGEST)
         tell(model, OCCY_UNPACK_LINK_TOO_LONG, at_most(target));
-    if (target.size == 0 || model->exceeded)
+    if (target.size == 0 || target.size > PATH_LONGEST || model->exceeded)
         return 0;
     kept = occy_unpack_keep_target(&model->tree, target);
     model->short_of_memory |= kept == 0;
@@ -533,8 +554,9 @@ static void unpack(struct occy_unpack_model *model)
 
     if (!prepare(model, model->entry.name))
         return;
-    check_name(model);
     check_xattrs(model);
+    if (!check_name(model))
+        return;
     if (model->entry.type < '0' || model->entry.type > '6') {
         tell(model, OCCY_UNPACK_ENTRY_TYPE, (struct text){&model->entry.type, 1});
         return;
@@ -583,6 +605,8 @@ struct occy_unpack_model *occy_unpack_model_create(uint32_t max_entries)
     }
     model->left = max_entries;
     model->room = (uint64_t)max_entries * ENTRY_SIZE;
+    model->steps_left = (uint64_t)max_entries * STEPS_EACH + STEPS_BESIDE;
+    model->names_most = (uint64_t)max_entries * NAMES_EACH + NAMES_BESIDE;
     return model;
 }
 
@@ -612,6 +636,8 @@ static int apply_entries(struct occy_unpack_model *model, const uint8_t *entries
         model->step++;
         if (model->entry.type != 'g')
             unpack(model);
+        if (model->tree.count - ROOT - 1 > model->names_most)
+            model->exceeded = true;
         if (model->short_of_memory)
             return OCCY_NO_MEMORY;
     }

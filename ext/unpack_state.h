@@ -100,4 +100,40 @@ static inline bool is_up(struct text part)
     return part.size == 2 && part.at[0] == '.' && part.at[1] == '.';
 }
 
+/* ---- a walk along a path ---------------------------------------------------------------------- */
+
+enum { LINKS_MOST = 40 };
+
+/* A walk along a path: the components still to come, those of links that were met first. */
+struct walk {
+    struct text paths[LINKS_MOST + 2];
+    int depth, links;
+    bool of_link; /* the last component came from one */
+    uint32_t node, cleared; /* where it is, and up to which entry what is below is gone */
+};
+
+static inline bool next_of(struct walk *walk, struct text *part)
+{
+    while (walk->depth > 0) {
+        if (next_part(&walk->paths[walk->depth - 1], part)) {
+            walk->of_link = walk->depth > 1;
+            return true;
+        }
+        walk->depth--;
+    }
+    return false;
+}
+
+/* Whether there are components left: of links, and of the path itself where *from* is 0. */
+static inline bool has_more(const struct walk *walk, int from)
+{
+    for (int at = walk->depth; at > from; at--) {
+        struct text path = walk->paths[at - 1], part;
+
+        if (next_part(&path, &part))
+            return true;
+    }
+    return false;
+}
+
 #endif

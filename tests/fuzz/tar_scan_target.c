@@ -55,7 +55,7 @@ static void collect_entries(const struct occy_tar_scan *scan, const struct occy_
     size_t size;
 
     found->listed = occy_tar_scan_entries(scan, &list, &size);
-    DEMAND(found->listed ? size <= 64 * (size_t)options->max_entries : size == 0);
+    DEMAND(found->listed ? size <= 32 * (size_t)options->max_entries : size == 0);
     if (found->listed)
         add((void **)&found->list, &found->list_size, list, size);
 }

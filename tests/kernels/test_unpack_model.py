@@ -198,3 +198,24 @@ def test_facts_have_the_numbers_of_the_header() -> None:
         assert f"OCCY_UNPACK_{fact.name} = {fact.value}" in header
     assert f"OCCY_UNPACK_KINDS {max(UnpackFact) + 1}" in header
     assert set(REFUSED) == set(UnpackFact)
+
+
+@pytest.mark.parametrize(
+    ("name", "linkname"), [(b"a/" * 80_000, b""), (b"l", b"./" * 150_000)], ids=["a path", "a link"]
+)
+def test_what_is_too_long_is_told_and_not_followed(twin: ModuleType, name: bytes, linkname: bytes) -> None:
+    made = EntryList(100_000)
+    made.add(b"2" if linkname else b"5", 0, name, linkname, ())
+    model = twin.UnpackModel(100_000)
+    (found,) = model.apply(made.entries())
+    assert found.fact == (UnpackFact.LINK_TOO_LONG if linkname else UnpackFact.PATH_TOO_LONG)
+
+
+def test_more_names_than_may_be_end_it(twin: ModuleType) -> None:
+    """A path is as many names as it has components, and entries alone would not bound them."""
+    made = EntryList(1000)
+    for at in range(10):
+        made.add(b"5", 512 * at, b"%d/" % at + b"a/" * 1000, b"", ())
+    model = twin.UnpackModel(1000)
+    model.apply(made.entries())
+    assert model.exceeded

@@ -16,7 +16,6 @@ from occy_fast.errors import (
     MediaTypeConflict,
     SizeMismatch,
     Unsupported,
-    UnsupportedMediaType,
     UsageError,
 )
 from occy_fast.planning.goal_words import make_goal
@@ -303,11 +302,12 @@ class TestNeitherImageNorIndex:
             api.convert(source, f"oci-archive:{tmp_path}/out.tar")
         assert api.verify(source).exit_code == 4
 
-    def test_alone_it_is_refused(self, store: Store, tmp_path: Path) -> None:
+    def test_alone_it_goes_where_blobs_do(self, store: Store, tmp_path: Path) -> None:
         blob = store.add(self.KIND, b"anything at all")
         source = store.layout(tmp_path / "in", ref(store.image(make_image("a")), "app"), ref(blob, "blob"))
-        with pytest.raises(UnsupportedMediaType, match="an image or an index is expected"):
-            api.plan(f"{source}:blob", f"oci-archive:{tmp_path}/out.tar")
+        api.plan(f"{source}:blob", f"oci-archive:{tmp_path}/out.tar")
+        with pytest.raises(Unsupported):
+            api.plan(f"{source}:blob", f"docker-archive:{tmp_path}/out.tar")
         with pytest.raises(Unsupported, match="choose an image"):
             api.plan(source, f"docker-archive:{tmp_path}/out.tar")
         api.plan(f"{source}:app", f"docker-archive:{tmp_path}/out.tar")

@@ -178,13 +178,15 @@ def _what_to_do(checked: CheckReport, target: str) -> list[tuple[str, str]]:
 
 
 def _remarks(checked: CheckReport) -> list[str]:
+    from occy_fast.targets.rules import BROKEN_ARCHIVE
+
     lines = []
     for target in checked.targets:
         for finding, places in _grouped(checked.unknown, target):
             lines.append(f"not known: whether {target} reads it: {finding.rule}: {places}: {finding.problem}")
     if checked.unread is not None:
         lines.append(f"not looked into any further: {checked.unread}")
-    elif not checked.deep:
+    elif not checked.deep and not any(finding.rule == BROKEN_ARCHIVE.id for finding in checked.findings):
         lines.append("headers and documents were read; --deep reads the layers as well")
     return lines
 

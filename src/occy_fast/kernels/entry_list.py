@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 BLOCK: Final = 512
-ENTRY_SIZE: Final = 64
+ENTRY_SIZE: Final = 32
 """A list may have so many bytes for each entry that is allowed; a longer one is dropped, as one of more entries is."""
 
 _XATTR: Final = b"SCHILY.xattr."

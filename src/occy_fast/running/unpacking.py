@@ -115,4 +115,4 @@ def _told(unpacking: Unpacking) -> str:
 
 
 def _text(name: bytes) -> str:
-    return printable(name.decode("utf-8", "surrogateescape"))
+    return printable(name.decode("utf-8", "surrogateescape"), 200)

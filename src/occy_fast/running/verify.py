@@ -35,6 +35,7 @@ from occy_fast.image.graph import nodes, roots
 from occy_fast.image.image import Image, Layer, Opaque
 from occy_fast.image.place import Place, place_of
 from occy_fast.image.validate import validate
+from occy_fast.kernels.entry_list import ENTRY_SIZE
 from occy_fast.planning.steps import is_provable, is_tar
 from occy_fast.running.report_document import verify_document
 from occy_fast.running.stream_run import StreamRun
@@ -213,6 +214,7 @@ class _Verification:
         self.findings: list[Finding] = []
         self._places: dict[Hashable, Place] = {}         # of what a claim is made of, the first place
         self._entries: dict[Hashable, bytes | None] = {}
+        self._room = limits.entry_count * ENTRY_SIZE     # for all that wait
         self.images = self.proved = self.size = 0
 
     def look_at_documents(self) -> None:
@@ -273,7 +275,7 @@ class _Verification:
         def done(proof: LayerProof) -> None:
             self._tell(layer, *held)
             if tar and scan:
-                self._entries[_claim(layer)] = proof.entries
+                self._keep_entries(layer, proof.entries)
             if decode:
                 self.proved += 1
                 self.size += layer.size
@@ -311,9 +313,14 @@ class _Verification:
             return
         self._tell(layer, *held)
         if looked and not held:
-            self._entries[_claim(layer)] = found.entries
+            self._keep_entries(layer, found.entries)
         self.proved += 1
         self.size += layer.size
+
+    def _keep_entries(self, layer: Layer, entries: bytes | None) -> None:
+        """Keep the list of a layer's entries until those below it are known, while there is room."""
+        self._room -= len(entries or b"")
+        self._entries[_claim(layer)] = entries if self._room >= 0 else None
 
     def unpack(self) -> tuple[Unpacking, ...]:
         """Find out what could not be unpacked, now that the entries of all layers are known."""

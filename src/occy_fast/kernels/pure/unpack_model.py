@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from occy_fast.kernels.entry_list import ENTRY_SIZE, ListedEntry, read_entries
+from occy_fast.kernels.pure.unpack_paths import cleaned, inside, parts_of
 from occy_fast.kernels.unpack_facts import FoundFact, UnpackFact
 
 NAME_MAX: Final = 255
@@ -18,6 +19,9 @@ PATH_LONG: Final = 3800
 
 LINKS_MAX: Final = 40
 LAYERS_MAX: Final = 65535
+_STEPS: Final = 32, 1 << 20
+_NAMES: Final = 2, 1 << 12
+"""Components that may be visited, and names that may be known: for each entry that is allowed, and beside."""
 _WHITEOUT: Final = b".wh."
 _OPAQUE: Final = b".wh..wh..opq"
 _META: Final = b".wh..wh."
@@ -63,6 +67,8 @@ class UnpackModel:
             raise ValueError(f"max_entries: expected 0 to {(1 << 31) - 1}, found {max_entries}")
         self._left = max_entries
         self._room = max_entries * ENTRY_SIZE            # for the targets of links
+        self._steps_left = max_entries * _STEPS[0] + _STEPS[1]
+        self._names_left = max_entries * _NAMES[0] + _NAMES[1]
         self.exceeded = False
         self._root = _Node(None)
         self._root.kind = _DIRECTORY
@@ -78,10 +84,8 @@ class UnpackModel:
 
         Raises ValueError for what is no list of entries.
         """
-        if self._layer == LAYERS_MAX:
-            self.exceeded = True
-        else:
-            self._layer += 1
+        self.exceeded = self.exceeded or self._layer == LAYERS_MAX
+        self._layer = min(self._layer + 1, LAYERS_MAX)
         self._begin = self._step
         self._may_have_removed = False
         self._seen.clear()
@@ -96,16 +100,19 @@ class UnpackModel:
             if entry.type != b"g":
                 self._entry = entry
                 self._unpack(entry)
+        if self._may_have_removed and not self.exceeded:
+            self._look_for_removed_directories(entries)
+        return self._told()
+
+    def _told(self) -> list[FoundFact]:
         if self.exceeded:
             return []
-        if self._may_have_removed:
-            self._look_for_removed_directories(entries)
         return sorted(self._found.values(), key=lambda problem: (problem.offset, problem.fact))
 
     def _look_for_removed_directories(self, entries: bytes) -> None:
         """Tell of directories that their own layer took away again: their times are set at the very end."""
         for entry in read_entries(entries):
-            parts = _inside(entry.name)
+            parts = inside(entry.name)
             if entry.type == b"5" and parts and not parts[-1].startswith(_WHITEOUT):
                 self._entry = entry
                 node = self._find(parts)
@@ -122,9 +129,10 @@ class UnpackModel:
             self._found[kind] = known._replace(times=known.times + 1)
 
     def _unpack(self, entry: ListedEntry) -> None:
-        parts = _inside(entry.name)
-        self._check_name(entry, parts)
+        parts = inside(entry.name)
         self._check_xattrs(entry)
+        if not self._check_name(entry, parts):
+            return
         if entry.type not in b"0123456":
             self._tell(UnpackFact.ENTRY_TYPE, entry.type)
             return
@@ -154,12 +162,22 @@ class UnpackModel:
                 self._tell(UnpackFact.EMPTY_LINK)
             if len(target) > PATH_MAX:
                 self._tell(UnpackFact.LINK_TOO_LONG, target[:100])
+                target = b""
         self._set(node, kind, target)
 
-    def _check_name(self, entry: ListedEntry, parts: list[bytes]) -> None:
+    def _check_name(self, entry: ListedEntry, parts: list[bytes]) -> bool:
+        """Tell what is wrong with a name; False for one that is too long to be followed any further."""
         if not entry.name:
             self._tell(UnpackFact.EMPTY_NAME)
-        name = _cleaned(entry.name)
+        length = sum(map(len, parts)) + len(parts)
+        if length > PATH_MAX:
+            self._tell(UnpackFact.PATH_TOO_LONG)
+            return False
+        name = cleaned(entry.name)
+        self._visit(len(parts))
+        node = self._root
+        for part in parts:                               # each name is known as it is written, whatever links are there
+            node = self._child(node, part)
         if name in self._seen:
             self._tell(UnpackFact.DUPLICATE_NAME)
         self._seen.add(name)
@@ -168,11 +186,14 @@ class UnpackModel:
             longest = max(max(map(len, parts[:-1]), default=0), len(parts[-1]) - len(_WHITEOUT))
         if longest > NAME_MAX:
             self._tell(UnpackFact.NAME_TOO_LONG)
-        length = sum(map(len, parts)) + len(parts)
-        if length > PATH_MAX:
-            self._tell(UnpackFact.PATH_TOO_LONG)
-        elif length > PATH_LONG:
+        if length > PATH_LONG:
             self._tell(UnpackFact.PATH_LONG)
+        return True
+
+    def _visit(self, count: int) -> None:
+        """Count components that are looked at, of which there may be so many."""
+        self._steps_left -= count
+        self.exceeded = self.exceeded or self._steps_left < 0
 
     def _check_xattrs(self, entry: ListedEntry) -> None:
         for key in entry.xattrs:
@@ -220,32 +241,39 @@ class UnpackModel:
         node = self._nodes.get(key)
         if node is None:
             node = self._nodes[key] = _Node(parent)
+            self._names_left -= 1
+            self.exceeded = self.exceeded or self._names_left < 0
         return node
 
     def _kind(self, node: _Node) -> int:
         """Return what a name is now; nothing where a directory above was removed or replaced since it was made."""
-        above = node.parent
+        return self._kind_below(node, -1 if node.parent is None else self._cleared(node.parent))
+
+    def _cleared(self, directory: _Node) -> int:
+        """Return up to which entry what is below a directory is gone."""
+        cleared, above = directory.cleared, directory.parent
         while above is not None:
-            if node.made <= above.cleared:
-                return _NOTHING
+            cleared = max(cleared, above.cleared)
             above = above.parent
+        return cleared
+
+    def _kind_below(self, node: _Node, cleared: int) -> int:
+        if node.made <= cleared:
+            return _NOTHING
         if node.kind == _REMOVED and node.layer != self._layer:
             return _NOTHING
         return node.kind
 
     def _set(self, node: _Node, kind: int, target: bytes) -> None:
         was = self._kind(node)
-        if was == _DIRECTORY and kind != _DIRECTORY and node.layer == self._layer:
-            self._may_have_removed = True
+        if kind != _DIRECTORY and (was == _LINK or (was == _DIRECTORY and node.layer == self._layer)):
+            self._may_have_removed = True                # of a link, what was put where it leads
         if kind != _DIRECTORY or was != _DIRECTORY:
             node.cleared = self._step
             if kind == _DIRECTORY:                       # what this entry's layer unpacks below comes later
                 node.cleared = self._step - 1
         node.kind, node.target, node.layer = kind, target, self._layer
         node.made = self._step
-
-    def _make_directory(self, node: _Node) -> None:
-        self._set(node, _DIRECTORY, b"")
 
     def _parent(self, parts: list[bytes], *, whiteout: bool) -> _Node | None:
         """Return the directory that *parts* lead to, made where it is missing; None where no file can be put.
@@ -256,18 +284,23 @@ class UnpackModel:
         node, left, links = self._root, parts[::-1], 0
         through_own = through_lower = False
         path_left = len(left)                            # without what comes of links
+        cleared = node.cleared
         while left:
+            self._visit(1)
+            if self.exceeded:
+                return None
             part = left.pop()
             of_link = len(left) >= path_left
             path_left = min(path_left, len(left))
             if part == b"..":
                 node = node.parent or node
+                cleared = self._cleared(node)
                 continue
             child = self._child(node, part)
-            kind, own = self._kind(child), child.layer == self._layer
+            kind, own = self._kind_below(child, cleared), child.layer == self._layer
             if kind == _REMOVED:
                 self._tell(UnpackFact.WHITEOUT_BELOW_WHITEOUT if whiteout else UnpackFact.BELOW_WHITEOUT)
-                self._make_directory(child)
+                self._set(child, _DIRECTORY, b"")
             elif kind == _NOTHING:
                 if of_link and through_own:
                     self._tell(UnpackFact.PARENT_LINK_TO_NOTHING)
@@ -276,7 +309,7 @@ class UnpackModel:
                     if not whiteout:                     # there is nothing to be removed
                         self._tell(UnpackFact.PARENT_IS_LOWER_FILE)
                     return None
-                self._make_directory(child)
+                self._set(child, _DIRECTORY, b"")
             elif kind == _LINK:
                 links += 1
                 if links > LINKS_MAX:
@@ -287,48 +320,48 @@ class UnpackModel:
                     through_own = True
                 else:
                     through_lower = True
-                node = self._root if child.target.startswith(b"/") else node
-                left += _parts(child.target)[::-1]
+                if child.target.startswith(b"/"):
+                    node, cleared = self._root, self._root.cleared
+                left += parts_of(child.target)[::-1]
                 continue
             elif kind != _DIRECTORY:
-                if own:
-                    self._tell(UnpackFact.WHITEOUT_BELOW_FILE if whiteout else UnpackFact.PARENT_IS_FILE)
-                elif through_own:
-                    self._tell(UnpackFact.PARENT_LINK_TO_NOTHING)
-                elif left and not of_link:
-                    self._tell(UnpackFact.DEEP_BELOW_LOWER_FILE)
-                else:
-                    self._tell(UnpackFact.PARENT_IS_LOWER_FILE)
+                self._tell(_in_the_way(own=own, whiteout=whiteout, linked=through_own, deep=bool(left) and not of_link))
                 return None
             elif not own:
                 if through_own and of_link and len(left) == path_left:
                     self._tell(UnpackFact.PARENT_LINK_TO_LOWER)
                 child.layer = self._layer                # beside the lower layers, it is made anew
-            node = child
+            node, cleared = child, max(cleared, child.cleared)
         return node
 
     def _find(self, parts: list[bytes]) -> _Node | None:
         """Return what *parts* lead to, links on the way followed, the last one not; None where there is nothing."""
         node, left, links = self._root, parts[::-1], 0
+        cleared = node.cleared
         while left:
+            self._visit(1)
+            if self.exceeded:
+                return None
             part = left.pop()
             if part == b"..":
                 node = node.parent or node
+                cleared = self._cleared(node)
                 continue
             child = self._nodes.get((id(node), part))
-            kind = _NOTHING if child is None else self._kind(child)
+            kind = _NOTHING if child is None else self._kind_below(child, cleared)
             if child is None or kind == _NOTHING:
                 return None
             if kind == _LINK and left:
                 links += 1
                 if links > LINKS_MAX:
                     return None
-                node = self._root if child.target.startswith(b"/") else node
-                left += _parts(child.target)[::-1]
+                if child.target.startswith(b"/"):
+                    node, cleared = self._root, self._root.cleared
+                left += parts_of(child.target)[::-1]
                 continue
             if left and kind != _DIRECTORY:
                 return None
-            node = child
+            node, cleared = child, max(cleared, child.cleared)
         return node
 
     def _is_in(self, target: _Node, node: _Node) -> bool:
@@ -340,7 +373,7 @@ class UnpackModel:
 
     def _linked(self, linkname: bytes, node: _Node | None) -> int:
         """Return what a hard link in the place of *node* is; None where it has none."""
-        target = self._find(_inside(linkname))
+        target = self._find(inside(linkname))
         if target is None or (node is not None and self._is_in(target, node)):
             self._tell(UnpackFact.LINK_TARGET_MISSING, linkname)
             return _FILE
@@ -356,21 +389,10 @@ class UnpackModel:
         return _FILE if kind == _LINK else kind
 
 
-def _parts(path: bytes) -> list[bytes]:
-    return [part for part in path.split(b"/") if part not in (b"", b".")]
-
-
-def _inside(path: bytes) -> list[bytes]:
-    """Return the components of *path* as a name below the root, where what leads out stays at the top."""
-    parts: list[bytes] = []
-    for part in _parts(path):
-        if part == b"..":
-            del parts[-1:]
-        else:
-            parts.append(part)
-    return parts
-
-
-def _cleaned(name: bytes) -> bytes:
-    """Return a name as Go's path.Clean does but for leading '..': what tar-split tells two entries by."""
-    return (b"/" if name.startswith(b"/") else b"") + b"/".join(_inside(name))
+def _in_the_way(*, own: bool, whiteout: bool, linked: bool, deep: bool) -> UnpackFact:
+    """Say what a file is that stands where a directory should be: the layer's own, or a lower one's."""
+    if own:
+        return UnpackFact.WHITEOUT_BELOW_FILE if whiteout else UnpackFact.PARENT_IS_FILE
+    if linked:
+        return UnpackFact.PARENT_LINK_TO_NOTHING
+    return UnpackFact.DEEP_BELOW_LOWER_FILE if deep else UnpackFact.PARENT_IS_LOWER_FILE
