@@ -344,26 +344,37 @@ static struct text joined(struct occy_unpack_model *model, size_t count)
     return (struct text){model->path, size};
 }
 
+/* The next component of a walk that leads down; false at its end, and where there were too many steps. */
+static bool next_name(struct occy_unpack_model *model, struct walk *walk, struct text *part)
+{
+    while (next_of(walk, part)) {
+        visit(model, 1);
+        if (model->exceeded)
+            return false;
+        if (!is_up(*part))
+            return true;
+        go_up(model, walk);
+    }
+    return false;
+}
+
+static struct walk walk_of(struct occy_unpack_model *model, size_t count)
+{
+    return (struct walk){
+        .node = ROOT, .cleared = node_at(model, ROOT)->cleared, .depth = 1, .paths = {joined(model, count)}};
+}
+
 /* The directory that all components but the last lead to; 0 where no file can be put. */
 static uint32_t parent_of(struct occy_unpack_model *model, bool whiteout)
 {
-    struct walk walk = {.node = ROOT, .depth = 1, .paths = {joined(model, model->part_count - 1)}};
+    struct walk walk = walk_of(model, model->part_count - 1);
     struct through through = {false, false};
     struct text part;
 
-    walk.cleared = node_at(model, ROOT)->cleared;
-    while (next_of(&walk, &part)) {
-        uint32_t child;
+    while (next_name(model, &walk, &part)) {
+        uint32_t child = occy_unpack_child(&model->tree, walk.node, part, true);
         int entered;
 
-        visit(model, 1);
-        if (model->exceeded)
-            return 0;
-        if (is_up(part)) {
-            go_up(model, &walk);
-            continue;
-        }
-        child = occy_unpack_child(&model->tree, walk.node, part, true);
         if (child == 0) {
             model->short_of_memory = true;
             return 0;
@@ -374,29 +385,19 @@ static uint32_t parent_of(struct occy_unpack_model *model, bool whiteout)
         if (entered > 0)
             go_into(model, &walk, child);
     }
-    return walk.node;
+    return model->exceeded ? 0 : walk.node;
 }
 
 /* What all *count* components lead to, links on the way followed, the last one not; 0 where there is nothing. */
 static uint32_t find(struct occy_unpack_model *model, size_t count)
 {
-    struct walk walk = {.node = ROOT, .depth = 1, .paths = {joined(model, count)}};
+    struct walk walk = walk_of(model, count);
     struct text part;
 
-    walk.cleared = node_at(model, ROOT)->cleared;
-    while (next_of(&walk, &part)) {
-        enum node_kind kind;
-        uint32_t child;
+    while (next_name(model, &walk, &part)) {
+        uint32_t child = occy_unpack_child(&model->tree, walk.node, part, false);
+        enum node_kind kind = child == 0 ? NOTHING : kind_below(model, child, walk.cleared);
 
-        visit(model, 1);
-        if (model->exceeded)
-            return 0;
-        if (is_up(part)) {
-            go_up(model, &walk);
-            continue;
-        }
-        child = occy_unpack_child(&model->tree, walk.node, part, false);
-        kind = child == 0 ? NOTHING : kind_below(model, child, walk.cleared);
         if (kind == NOTHING)
             return 0;
         if (has_more(&walk, 0)) {
@@ -410,7 +411,7 @@ static uint32_t find(struct occy_unpack_model *model, size_t count)
         }
         go_into(model, &walk, child);
     }
-    return walk.node;
+    return model->exceeded ? 0 : walk.node;
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@ Nothing is printed; messages go to the logger "occy_fast", whose set-up is the c
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from occy_fast.context.access import USUAL_ACCESS, Access
 from occy_fast.context.call import Call, limits_of_call
-from occy_fast.errors import resource_errors
+from occy_fast.errors import Unsupported, resource_errors
 from occy_fast.image.graph import check_readable
 from occy_fast.image.image import Contents
 from occy_fast.kernels.build import build_info
@@ -31,6 +32,7 @@ from occy_fast.running.verify import verify
 from occy_fast.transports.base import is_stream
 from occy_fast.transports.locator import working_directory
 from occy_fast.transports.opening import check_access, open_destination, open_source, parse_locator
+from occy_fast.words import format_count
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -146,6 +148,15 @@ def plan(
     return replace(decided, access=access, directory=working_directory() if relative else "")
 
 
+def _check_in_place(contents: Contents, where_to: Locator) -> None:
+    """Raise Unsupported where an archive would take its own place, and the images of it that were not asked for go."""
+    if not (contents.others and os.path.isfile(contents.path)):  # in a directory, what is written joins what is there
+        return
+    if os.path.realpath(contents.path) == os.path.realpath(where_to.path):
+        lost = format_count(contents.others, "other image")
+        raise Unsupported(where_to.text, f"it is the source, and {lost} of it would be lost", "name another file")
+
+
 def _plan_once(where_from: Locator, where_to: Locator, goal: Goal, call: Call) -> Plan | StreamPlan:
     place = open_destination(where_to, goal.archive_layout, call)
     source, destination = where_from.text, where_to.text
@@ -159,6 +170,7 @@ def _plan_once(where_from: Locator, where_to: Locator, goal: Goal, call: Call) -
             )
             return replace(rules, expected_diff_ids=expected)
         contents = opened.read()
+        _check_in_place(contents, where_to)
         view = opened.loader_view() if goal.target is not None else None
         facts = probe(contents, view, place, goal, call)
         return make_plan(

@@ -49,6 +49,11 @@ def test_ports_for_docker() -> None:
     assert "out of range" in docker_port_problem("65536")
 
 
+def test_a_port_is_judged_as_a_whole() -> None:
+    assert docker_port_problem("0" * 5000) == ""
+    assert "value out of range" in docker_port_problem("1" * 5000)
+
+
 def test_each_is_looked_at_where_it_stands() -> None:
     refused = {case.path[-1] for case in odd_values(DIFF_IDS) if find_refusal(case.raw, PODMAN_RUN_5) is not None}
     assert refused == {"Env", "StopSignal", "ExposedPorts"}

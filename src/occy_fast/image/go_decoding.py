@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -286,9 +287,7 @@ def _unquote(string: str) -> str:
     text = string[1:-1].encode("latin-1").decode("utf-8", "replace")
     if "\\" not in text:
         return text
-    from json import loads
-
-    return str(loads(f'"{text}"', strict=False))
+    return str(json.loads(f'"{text}"', strict=False))
 
 
 def _shown(text: str) -> str:

@@ -208,6 +208,7 @@ class Contents:
         path: the file or directory that holds it; empty where that is a daemon's store.
         passed_over: what is wrong beside the images that were asked for.
         warnings: what is wrong with the place itself, which was read all the same.
+        others: how many images the place has beside those that were asked for.
     """
 
     locator: str
@@ -216,6 +217,7 @@ class Contents:
     path: str = ""
     passed_over: tuple[Finding, ...] = ()
     warnings: tuple[OccyError, ...] = field(default=(), compare=False)
+    others: int = field(default=0, compare=False)
 
     def __repr__(self) -> str:
         return f"Contents({printable(self.locator)}, {self.kind}, {format_count(len(self.images), 'image')})"

@@ -20,15 +20,16 @@ _SIGNALS: Final = frozenset({
 
 def docker_port_problem(key: str) -> str:
     """Return what Docker 29 says of a port; it takes the empty one."""
-    number = _shown(key.partition("/")[0])
+    number = key.partition("/")[0]
+    shown = _shown(number)
     if not key:
         return ""
     if not number:
         return "invalid port '': value is empty"
     if not (number.isascii() and number.isdecimal()):
-        return f"invalid port '{number}': invalid syntax"
-    if len(number.lstrip("0")) > 5 or int(number) > _LARGEST_PORT:
-        return f"invalid port '{number}': value out of range"
+        return f"invalid port '{shown}': invalid syntax"
+    if len(number.lstrip("0")) > 5 or int(number.lstrip("0") or "0") > _LARGEST_PORT:
+        return f"invalid port '{shown}': value out of range"
     return ""
 
 

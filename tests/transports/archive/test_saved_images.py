@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import occy_fast
-from occy_fast.errors import BadReference, MissingBlob, NotFound, OccyError
+from occy_fast.errors import BadReference, MissingBlob, NotFound, OccyError, Unsupported
 from occy_fast.image.graph import real_images
 from occy_fast.image.image import ImageIndex
 from support.docker_archives import read
@@ -245,3 +245,14 @@ def test_a_name_that_is_replaced_does_not_matter(tmp_path: Path) -> None:
     named = occy_fast.convert(str(path), f"docker-archive:{tmp_path}/a.tar:app:1")
     tagged = occy_fast.convert(str(path), f"docker-archive:{tmp_path}/b.tar", tags=["app:1"])
     assert named.names == tagged.names == ("docker.io/library/app:1",)
+
+
+@pytest.mark.parametrize("selector", [":good:1", ":@0"])
+def test_an_archive_does_not_take_its_own_place_without_its_other_images(tmp_path: Path, selector: str) -> None:
+    path = docker_archive(tmp_path / "a.tar", [make_image("a", names=("good:1",)), make_image("b", names=("other:1",))])
+    before = path.read_bytes()
+    with pytest.raises(Unsupported, match="1 other image of it would be lost"):
+        occy_fast.convert(f"docker-archive:{path}{selector}", f"docker-archive:{path}")
+    assert path.read_bytes() == before
+    occy_fast.convert(f"docker-archive:{path}", f"docker-archive:{path}")
+    assert len(read(path).images) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import occy_fast
 from occy_fast.errors import Unsupported
+from occy_fast.transports.archive.standing import notes_on
 from support.image_builders import archive_members, docker_archive, make_image, make_tar, oci_archive, oci_layout
 
 ROOT_FILES = [("etc/passwd", b"root"), ("usr/bin/sh", b"x" * 70_000), ("home/me/thesis.tex", b"years")]
@@ -24,6 +26,7 @@ OTHERS = [
     [("app/Chart.yaml", b""), ("app/values.yaml", b"")],
     [(f"photos/{number}.jpg", b"") for number in range(5000)],
 ]
+APPLICATION = [("index.html", b""), ("manifest.json", b'{"name": "an application"}')]
 PACKINGS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, lzma.compress]
 
 
@@ -89,3 +92,27 @@ def test_an_image_far_behind_other_members_is_found(tmp_path: Path) -> None:
     path.write_bytes(make_tar([*members, *archive_members([make_image("a")])]))
     layout = oci_layout(tmp_path / "in", [make_image()])
     assert occy_fast.plan(f"oci:{layout}", f"docker-archive:{path}").notes
+
+
+def test_an_application_with_a_manifest_of_its_own_is_no_image(tmp_path: Path) -> None:
+    source = f"oci:{oci_layout(tmp_path / 'in', [make_image()])}"
+    path = tmp_path / "site.tar"
+    path.write_bytes(make_tar(APPLICATION))
+    with pytest.raises(Unsupported, match="a tar stands there that holds no image"):
+        occy_fast.convert(source, f"docker-archive:{path}")
+
+
+def test_what_may_not_be_read_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """root may read everything, so the answer of who is not is put in its place."""
+    path = tmp_path / "out.tar"
+    path.write_bytes(b"whatever")
+    opened = os.open
+
+    def refused(name: object, *more: object, **options: object) -> int:
+        if name == str(path):
+            raise PermissionError(13, "Permission denied")
+        return opened(name, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(Unsupported, match="may not be read"):
+        notes_on(str(path), "docker-archive:out.tar")

@@ -72,3 +72,23 @@ def test_an_image_that_the_daemon_cannot_show_is_removed(daemon: FakeDaemon, tmp
     with pytest.raises(DaemonError, match="could not deserialize"):
         occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
     assert not daemon.images
+
+
+def test_a_name_that_another_image_had_is_given_back_where_ours_cannot_be_shown(
+    daemon: FakeDaemon, tmp_path: Path
+) -> None:
+    before = make_image("before")
+    daemon.add(before.config, before.tars, "app:1")
+    loaded: list[bool] = []
+
+    def refuse_to_show(_: FakeDaemon, asked: Exchange) -> bool:
+        loaded.extend([True] * asked.path.endswith("/load"))
+        hidden = bool(loaded) and asked.method == "GET" and asked.path.endswith("/json") and "app:1" in asked.path
+        if hidden:
+            asked.say(500, b'{"message":"could not deserialize image config"}')
+        return hidden
+
+    daemon.faults.append(refuse_to_show)
+    with pytest.raises(DaemonError, match="could not deserialize"):
+        occy_fast.convert(layout(tmp_path, make_image()), "docker-daemon:app:1")
+    assert daemon.names() == {"app:1": image_id(before)}

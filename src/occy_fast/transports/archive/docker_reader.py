@@ -88,7 +88,8 @@ class DockerArchiveReader:
         images, disagreements = united(items, entries, self.locator)
         chosen, neighbours = choose(images, self._wanted)
         passed_over = (*disagreements, *neighbours)
-        return Contents(self.locator, "docker-archive", chosen, self._wanted.path, passed_over)
+        others = len(images) - len(chosen)
+        return Contents(self.locator, "docker-archive", chosen, self._wanted.path, passed_over, others=others)
 
     def _read_legacy(self, members: CleanNames) -> Contents:
         """Read the selected images of an archive from before Docker 1.10, as dockerd 20.10 understands them."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _EMPTY_TAR = 10_240                                  # bytes of a tar without members; disk images begin with zeros, too
 _PIECE = 64 << 10
+_BEGIN = 64                                          # bytes of a document that show what it is
 _PACKED = (".gz", ".tgz", ".zst", ".xz", ".bz2")
 _IMAGE_MEMBER = re.compile(
     r"manifest\.json|index\.json|oci-layout|repositories|blobs/sha(?:256|512)(?:/.*)?"
@@ -57,7 +58,10 @@ def _replaced(path: str, where: str) -> tuple[str, ...]:
             if not head:
                 return ()
             problem = _problem(file, head, status.st_size)
-    except OSError:                                  # there is nothing, or it cannot be looked at
+    except PermissionError as error:
+        problem = "a file stands there that may not be read, so that nobody knows what would be lost"
+        raise Unsupported(where, problem, "remove it, or name another") from error
+    except OSError:                                  # there is nothing, or whoever opens it says what is wrong
         return ()
     if problem:
         raise Unsupported(where, problem, "remove it, or name another")
@@ -75,9 +79,17 @@ def _problem(file: RawIOBase, head: bytes, size: int) -> str:
     entries = scan_region(file.fileno(), 0, size, where="", limits=LIMITS) if codec == "none" else _decoded(codec, file)
     with suppress(OccyError):                        # of a broken one, what can be seen counts
         for entry in islice(entries, _MOST_ENTRIES):
-            if _IMAGE_MEMBER.fullmatch(inside(entry.name.decode("utf-8", "replace"))):
+            name = inside(entry.name.decode("utf-8", "replace"))
+            if _IMAGE_MEMBER.fullmatch(name) and not (name == "manifest.json" and _is_other(entry, file, codec)):
                 return ""
     return "a tar stands there that holds no image"
+
+
+def _is_other(entry: Entry, file: RawIOBase, codec: str) -> bool:
+    """Tell a manifest.json that lists no images, as browsers want one of an application."""
+    if codec != "none":
+        return False
+    return os.pread(file.fileno(), _BEGIN, entry.data_offset).lstrip()[:1] == b"{"
 
 
 def _decoded(codec: str, file: RawIOBase) -> Iterator[Entry]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from occy_fast.errors import DaemonError
+from occy_fast.log import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,34 +68,38 @@ class Before:
                 only once it shows that it is there: whoever is between may hold the next connection and never answer.
         """
         patience = _SHORTLY if isinstance(error.__cause__, TimeoutError) else _PATIENTLY
-        with suppress(DaemonError):
+        try:
             with self._client.another(_SHORTLY) as client:
                 client.ping()
             self._put_back(patience)
+        except DaemonError as failure:
+            log.warning("what the daemon had before could not be put back: %s", failure)
 
     def _put_back(self, patience: float) -> None:
         with self._client.another(patience) as client:
             for name, known in self._names.items():
-                try:
-                    now = client.find(name)
-                except DaemonError:                      # what it cannot show is there, and in everybody's way
-                    with suppress(DaemonError):
-                        client.remove(name)
-                    continue
+                shown, now = _look(client, name)
                 if known is not None and (now is None or now.image_id != known.image_id):
                     client.tag(known.image_id, name)
-                elif known is None and now is not None:
-                    earlier = self._there.get(now.image_id)
+                elif known is None and (now is not None or not shown):
+                    earlier = None if now is None else self._there.get(now.image_id)
                     if earlier is None or earlier.names:         # an image would go with its only name
                         client.remove(name)
             for each in self._expected:
-                if each.image_id not in self._there and _may_have(client, str(each.image_id)):
+                shown, now = _look(client, str(each.image_id))
+                if each.image_id not in self._there and (now is not None or not shown):
                     client.remove(str(each.image_id))
 
 
-def _may_have(client: DaemonClient, name: str) -> bool:
-    """Tell whether a daemon has an image, or cannot show it: with one whose config it cannot decode, it lists none."""
+def _look(client: DaemonClient, name: str) -> tuple[bool, DaemonImage | None]:
+    """Return whether a daemon could show what it has under a name, and what that is; nothing where it could not.
+
+    With an image whose config it cannot decode, Docker's containerd store lists none: that one is in everybody's way.
+    Raises DaemonError where it does not answer.
+    """
     try:
-        return client.find(name) is not None
-    except DaemonError:
-        return True
+        return True, client.find(name)
+    except DaemonError as error:
+        if not error.status:
+            raise
+        return False, None

@@ -28,7 +28,8 @@ def directory_refused(path: str, where: str, found: str) -> UnsupportedFormat:
     """
     names = _names_in(path)
     if is_layout(names):
-        return UnsupportedFormat(where, "a layout: a directory, and no archive", f"oci:{path} reads it")
+        locator = shell_command([f"oci:{path}"])
+        return UnsupportedFormat(where, "a layout: a directory, and no archive", f"{locator} reads it")
     kind, remedy = _kind(path, names)
     return UnsupportedFormat(where, f"{found}: {kind}" if found else kind, remedy)
 
@@ -70,10 +71,12 @@ def _inside(path: str, names: frozenset[str]) -> tuple[str, str]:
     for name in sorted(names)[:_LOOK_INTO]:
         inside = _names_in(os.path.join(path, name))
         if is_layout(inside):
-            return f"a layout stands in it, as {printable(name)}", f"oci:{os.path.join(path, name)} reads it"
+            locator = shell_command([f"oci:{os.path.join(path, name)}"])
+            return f"a layout stands in it, as {printable(name)}", f"{locator} reads it"
     archives = sorted(name for name in names if name.endswith(_ARCHIVES))
     if archives:
-        return f"archives stand in it, such as {printable(archives[0])}", f"name one: {os.path.join(path, archives[0])}"
+        one = shell_command([os.path.join(path, archives[0])])
+        return f"archives stand in it, such as {printable(archives[0])}", f"name one: {one}"
     shown = ", ".join(printable(name) for name in sorted(names)[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     missing = "index.json" if "blobs" in names else "index.json and blobs"

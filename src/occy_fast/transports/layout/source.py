@@ -88,7 +88,8 @@ def layout_contents(
     for descriptor in with_attestations(select_entries(index, wanted), index):
         node = reader.read_any(descriptor)
         images.append(NamedImage(node, names_of(descriptor), descriptor.annotation(REF_NAME), first[descriptor]))
-    return Contents(wanted.text, kind, tuple(images), wanted.path)
+    others = len(set(index.manifests) - {named.root.descriptor for named in images})
+    return Contents(wanted.text, kind, tuple(images), wanted.path, others=others)
 
 
 def select_entries(index: Index, wanted: Locator) -> tuple[Descriptor, ...]:
